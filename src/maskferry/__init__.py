@@ -1,0 +1,57 @@
+"""maskferry: carry any model's masks through a whole video.
+
+Importing the package imports nothing heavy: each public name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from maskferry._version import __version__
+
+if TYPE_CHECKING:
+    from maskferry.data import BoxPrompt as BoxPrompt
+    from maskferry.data import Frame as Frame
+    from maskferry.data import FrameInfo as FrameInfo
+    from maskferry.data import FrameMasks as FrameMasks
+    from maskferry.data import FrameTracks as FrameTracks
+    from maskferry.data import MaskPrompt as MaskPrompt
+    from maskferry.data import ObjectMask as ObjectMask
+    from maskferry.data import PointPrompt as PointPrompt
+    from maskferry.data import State as State
+    from maskferry.data import TextPrompt as TextPrompt
+    from maskferry.data import VideoInfo as VideoInfo
+    from maskferry.rle import Rle as Rle
+
+_HOMES = {
+    "maskferry.data": (
+        "BoxPrompt",
+        "Frame",
+        "FrameInfo",
+        "FrameMasks",
+        "FrameTracks",
+        "MaskPrompt",
+        "ObjectMask",
+        "PointPrompt",
+        "State",
+        "TextPrompt",
+        "VideoInfo",
+    ),
+    "maskferry.rle": ("Rle",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME_OF]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'maskferry' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,270 @@
+"""The values that cross module boundaries, and the conventions that all of them follow.
+
+Written here once:
+
+    images      RGB, uint8, shape (H, W, 3)
+    masks       bool, shape (H, W), at the size of the video; a stack is (N, H, W)
+    sizes       ``size_hw`` is (height, width) in pixels; single lengths are named width and height
+    boxes       float xyxy in pixels, x2 and y2 exclusive
+    points      float (x, y) in pixels
+    frames      0-based indices, in presentation order
+    times       seconds from the start of the video, float
+    rates       frames per second, an exact ``Fraction``
+    object ids  whole numbers from 1, stable, never reused
+    scores      float in [0, 1]
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskferry.errors import InputError
+from maskferry.rle import Rle
+
+__all__ = [
+    "BoxPrompt",
+    "Frame",
+    "FrameInfo",
+    "FrameMasks",
+    "FrameTracks",
+    "Image",
+    "Mask",
+    "MaskPrompt",
+    "ObjectMask",
+    "PointPrompt",
+    "Prompt",
+    "State",
+    "TextPrompt",
+    "VideoInfo",
+]
+
+Image = NDArray[np.uint8]
+"""RGB, (H, W, 3)."""
+
+Mask = NDArray[np.bool_]
+"""One object, (H, W)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known of a video before a frame of it is decoded.
+
+    Attributes:
+        width: pixels, after rotation has been applied.
+        height: pixels, after rotation has been applied.
+        rate: frames per second; None where the source has none (a folder of pictures).
+        frame_count: None where only the end will tell (a stream).
+        name: for people: the file's or folder's name.
+        path: where the video can be opened again; None for arrays and streams.
+    """
+
+    width: int
+    height: int
+    rate: Fraction | None = None
+    frame_count: int | None = None
+    name: str = "video"
+    path: str | None = None
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """(height, width), as in an array's shape."""
+        return self.height, self.width
+
+
+@dataclass(frozen=True, slots=True)
+class FrameInfo:
+    """A row of the frame table.
+
+    Attributes:
+        index: 0-based.
+        time: presentation time in seconds from the start; None where the source has no clock.
+        name: the source's own name of the frame (a file's name); for a video file the index, six digits.
+    """
+
+    index: int
+    time: float | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded frame.
+
+    Attributes:
+        info: its row of the frame table.
+        image: RGB, uint8 (H, W, 3). Who keeps it copies it.
+    """
+
+    info: FrameInfo
+    image: Image
+
+    @property
+    def index(self) -> int:
+        """0-based."""
+        return self.info.index
+
+
+class State(StrEnum):
+    """What is known of an object on a frame."""
+
+    GIVEN = "given"  # the caller's own mask, to the pixel
+    TRACKED = "tracked"
+    OCCLUDED = "occluded"  # a good part of it is hidden; the mask is what is seen
+    LOST = "lost"  # not found: the mask is empty
+    RETURNED = "returned"  # the first frame on which it is found again
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMask:
+    """One object on one frame.
+
+    Attributes:
+        object_id: >= 1.
+        rle: the mask, at the size of the video; empty while the object is lost.
+        score: in [0, 1]; 1 for a given mask, 0 for a lost object.
+        state: see `State`.
+    """
+
+    object_id: int
+    rle: Rle
+    score: float
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMasks:
+    """All objects on one frame, by ascending id; one out of sight keeps its row, with an empty mask.
+
+    Masks are kept run-length encoded, so that a thousand objects cost kilobytes; `mask` and `stack` decode.
+
+    Attributes:
+        frame: 0-based index.
+        objects: by ascending object id.
+        size_hw: the video's, so that a frame without objects still has a shape.
+    """
+
+    frame: int
+    size_hw: tuple[int, int]
+    objects: tuple[ObjectMask, ...] = ()
+
+    def __post_init__(self) -> None:
+        ids = self.object_ids
+        if any(a >= b for a, b in itertools.pairwise(ids)):
+            raise InputError(f"frame {self.frame}: object ids must ascend, each once, got {ids}")
+
+    def __iter__(self) -> Iterator[ObjectMask]:
+        return iter(self.objects)
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def __contains__(self, object_id: object) -> bool:
+        return object_id in self.object_ids
+
+    def __getitem__(self, object_id: int) -> ObjectMask:
+        """The row of one object; KeyError where it has none."""
+        for row in self.objects:
+            if row.object_id == object_id:
+                return row
+        raise KeyError(object_id)
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """(N,), ascending."""
+        return tuple(row.object_id for row in self.objects)
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(N,), in [0, 1]."""
+        return np.array([row.score for row in self.objects], dtype=np.float32)
+
+    def mask(self, object_id: int) -> Mask:
+        """One object's mask, bool (H, W)."""
+        return self[object_id].rle.decode()
+
+    def stack(self) -> NDArray[np.bool_]:
+        """All masks, bool (N, H, W), in the order of `object_ids`. N * H * W bytes."""
+        out = np.zeros((len(self.objects), *self.size_hw), dtype=np.bool_)
+        for mask, row in zip(out, self.objects, strict=True):
+            mask[:] = row.rle.decode()
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTracks:
+    """A finished frame: its row of the frame table and its objects. What exporters are fed, in order."""
+
+    info: FrameInfo
+    masks: FrameMasks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPrompt:
+    """Track what this mask covers; on this frame the answer is this mask, to the pixel.
+
+    Attributes:
+        frame: 0-based index.
+        object_id: >= 1.
+        mask: bool (H, W) at the size of the video, with at least one pixel.
+    """
+
+    frame: int
+    object_id: int
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointPrompt:
+    """Track what these points lie on.
+
+    Attributes:
+        frame: 0-based index.
+        object_id: >= 1.
+        points_xy: float (K, 2), pixels.
+        labels: int (K,), 1 on the object, 0 off it.
+    """
+
+    frame: int
+    object_id: int
+    points_xy: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxPrompt:
+    """Track what this box encloses.
+
+    Attributes:
+        frame: 0-based index.
+        object_id: >= 1.
+        box_xyxy: pixels, x2 and y2 exclusive.
+    """
+
+    frame: int
+    object_id: int
+    box_xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    """Find everything that these words name, on this frame.
+
+    Attributes:
+        frame: 0-based index.
+        text: a short noun phrase.
+        object_ids: the ids that the finds may take, in order; more are numbered on.
+    """
+
+    frame: int
+    text: str
+    object_ids: tuple[int, ...] = field(default=())
+
+
+Prompt = MaskPrompt | PointPrompt | BoxPrompt | TextPrompt

@@ -1,0 +1,1 @@
+"""Tracking backends: the contract, the registry, and the engines that come with maskferry."""

@@ -1,0 +1,66 @@
+"""What a tracking backend promises: an `Engine` that is loaded once, a `Session` for each pass over a video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from maskferry.data import Frame, FrameMasks, Prompt, VideoInfo
+
+__all__ = ["Engine", "Session"]
+
+
+class Session(Protocol):
+    """An engine's memory of one pass over one video. Not thread-safe; open one for each pass."""
+
+    def step(self, frame: Frame, prompts: Sequence[Prompt] = ()) -> FrameMasks:
+        """Track into ``frame``, first taking in the prompts that belong to it.
+
+        Frames arrive in the order of the pass (forward, backward, with gaps), each once. The result holds every
+        object prompted so far and not dropped, by ascending id; one out of sight keeps its row, with an empty mask.
+        An object prompted on this frame comes back as its prompt, to the pixel, whatever it was before. The engine
+        copies what it keeps.
+
+        Raises:
+            EngineError: the backend failed; the session can only be closed.
+        """
+        ...
+
+    def drop(self, object_id: int) -> None:
+        """Forget one object; nothing happens where it is unknown. The others go on as if nothing had been said."""
+        ...
+
+    def snapshot(self) -> bytes | None:
+        """Everything that the next `step` depends on, for `Engine.open`, so that a killed run goes on exactly.
+
+        None where the engine cannot; a resumed pass is then computed again from its first frame.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the session holds. May be called twice."""
+        ...
+
+
+class Engine(Protocol):
+    """A loaded backend: the expensive, shareable half (weights, device).
+
+    Attributes:
+        name: as in the registry.
+        accepts: the kinds of prompt that its sessions take.
+    """
+
+    name: str
+    accepts: frozenset[type[Prompt]]
+
+    def open(self, video: VideoInfo, snapshot: bytes | None = None) -> Session:
+        """Start a session, or go on from the snapshot of one of the same video.
+
+        Raises:
+            EngineError: the snapshot is not one of this engine's.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free weights and device memory. May be called twice."""
+        ...

@@ -1,0 +1,95 @@
+"""Everything maskferry raises or warns of on purpose.
+
+MaskferryError
+├── InputError (ValueError)            the caller's masks, prompts, files or options are wrong
+├── SourceError (OSError)              frames cannot be opened or decoded
+├── OutputExistsError (FileExistsError)  the output is there already, and overwriting was not asked for
+├── OutputError (OSError)              results cannot be written: no room, no permission
+├── UnknownEngineError (LookupError)   no engine of this name
+├── UnknownObjectError (LookupError)   no object of this id
+├── PromptNotSupportedError (NotImplementedError)   this engine does not take this kind of prompt
+├── MissingExtraError (ImportError)    an optional dependency is not installed
+└── EngineError (RuntimeError)         a tracking backend failed
+
+MaskferryWarning (UserWarning)
+├── MaskResizedWarning                 a mask did not have the size of the video
+└── DamagedSourceWarning               the video ends early or is corrupt; what came before it is kept
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DamagedSourceWarning",
+    "EngineError",
+    "InputError",
+    "MaskResizedWarning",
+    "MaskferryError",
+    "MaskferryWarning",
+    "MissingExtraError",
+    "OutputError",
+    "OutputExistsError",
+    "PromptNotSupportedError",
+    "SourceError",
+    "UnknownEngineError",
+    "UnknownObjectError",
+]
+
+
+class MaskferryError(Exception):
+    """Base of every error that maskferry raises on purpose."""
+
+
+class InputError(MaskferryError, ValueError):
+    """The caller's masks, prompts, files or options are wrong. Nothing was done."""
+
+
+class SourceError(MaskferryError, OSError):
+    """Frames cannot be opened or decoded.
+
+    Attributes:
+        frame: index of the first frame that cannot be had; None where the whole source cannot be opened.
+    """
+
+    def __init__(self, message: str, *, frame: int | None = None) -> None:
+        super().__init__(message)
+        self.frame = frame
+
+
+class OutputExistsError(MaskferryError, FileExistsError):
+    """The output is there already, and overwriting was not asked for."""
+
+
+class OutputError(MaskferryError, OSError):
+    """Results cannot be written. What was written before is kept."""
+
+
+class UnknownEngineError(MaskferryError, LookupError):
+    """No engine of this name is registered."""
+
+
+class UnknownObjectError(MaskferryError, LookupError):
+    """No object of this id has been given."""
+
+
+class PromptNotSupportedError(MaskferryError, NotImplementedError):
+    """The engine does not take this kind of prompt."""
+
+
+class MissingExtraError(MaskferryError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class EngineError(MaskferryError, RuntimeError):
+    """A tracking backend failed. Frames that were finished are kept."""
+
+
+class MaskferryWarning(UserWarning):
+    """Base of every warning that maskferry gives."""
+
+
+class MaskResizedWarning(MaskferryWarning):
+    """A mask did not have the size of the video and was resized, nearest neighbour."""
+
+
+class DamagedSourceWarning(MaskferryWarning):
+    """The source ended early or cannot be decoded further; every frame before that is kept."""

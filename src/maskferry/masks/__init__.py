@@ -1,0 +1,1 @@
+"""What can be done with masks alone: numpy and OpenCV, no files."""

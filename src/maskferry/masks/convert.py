@@ -1,0 +1,116 @@
+"""Whatever a caller has for a mask -> a bool mask at the size of the video."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike
+
+from maskferry.data import Mask
+from maskferry.errors import InputError, MaskResizedWarning
+
+__all__ = ["as_mask", "as_masks", "resize_mask"]
+
+
+def as_mask(value: ArrayLike, size_hw: tuple[int, int], *, what: str = "mask") -> Mask:
+    """Read one mask in any usual form.
+
+    Args:
+        value: (H, W), (1, H, W) or (H, W, 1); bool, integer (non-zero is the object) or float (a probability:
+            the object is > 0.5; where values exceed 1, they are taken as 0 to 255 and halved likewise).
+            A torch tensor is read through its ``cpu().numpy()``.
+        size_hw: the video's size. Another size is resized to it, nearest neighbour, with a warning.
+        what: how errors call this mask.
+
+    Returns:
+        bool (H, W), a fresh array.
+
+    Raises:
+        InputError: wrong rank or channels, NaN, negative values, or no pixel set.
+    """
+    array = _to_numpy(value, what)
+    if array.ndim == 3 and array.shape[0] == 1:
+        array = array[0]
+    elif array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2:
+        raise InputError(_explain_shape(array, what))
+    if not array.size:
+        raise InputError(f"{what}: expected (H, W) with at least one pixel, got shape {array.shape}")
+    mask = resize_mask(_binarize(array, what), size_hw, what=what)
+    if not mask.any():
+        raise InputError(f"{what} is empty: no pixel of {array.shape[0]}x{array.shape[1]} belongs to the object")
+    return mask
+
+
+def as_masks(values: Any, size_hw: tuple[int, int], *, what: str = "masks") -> list[Mask]:  # noqa: ANN401
+    """Read several masks: a stack (N, H, W) or (N, 1, H, W), or a sequence of anything `as_mask` reads.
+
+    Raises:
+        InputError: no masks at all, or one of them is refused; the message says which.
+    """
+    if hasattr(values, "ndim") and values.ndim == 2:
+        values = [values]
+    try:
+        items = list(values)
+    except TypeError as err:
+        raise InputError(f"{what}: expected a stack (N, H, W) or a list of masks, got {type(values).__name__}") from err
+    if not items:
+        raise InputError(f"{what}: expected at least one mask, got none")
+    return [as_mask(item, size_hw, what=f"{what}[{i}]") for i, item in enumerate(items)]
+
+
+def resize_mask(mask: Mask, size_hw: tuple[int, int], *, what: str = "mask") -> Mask:
+    """Bring a mask to ``size_hw``, nearest neighbour, and warn where it was another size."""
+    if mask.shape == size_hw:
+        return mask
+    (h, w), (height, width) = mask.shape, size_hw
+    message = f"{what} is {w}x{h} but the video is {width}x{height}: resized, nearest neighbour"
+    if abs(w * height - h * width) > max(height, width, h, w):
+        message += (
+            f". THE ASPECT RATIO DIFFERS ({w / h:.3f} against {width / height:.3f}): the mask is stretched and will "
+            "not lie on its object if it came from a cropped or padded picture; undo the crop or the padding first"
+        )
+    warnings.warn(MaskResizedWarning(message), stacklevel=3)
+    resized = cv2.resize(mask.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized.astype(np.bool_)
+
+
+def _to_numpy(value: ArrayLike, what: str) -> np.ndarray[Any, Any]:
+    for step in ("detach", "cpu", "numpy"):
+        if not isinstance(value, np.ndarray) and callable(method := getattr(value, step, None)):
+            value = method()
+    array = np.asarray(value)
+    if array.dtype.kind not in "buif":
+        raise InputError(f"{what}: expected numbers or bools, got dtype {array.dtype}")
+    return array
+
+
+def _explain_shape(array: np.ndarray[Any, Any], what: str) -> str:
+    message = f"{what}: expected (H, W), (1, H, W) or (H, W, 1), got shape {array.shape}"
+    if array.ndim == 3 and array.shape[2] in (3, 4):
+        return f"{message}: this is a colour picture; pass one channel, or compare it with the object's colour"
+    if array.ndim == 3:
+        return f"{message}: for several masks at once use add_masks_prompt"
+    return message
+
+
+def _binarize(array: np.ndarray[Any, Any], what: str) -> Mask:
+    if array.dtype == np.bool_:
+        return array.copy()
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            bad = int((~np.isfinite(array)).sum())
+            raise InputError(f"{what}: {bad} of {array.size} values are NaN or infinite")
+        if array.min() < 0:
+            raise InputError(
+                f"{what}: expected probabilities in [0, 1] or 0/255, got a minimum of {array.min():.3g}: "
+                "these look like logits; pass a sigmoid of them, or `logits > 0`"
+            )
+        return np.asarray(array > (0.5 if array.max() <= 1 else 127.5))
+    if array.dtype.kind == "i" and array.min() < 0:
+        raise InputError(f"{what}: expected 0 and 1 or 0 and 255, got a minimum of {int(array.min())}")
+    return np.asarray(array != 0)

@@ -1,0 +1,77 @@
+"""Masks <-> label map, and the one policy for pixels that several objects claim."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskferry.data import FrameMasks, Mask, ObjectMask
+from maskferry.errors import InputError
+
+__all__ = ["Overlap", "label_dtype", "split_labels", "to_label_map"]
+
+Overlap = Literal["smallest", "score", "first", "last"]
+"""Who gets a pixel that several objects claim: the smallest object (so that none disappears under another), the
+one with the best score, or the one with the first or the last id. Ties go to the lower id."""
+
+
+def label_dtype(largest_id: int) -> type[np.uint8] | type[np.uint16]:
+    """uint8, or uint16 as soon as an id is above 255.
+
+    Raises:
+        InputError: the id is above 65535, more than a label map can hold.
+    """
+    if largest_id > 65535:
+        raise InputError(f"a label map holds ids up to 65535, got {largest_id}")
+    return np.uint8 if largest_id <= 255 else np.uint16
+
+
+def to_label_map(
+    masks: FrameMasks, *, overlap: Overlap = "smallest", dtype: type[np.unsignedinteger[Any]] | None = None
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Paint all objects of a frame into one map (H, W): 0 is background, n is object n.
+
+    Args:
+        masks: the frame's objects.
+        overlap: who gets a pixel that several objects claim, see `Overlap`.
+        dtype: uint8 or uint16; by default the smallest that holds every id.
+
+    Raises:
+        InputError: an id does not fit the dtype, or the overlap policy is unknown.
+    """
+    largest = max(masks.object_ids, default=0)
+    dtype = dtype or label_dtype(largest)
+    if largest > np.iinfo(dtype).max:
+        raise InputError(f"object id {largest} does not fit into {np.dtype(dtype).name}; use uint16")
+    out = np.zeros(masks.size_hw, dtype=dtype)
+    for row in sorted(masks.objects, key=_paint_key(overlap)):
+        out[row.rle.decode()] = row.object_id
+    return out
+
+
+def _paint_key(overlap: Overlap) -> Any:  # noqa: ANN401
+    """Sort key that puts the winner last, as it is painted over the others."""
+
+    def smallest(row: ObjectMask) -> tuple[float, int]:
+        return -row.rle.area, -row.object_id
+
+    def score(row: ObjectMask) -> tuple[float, int]:
+        return row.score, -row.object_id
+
+    keys = {
+        "smallest": smallest,
+        "score": score,
+        "first": lambda row: -row.object_id,
+        "last": lambda row: row.object_id,
+    }
+    if overlap not in keys:
+        raise InputError(f"overlap: expected one of {', '.join(get_args(Overlap))}, got {overlap!r}")
+    return keys[overlap]
+
+
+def split_labels(label_map: NDArray[np.integer[Any]], *, void: int | None = None) -> dict[int, Mask]:
+    """Take a label map apart: {object id: bool (H, W)}, by ascending id, without 0 and ``void``."""
+    ids = [int(i) for i in np.unique(label_map) if i != 0 and i != void]
+    return {i: label_map == i for i in ids}

@@ -1,0 +1,49 @@
+"""Measures of one or two masks: box, centroid, overlap, distance, parts."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from maskferry.data import Mask
+
+__all__ = ["box_xyxy", "centroid_xy", "intersection_over_union", "signed_distance"]
+
+
+def box_xyxy(mask: Mask) -> tuple[int, int, int, int] | None:
+    """Bounding box in pixels, x2 and y2 exclusive; None where the mask is empty."""
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not ys.size:
+        return None
+    return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
+
+
+def centroid_xy(mask: Mask) -> tuple[float, float] | None:
+    """Mean position of the object's pixels, (x, y) in pixels; None where the mask is empty."""
+    box = box_xyxy(mask)
+    if box is None:
+        return None
+    x1, y1, x2, y2 = box
+    crop = mask[y1:y2, x1:x2]
+    total = crop.sum()
+    x = float((crop.sum(axis=0) * np.arange(x1, x2)).sum() / total)
+    y = float((crop.sum(axis=1) * np.arange(y1, y2)).sum() / total)
+    return x, y
+
+
+def intersection_over_union(a: Mask, b: Mask) -> float:
+    """IoU of two masks of one size, in [0, 1]; 1 where both are empty."""
+    union = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) / union if union else 1.0
+
+
+def signed_distance(mask: Mask) -> NDArray[np.float32]:
+    """Distance to the boundary in pixels, positive inside; float32 (H, W). All one sign where there is no boundary."""
+    inside = mask.astype(np.uint8)
+    if not inside.any() or inside.all():
+        size = float(sum(mask.shape))
+        return np.full(mask.shape, size if inside.any() else -size, dtype=np.float32)
+    near = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+    far = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    return np.asarray(np.where(mask, near - 0.5, 0.5 - far), dtype=np.float32)

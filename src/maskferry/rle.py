@@ -1,0 +1,197 @@
+"""``Rle``: one binary mask, run-length encoded as COCO does.
+
+The format is that of pycocotools (``common/maskApi.c``): pixels in column-major order, runs alternate between
+background and object and start with background; ``counts`` is the compressed string, in which a run is written as
+its difference to the run two before it, five bits a character. Only the columns that an object touches are read
+and written, which is several times faster on the small objects of large frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskferry.errors import InputError
+
+__all__ = ["Rle"]
+
+Runs = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rle:
+    """One mask of a fixed size.
+
+    Attributes:
+        size_hw: (height, width) in pixels.
+        counts: COCO's compressed run lengths.
+    """
+
+    size_hw: tuple[int, int]
+    counts: bytes
+
+    @classmethod
+    def encode(cls, mask: NDArray[np.bool_]) -> Rle:
+        """Encode a bool mask (H, W).
+
+        >>> import numpy as np
+        >>> rle = Rle.encode(np.eye(3, dtype=bool))
+        >>> rle.area, rle.decode().tolist()[1]
+        (3, [False, True, False])
+        """
+        height, width = mask.shape
+        return cls.encode_crop(mask, (0, 0), (height, width))
+
+    @classmethod
+    def encode_crop(cls, crop: NDArray[np.bool_], corner_xy: tuple[int, int], size_hw: tuple[int, int]) -> Rle:
+        """Encode a bool crop (h, w) whose upper left pixel lies at ``corner_xy`` in a mask of ``size_hw``.
+
+        The crop must lie inside the mask; everything outside of it is background.
+        """
+        height, width = size_hw
+        x, y = corner_xy
+        columns = np.flatnonzero(crop.any(axis=0))
+        if not columns.size:
+            return cls.empty(size_hw)
+        first, last = int(columns[0]), int(columns[-1]) + 1
+        tall = np.zeros((last - first, height), dtype=np.bool_)
+        tall[:, y : y + crop.shape[0]] = crop[:, first:last].T
+        flat = tall.ravel()
+        edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+        if flat[0]:
+            edges = np.insert(edges, 0, 0)
+        if flat[-1]:
+            edges = np.append(edges, flat.size)
+        edges += (x + first) * height
+        runs = np.diff(edges, prepend=0, append=height * width)
+        return cls.from_runs(runs if runs[-1] else runs[:-1], size_hw)
+
+    @classmethod
+    def from_runs(cls, runs: Runs, size_hw: tuple[int, int]) -> Rle:
+        """Make from run lengths (R,), background first, that add up to H * W."""
+        return cls(size_hw, _compress(runs))
+
+    @classmethod
+    def empty(cls, size_hw: tuple[int, int]) -> Rle:
+        """The mask of ``size_hw`` without a pixel."""
+        return cls.from_runs(np.array([size_hw[0] * size_hw[1]]), size_hw)
+
+    @classmethod
+    def from_coco(cls, value: dict[str, Any]) -> Rle:
+        """Take COCO's ``{"size": [h, w], "counts": list | str | bytes}``, compressed or not.
+
+        Raises:
+            InputError: the value is no RLE, or its runs do not add up to H * W.
+        """
+        try:
+            height, width = (int(v) for v in value["size"])
+            counts = value["counts"]
+            if isinstance(counts, str | bytes):
+                runs = _expand(counts.encode() if isinstance(counts, str) else counts)
+            else:
+                runs = np.asarray(counts, dtype=np.int64)
+        except (TypeError, KeyError, ValueError, OverflowError) as err:
+            if isinstance(err, InputError):
+                raise
+            raise InputError(f'expected an RLE {{"size": [h, w], "counts": ...}}, got {str(value)[:80]!r}') from err
+        if height < 1 or width < 1:
+            raise InputError(f"expected an RLE of positive size, got height {height}, width {width}")
+        if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+            raise InputError(
+                f"RLE counts must be runs >= 0 that add up to {height} * {width} = {height * width}, "
+                f"got {runs.size} of them that add up to {int(runs.sum())}"
+            )
+        return cls.from_runs(runs, (height, width))
+
+    def to_coco(self) -> dict[str, Any]:
+        """COCO's form, ready for JSON: ``{"size": [h, w], "counts": str}``."""
+        return {"size": list(self.size_hw), "counts": self.counts.decode()}
+
+    @property
+    def runs(self) -> Runs:
+        """Run lengths (R,), background first; they add up to H * W."""
+        return _expand(self.counts)
+
+    def decode(self) -> NDArray[np.bool_]:
+        """The mask, bool (H, W), a fresh array."""
+        height, width = self.size_hw
+        mask = np.zeros((height, width), dtype=np.bool_)
+        edges = np.cumsum(self.runs)
+        starts, stops = edges[:-1:2], edges[1::2]
+        if not starts.size:
+            return mask
+        first, last = int(starts[0]) // height, -(-int(stops[-1]) // height)
+        flat = np.zeros((last - first) * height + 1, dtype=np.int8)
+        # The first and last runs may be empty in foreign files: add up, so that a start and a stop on one pixel cancel.
+        np.add.at(flat, starts - first * height, 1)
+        np.add.at(flat, stops - first * height, -1)
+        np.cumsum(flat, out=flat)
+        mask[:, first:last] = flat[:-1].reshape(last - first, height).T
+        return mask
+
+    @property
+    def area(self) -> int:
+        """Number of pixels of the object."""
+        return int(self.runs[1::2].sum())
+
+    @property
+    def box_xyxy(self) -> tuple[int, int, int, int] | None:
+        """Bounding box in pixels, x2 and y2 exclusive; None where the mask is empty."""
+        height = self.size_hw[0]
+        runs = self.runs
+        edges = np.cumsum(runs)
+        full = runs[1::2] > 0
+        starts, ends = edges[:-1:2][full], edges[1::2][full] - 1
+        if not starts.size:
+            return None
+        x1, x2 = int(starts[0]) // height, int(ends[-1]) // height + 1
+        if (starts // height != ends // height).any():  # a run that goes on in the next column touches both borders
+            return x1, 0, x2, height
+        return x1, int((starts % height).min()), x2, int((ends % height).max()) + 1
+
+
+def _compress(runs: Runs) -> bytes:
+    """COCO's string of run lengths (``rleToString``)."""
+    values = np.asarray(runs, dtype=np.int64).copy()
+    values[3:] -= runs[1:-2]
+    size = np.ones(values.size, dtype=np.int64)  # characters that each value takes
+    widest = int(np.abs(values).max(initial=0))
+    limit, longest = 16, 1
+    while widest >= limit:
+        size += (values >= limit) | (values < -limit)
+        limit <<= 5
+        longest += 1
+    digit = np.arange(longest)
+    code = (values[:, None] >> (5 * digit)) & 31
+    code |= (digit < size[:, None] - 1) * 32
+    return (code[digit < size[:, None]] + 48).astype(np.uint8).tobytes()
+
+
+def _expand(counts: bytes) -> Runs:
+    """Run lengths of COCO's string (``rleFrString``).
+
+    Raises:
+        InputError: a character outside of the code, a string cut short, or a run longer than any mask.
+    """
+    code = np.frombuffer(counts, dtype=np.uint8).astype(np.int64) - 48
+    if not code.size:
+        return code
+    if code.min() < 0 or code.max() > 63:
+        raise InputError("RLE counts hold a character that is not part of COCO's code")
+    last = (code & 32) == 0
+    if not last[-1]:
+        raise InputError("RLE counts end in the middle of a run")
+    ends = np.flatnonzero(last)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    length = ends - starts + 1
+    if length.max() > 10:
+        raise InputError("RLE counts hold a run longer than any mask")
+    digit = np.arange(code.size) - np.repeat(starts, length)
+    values = np.add.reduceat((code & 31) << (5 * digit), starts)
+    values -= np.where(code[ends] & 16, np.int64(1) << (5 * length), 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
