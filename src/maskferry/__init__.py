@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from maskferry.data import State as State
     from maskferry.data import TextPrompt as TextPrompt
     from maskferry.data import VideoInfo as VideoInfo
+    from maskferry.evaluation import evaluate_davis as evaluate_davis
+    from maskferry.exporting import export as export
+    from maskferry.exporting import render as render
     from maskferry.rle import Rle as Rle
+    from maskferry.sources import open_source as open_source
+    from maskferry.tracker import MaskTracker as MaskTracker
+    from maskferry.tracker import track as track
+    from maskferry.tracks.results import Tracks as Tracks
 
 _HOMES = {
     "maskferry.data": (
@@ -38,7 +45,12 @@ _HOMES = {
         "TextPrompt",
         "VideoInfo",
     ),
+    "maskferry.evaluation": ("evaluate_davis",),
+    "maskferry.exporting": ("export", "render"),
     "maskferry.rle": ("Rle",),
+    "maskferry.sources": ("open_source",),
+    "maskferry.tracker": ("MaskTracker", "track"),
+    "maskferry.tracks.results": ("Tracks",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

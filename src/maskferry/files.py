@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from maskferry.errors import OutputError, OutputExistsError
+from maskferry.errors import MaskferryError, OutputError, OutputExistsError
 
 __all__ = ["atomic_path", "check_free", "translate_os_errors"]
 
@@ -19,18 +19,23 @@ def check_free(path: Path, *, overwrite: bool = False) -> None:
 
     Raises:
         OutputExistsError: something is there and ``overwrite`` is false.
+        OutputError: one cannot even look there.
     """
-    taken = any(path.iterdir()) if path.is_dir() else path.exists()
+    with translate_os_errors(path):
+        taken = any(path.iterdir()) if path.is_dir() else path.exists()
     if taken and not overwrite:
         raise OutputExistsError(f"{path} exists already: give another path, or overwrite=True (--overwrite)")
 
 
 @contextmanager
 def translate_os_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says while ``path`` is written into an `OutputError` that says what to do."""
+    """Turn what the operating system says while ``path`` is written into an `OutputError` that says what to do.
+
+    What maskferry raised itself, such as a `SourceError` of the frames that are being written, passes unchanged.
+    """
     try:
         yield
-    except (OutputError, OutputExistsError):
+    except MaskferryError:
         raise
     except OSError as err:
         advice = {
@@ -60,4 +65,5 @@ def atomic_path(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             yield part
             part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder cannot be written to, the cause has been said
+            part.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ and written, which is several times faster on the small objects of large frames.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,22 +88,23 @@ class Rle:
             InputError: the value is no RLE, or its runs do not add up to H * W.
         """
         try:
-            height, width = (int(v) for v in value["size"])
+            height, width = (operator.index(v) for v in value["size"])
             counts = value["counts"]
             if isinstance(counts, str | bytes):
                 runs = _expand(counts.encode() if isinstance(counts, str) else counts)
             else:
-                runs = np.asarray(counts, dtype=np.int64)
+                runs = np.array([operator.index(n) for n in counts], dtype=np.int64)
         except (TypeError, KeyError, ValueError, OverflowError) as err:
             if isinstance(err, InputError):
                 raise
             raise InputError(f'expected an RLE {{"size": [h, w], "counts": ...}}, got {str(value)[:80]!r}') from err
         if height < 1 or width < 1:
             raise InputError(f"expected an RLE of positive size, got height {height}, width {width}")
-        if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+        total = sum(runs.tolist())  # in whole numbers: those of a damaged file may not fit into 64 bits
+        if (runs < 0).any() or total != height * width:
             raise InputError(
                 f"RLE counts must be runs >= 0 that add up to {height} * {width} = {height * width}, "
-                f"got {runs.size} of them that add up to {int(runs.sum())}"
+                f"got {runs.size} of them that add up to {total}"
             )
         return cls.from_runs(runs, (height, width))
 

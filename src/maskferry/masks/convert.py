@@ -40,10 +40,13 @@ def as_mask(value: ArrayLike, size_hw: tuple[int, int], *, what: str = "mask") -
         raise InputError(_explain_shape(array, what))
     if not array.size:
         raise InputError(f"{what}: expected (H, W) with at least one pixel, got shape {array.shape}")
-    mask = resize_mask(_binarize(array, what), size_hw, what=what)
+    mask = _binarize(array, what)
     if not mask.any():
-        raise InputError(f"{what} is empty: no pixel of {array.shape[0]}x{array.shape[1]} belongs to the object")
-    return mask
+        raise InputError(f"{what} is empty: no pixel of {array.shape[1]}x{array.shape[0]} belongs to the object")
+    resized = resize_mask(mask, size_hw, what=what)
+    if not resized.any():
+        raise InputError(f"{what} is too small: nothing is left of it at the size of the video, {_size(size_hw)}")
+    return resized
 
 
 def as_masks(values: Any, size_hw: tuple[int, int], *, what: str = "masks") -> list[Mask]:  # noqa: ANN401
@@ -52,8 +55,11 @@ def as_masks(values: Any, size_hw: tuple[int, int], *, what: str = "masks") -> l
     Raises:
         InputError: no masks at all, or one of them is refused; the message says which.
     """
-    if hasattr(values, "ndim") and values.ndim == 2:
+    shape = tuple(getattr(values, "shape", ()))
+    if len(shape) == 2:
         values = [values]
+    if len(shape) == 3 and shape[:2] == size_hw != shape[1:]:
+        raise InputError(f"{what}: expected a stack (N, H, W), got (H, W, N) = {shape}: pass np.moveaxis(masks, 2, 0)")
     try:
         items = list(values)
     except TypeError as err:
@@ -68,7 +74,7 @@ def resize_mask(mask: Mask, size_hw: tuple[int, int], *, what: str = "mask") -> 
     if mask.shape == size_hw:
         return mask
     (h, w), (height, width) = mask.shape, size_hw
-    message = f"{what} is {w}x{h} but the video is {width}x{height}: resized, nearest neighbour"
+    message = f"{what} is {_size(mask.shape)} but the video is {_size(size_hw)}: resized, nearest neighbour"
     if abs(w * height - h * width) > max(height, width, h, w):
         message += (
             f". THE ASPECT RATIO DIFFERS ({w / h:.3f} against {width / height:.3f}): the mask is stretched and will "
@@ -79,11 +85,18 @@ def resize_mask(mask: Mask, size_hw: tuple[int, int], *, what: str = "mask") -> 
     return resized.astype(np.bool_)
 
 
+def _size(size_hw: tuple[int, ...]) -> str:
+    return f"{size_hw[1]}x{size_hw[0]}"
+
+
 def _to_numpy(value: ArrayLike, what: str) -> np.ndarray[Any, Any]:
-    for step in ("detach", "cpu", "numpy"):
-        if not isinstance(value, np.ndarray) and callable(method := getattr(value, step, None)):
-            value = method()
-    array = np.asarray(value)
+    try:
+        for step in ("detach", "cpu", "numpy"):
+            if not isinstance(value, np.ndarray) and callable(method := getattr(value, step, None)):
+                value = method()
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as err:  # ragged lists, types that numpy does not have
+        raise InputError(f"{what}: cannot be read as an array: {err}") from err
     if array.dtype.kind not in "buif":
         raise InputError(f"{what}: expected numbers or bools, got dtype {array.dtype}")
     return array

@@ -72,6 +72,6 @@ def _paint_key(overlap: Overlap) -> Any:  # noqa: ANN401
 
 
 def split_labels(label_map: NDArray[np.integer[Any]], *, void: int | None = None) -> dict[int, Mask]:
-    """Take a label map apart: {object id: bool (H, W)}, by ascending id, without 0 and ``void``."""
-    ids = [int(i) for i in np.unique(label_map) if i != 0 and i != void]
+    """Take a label map apart: {object id: bool (H, W)}, by ascending id, without ids below 1 and ``void``."""
+    ids = [int(i) for i in np.unique(label_map) if i > 0 and i != void]
     return {i: label_map == i for i in ids}

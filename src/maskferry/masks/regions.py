@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import Mask
+from maskferry.rle import Rle
 
-__all__ = ["box_xyxy", "centroid_xy", "intersection_over_union", "signed_distance"]
+__all__ = ["box_xyxy", "centroid_of_rle_xy", "centroid_xy", "intersection_over_union", "signed_distance"]
 
 
 def box_xyxy(mask: Mask) -> tuple[int, int, int, int] | None:
@@ -30,6 +31,25 @@ def centroid_xy(mask: Mask) -> tuple[float, float] | None:
     x = float((crop.sum(axis=0) * np.arange(x1, x2)).sum() / total)
     y = float((crop.sum(axis=1) * np.arange(y1, y2)).sum() / total)
     return x, y
+
+
+def centroid_of_rle_xy(rle: Rle) -> tuple[float, float] | None:
+    """`centroid_xy` of a mask that stays encoded: what it takes grows with the runs, not with the pixels."""
+    height = rle.size_hw[0]
+    edges = np.cumsum(rle.runs)
+    stops = edges[1::2]
+    starts = edges[: 2 * stops.size : 2]
+    area = int((stops - starts).sum())
+    if not area:
+        return None
+
+    def columns_before(position: NDArray[np.int64]) -> NDArray[np.int64]:  # sum of x over all pixels before it
+        x, y = position // height, position % height
+        return height * (x * (x - 1) // 2) + y * x
+
+    sum_x = int((columns_before(stops) - columns_before(starts)).sum())
+    sum_positions = int(((starts + stops - 1) * (stops - starts) // 2).sum())
+    return sum_x / area, (sum_positions - height * sum_x) / area
 
 
 def intersection_over_union(a: Mask, b: Mask) -> float:

@@ -1,0 +1,23 @@
+"""The embedded engine ``flow``: optical flow and a small appearance model, on any CPU, without weights.
+
+A video frame passes through these rooms, in this order:
+
+    grid          the size at which all of it is computed, and the way there and back
+    motion        dense flow both ways, how far it can be trusted, the camera's motion
+    features      what a cell looks like: colour and texture, and their random-feature map
+    linear        products and systems, in pieces that stay on one thread
+    scene         all of these, once a frame, shared by all objects
+    appearance    one ridge classifier an object: what belongs to it, what is its background
+    propagation   one object's evidence: where the flow carries it, what looks and moves like it
+    segmentation  evidence -> mask, by weighted total variation
+    recovery      finding an object again that was hidden, left the picture, or was cut away
+    competition   one pixel, one object
+    target        what is remembered of an object; its normal equations, area and state
+    snapshot      all that is remembered, as bytes
+    session       the order of the above; options and engine are what a caller sees
+"""
+
+from maskferry.engines.flow.engine import FlowEngine
+from maskferry.engines.flow.options import FlowOptions
+
+__all__ = ["FlowEngine", "FlowOptions"]

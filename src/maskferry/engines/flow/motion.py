@@ -1,0 +1,150 @@
+"""How the picture moved: dense flow both ways, how far it can be trusted, and the camera's part in it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from maskferry.data import Image, Mask
+from maskferry.engines.flow.grid import FloatArray, Grid
+
+__all__ = ["FlowEstimator", "FlowField", "fit_affine", "fit_homography", "flow_grey", "map_points", "warp"]
+
+Grey = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
+
+_NO_ARRAY: Any = None
+"""OpenCV takes None for an array it shall make or do without; its type stubs do not know."""
+
+SHORTEST_SIDE = 64
+"""Pictures for the flow are padded to this: its coarsest level needs a few patches of 8 pixels."""
+
+MAX_CAMERA_POINTS, MAX_OBJECT_POINTS = 1500, 800
+
+
+@dataclass(frozen=True, slots=True)
+class FlowField:
+    """Flow on the working grid, in cells.
+
+    Attributes:
+        backward: from each cell of this frame to where it was, float32 (h, w, 2), (x, y).
+        forward: from each cell of the last frame to where it went, float32 (h, w, 2).
+        confidence: in [0, 1], float32 (h, w): 1 where there and back ends where it began.
+    """
+
+    backward: FloatArray
+    forward: FloatArray
+    confidence: FloatArray
+
+
+def flow_grey(image: Image, grid: Grid) -> Grey:
+    """What the flow is computed from: luma at two pixels a cell, uint8 (2h, 2w)."""
+    h, w = grid.size_hw
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, (2 * w, 2 * h), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+class FlowEstimator:
+    """Dense inverse search (Kroeger et al., 2016), both directions at once on two threads."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="maskferry-flow")
+        self._methods = (_dense_inverse_search(), _dense_inverse_search())
+
+    def between(self, before: Grey, after: Grey) -> FlowField:
+        """Flow between two pictures of `flow_grey`."""
+        before, after = _pad(before), _pad(after)
+        other = self._pool.submit(self._flow, 1, before, after)
+        backward = self._to_grid(self._flow(0, after, before))
+        forward = self._to_grid(other.result())
+        return FlowField(backward, forward, consistency(backward, forward, self._grid))
+
+    def close(self) -> None:
+        """Let the second thread go."""
+        self._pool.shutdown()
+
+    def _flow(self, method: int, start: Grey, end: Grey) -> FloatArray:
+        return np.asarray(self._methods[method].calc(start, end, _NO_ARRAY), dtype=np.float32)
+
+    def _to_grid(self, flow: FloatArray) -> FloatArray:
+        h, w = self._grid.size_hw
+        return np.asarray(cv2.resize(flow[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA) / 2, np.float32)
+
+
+def _dense_inverse_search() -> cv2.DISOpticalFlow:
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method.setFinestScale(1)
+    return method
+
+
+def _pad(grey: Grey) -> Grey:
+    h, w = grey.shape
+    down, right = max(0, SHORTEST_SIDE - h), max(0, SHORTEST_SIDE - w)
+    if not down and not right:
+        return grey
+    return np.asarray(cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
+
+
+def warp(values: FloatArray, flow: FloatArray, grid: Grid, *, border: int = cv2.BORDER_REPLICATE) -> FloatArray:
+    """Take what lay where the flow points to: out(x) = values(x + flow(x)), bilinear; ``border`` as in OpenCV."""
+    at: FloatArray = grid.xy + flow
+    return np.asarray(cv2.remap(values, at, _NO_ARRAY, cv2.INTER_LINEAR, borderMode=border), dtype=np.float32)
+
+
+def consistency(backward: FloatArray, forward: FloatArray, grid: Grid) -> FloatArray:
+    """Confidence from the error of going there and back, relative to the length of the way (Sundaram et al., 2010)."""
+    back = warp(forward, backward, grid)
+    error = np.square(back + backward).sum(axis=2)
+    length = np.square(back).sum(axis=2) + np.square(backward).sum(axis=2)
+    return np.asarray(1 / (1 + error / (grid.unit**2 + 0.02 * length)), dtype=np.float32)
+
+
+def fit_homography(flow: FloatArray, where: Mask, grid: Grid, rng: np.random.Generator) -> Matrix | None:
+    """The plane motion (3, 3) that most cells of ``where`` follow, by RANSAC; None where too few agree."""
+    points = _draw(where, MAX_CAMERA_POINTS, rng)
+    if len(points) < 16:
+        return None
+    start, end = _ends(flow, points, grid)
+    matrix, _ = cv2.findHomography(start, end, cv2.RANSAC, 1.5 * grid.unit)
+    return _checked(np.asarray(matrix, dtype=np.float64) if matrix is not None else None, grid)
+
+
+def fit_affine(flow: FloatArray, where: Mask, grid: Grid, rng: np.random.Generator) -> Matrix | None:
+    """The affine motion, as (3, 3), that most cells of ``where`` follow, by RANSAC; None where too few agree."""
+    points = _draw(where, MAX_OBJECT_POINTS, rng)
+    if len(points) < 8:
+        return None
+    start, end = _ends(flow, points, grid)
+    matrix, _ = cv2.estimateAffine2D(start, end, ransacReprojThreshold=1.5 * grid.unit)
+    return _checked(None if matrix is None else np.vstack((matrix, [0, 0, 1])), grid)
+
+
+def map_points(matrix: Matrix, points_xy: FloatArray) -> FloatArray:
+    """Apply a homography (3, 3) to points float32 (..., 2)."""
+    flat = points_xy.reshape(-1, 1, 2)
+    return np.asarray(cv2.perspectiveTransform(flat, matrix), dtype=np.float32).reshape(points_xy.shape)
+
+
+def _checked(matrix: Matrix | None, grid: Grid) -> Matrix | None:
+    """None for what is no motion of a picture: not finite, or a horizon inside the frame."""
+    if matrix is None or not np.isfinite(matrix).all():
+        return None
+    h, w = grid.size_hw
+    depth = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1]]) @ matrix[2]
+    return matrix if depth.min() > 0.1 and depth.max() < 10 else None
+
+
+def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    cells = np.flatnonzero(where)
+    return cells if cells.size <= count else rng.choice(cells, count, replace=False, shuffle=False)
+
+
+def _ends(flow: FloatArray, cells: NDArray[np.intp], grid: Grid) -> tuple[FloatArray, FloatArray]:
+    start = grid.xy.reshape(-1, 2)[cells]
+    return start, start + flow.reshape(-1, 2)[cells]

@@ -1,0 +1,115 @@
+"""What is remembered of one object between two frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from maskferry.data import Mask, State
+from maskferry.engines.flow.appearance import NormalEquations
+from maskferry.engines.flow.grid import FloatArray
+from maskferry.engines.flow.options import FlowOptions
+from maskferry.masks.regions import centroid_xy
+
+__all__ = ["Target", "soften"]
+
+HIDDEN = 0.5
+"""Below this share of its usual area an object counts as hidden."""
+
+LEARNABLE = 0.3
+"""Above this share of its usual area what is seen of an object is learned."""
+
+
+@dataclass(slots=True, eq=False)
+class Target:
+    """One object.
+
+    Attributes:
+        object_id: >= 1.
+        soft: where it is, float32 (h, w) in [0, 1]; 0 everywhere while it is lost.
+        prompted: normal equations of the frames on which it was given, averaged.
+        recent: running mean of the normal equations of the last frames.
+        theta: the classifier, float32 (D,).
+        prompts: number of frames on which it was given.
+        area: usual area in cells.
+        centre_xy: where it was last seen, in cells of this frame: moved on with the camera while it is lost.
+        hidden: frames in a row on which less than half of it was seen.
+        cut_off: there was a cut since it was last seen, so that its place says nothing.
+        state: on the last frame.
+    """
+
+    object_id: int
+    soft: FloatArray
+    prompted: NormalEquations
+    recent: NormalEquations
+    theta: FloatArray
+    prompts: int
+    area: float
+    centre_xy: tuple[float, float]
+    hidden: int = 0
+    cut_off: bool = False
+    state: State = State.GIVEN
+
+    @classmethod
+    def begin(cls, object_id: int, soft: FloatArray, seen: NormalEquations, options: FlowOptions) -> Target:
+        """A new object, given on this frame as ``soft``."""
+        target = cls(object_id, soft, seen, seen, seen.target, 0, 0.0, (0.0, 0.0))
+        target.give(soft, seen, options)
+        return target
+
+    def give(self, soft: FloatArray, seen: NormalEquations, options: FlowOptions) -> None:
+        """Take in a mask that the caller gave; whatever was believed of its place before is forgotten."""
+        self.prompts += 1
+        self.prompted = self.prompted.mix(seen, 1 / self.prompts)
+        self.recent = self.recent.mix(seen, 1.0 if self.prompts == 1 else 0.5)
+        self._solve(options)
+        self.soft = soft
+        self.area = float(soft.sum())
+        self.centre_xy = centroid_xy(soft >= 0.5) or self.centre_xy
+        self.hidden, self.cut_off, self.state = 0, False, State.GIVEN
+
+    def lose_place(self) -> None:
+        """There was a cut: where it was says nothing of where it is."""
+        self.soft = np.zeros_like(self.soft)
+        self.hidden, self.cut_off = max(self.hidden, 1), True
+
+    def see(self, mask: Mask, *, looks: float) -> None:
+        """Take in where it was found, bool (h, w), and how much that looks like it (-1 to 1)."""
+        cells = int(np.count_nonzero(mask))
+        if cells < HIDDEN * self.area:
+            self.hidden += 1
+            self.area *= 0.99
+        else:
+            self.hidden = 0
+            self.area = 0.95 * self.area + 0.05 * cells
+        if cells:
+            self.centre_xy = centroid_xy(mask) or self.centre_xy
+            self.cut_off = False
+        self.state = self._next_state(cells, looks)
+        self.soft = soften(mask)
+
+    def learn(self, seen: NormalEquations, options: FlowOptions) -> None:
+        """Take in what it looks like on this frame."""
+        self.recent = self.recent.mix(seen, options.update_rate)
+        self._solve(options)
+
+    def learnable(self, mask: Mask) -> bool:
+        """Whether enough of it is seen to learn from."""
+        return int(np.count_nonzero(mask)) > LEARNABLE * self.area
+
+    def _solve(self, options: FlowOptions) -> None:
+        self.theta = self.prompted.mix(self.recent, 0.5).solve(options.ridge)
+
+    def _next_state(self, cells: int, looks: float) -> State:
+        if not cells:
+            return State.LOST
+        if self.state is State.LOST:
+            return State.RETURNED
+        return State.OCCLUDED if self.hidden or looks < 0 else State.TRACKED
+
+
+def soften(mask: Mask) -> FloatArray:
+    """A mask as it is carried to the next frame: its border blurred, float32 (h, w) in [0, 1]."""
+    return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.7), dtype=np.float32)

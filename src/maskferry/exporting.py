@@ -1,0 +1,232 @@
+"""From tracks to files that other programs read, and to a film: the formats by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from maskferry.data import Frame, FrameMasks
+from maskferry.errors import InputError, SourceError
+from maskferry.files import check_free
+from maskferry.formats import binary, davis, table, youtube_vis
+from maskferry.formats.davis import Names
+from maskferry.masks.labels import Overlap
+from maskferry.rendering import contact_sheet, draw_overlay
+from maskferry.sources import open_source
+from maskferry.sources.base import Source, VideoLike
+from maskferry.tracks.results import Tracks
+
+__all__ = ["Format", "export", "render", "render_sheet", "save_label_maps"]
+
+Format = Literal["davis", "masks", "youtube-vis", "csv"]
+"""davis: a folder of label maps; masks: a folder with a folder for each object, of black and white pictures;
+youtube-vis: one JSON file with RLE masks; csv: a row for each object on each frame."""
+
+
+def export(tracks: Tracks, path: str | Path, format: Format, *, overwrite: bool = False) -> list[Path]:  # noqa: A002
+    """Write tracks in one of the formats.
+
+    Args:
+        tracks: what to write.
+        path: a folder for "davis" and "masks", a file for the others.
+        format: see `Format`.
+        overwrite: replace what is there.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        InputError: an unknown format, or there is nothing to write yet.
+        OutputExistsError: the path is taken.
+        OutputError: it cannot be written.
+    """
+    if format not in get_args(Format):
+        raise InputError(f"format: expected one of {', '.join(get_args(Format))}, got {format!r}")
+    path = Path(path)
+    check_free(path, overwrite=overwrite)
+    _require_frames(tracks)
+    if format == "davis":
+        return save_label_maps(tracks, path, overwrite=overwrite)
+    if format == "masks":
+        return binary.write_masks(tracks.video, tracks.frames(), path, overwrite=overwrite)
+    write = table.write if format == "csv" else youtube_vis.write
+    write(tracks.video, tracks.frames(), path, labels=tracks.labels, overwrite=overwrite)
+    return [path]
+
+
+def save_label_maps(
+    tracks: Tracks,
+    folder: str | Path,
+    *,
+    overlap: Overlap = "smallest",
+    names: Names = "index",
+    img_ext: Literal["png", "tif"] = "png",
+    dtype: str | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write a label map for every frame: 0 is background, n is object n. All files are alike.
+
+    Args:
+        tracks: what to write.
+        folder: made where it is missing.
+        overlap: who gets a pixel that several objects claim, see `masks.labels.Overlap`.
+        names: "index", "source" (the frame's own name), or a function of `FrameInfo`.
+        img_ext: "png" or "tif".
+        dtype: "uint8" or "uint16"; by default, and where an id needs it, uint16 as soon as one is above 254.
+        overwrite: replace files that are there.
+
+    Raises:
+        InputError: an unknown option, or there is nothing to write yet.
+        OutputExistsError: the folder holds files.
+        OutputError: it cannot be written.
+    """
+    if dtype not in (None, "uint8", "uint16"):
+        raise InputError(f'dtype: expected "uint8" or "uint16", got {dtype!r}')
+    _require_frames(tracks)
+    wide = dtype == "uint16" or max(tracks.object_ids, default=0) >= davis.VOID
+    return davis.write_label_maps(
+        tracks.video,
+        tracks.frames(),
+        Path(folder),
+        overlap=overlap,
+        names=names,
+        img_ext=img_ext,
+        dtype=np.uint16 if wide else np.uint8,
+        overwrite=overwrite,
+    )
+
+
+def render(  # noqa: PLR0913
+    tracks: Tracks,
+    path: str | Path,
+    video: VideoLike | None = None,
+    *,
+    rate: float | str | Fraction | None = None,
+    stride: int = 1,
+    alpha: float = 0.6,
+    outline: bool = True,
+    labels: bool | Mapping[int, str] = True,
+    audio: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Draw tracks over their video and write an MP4 film (H.264, yuv420p).
+
+    Args:
+        tracks: what to draw; frames that were not tracked are left out.
+        path: ends in .mp4.
+        video: where the frames come from; by default the path that the tracks name.
+        rate: frames per second; by default every frame is shown at its own time.
+        stride: every stride-th of the tracked frames.
+        alpha: opacity of the masks, 0 to 1.
+        outline: draw contours.
+        labels: write ids, names where objects have them; or {object id: name}.
+        audio: copy the sound of the video, where it has some.
+        overwrite: replace a film that is there.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: an option is wrong, or there is nothing to draw yet.
+        SourceError: the video cannot be opened.
+        OutputExistsError: there is a film.
+        OutputError: it cannot be written.
+    """
+    from maskferry.formats.film import write_film
+
+    path = Path(path)
+    check_free(path, overwrite=overwrite)
+    _require_frames(tracks)
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha: expected 0 to 1, got {alpha}")
+    names = {**{i: str(i) for i in tracks.object_ids}, **tracks.labels} if labels is True else labels
+    with _source(tracks, video) as source:
+        write_film(
+            tracks.video,
+            pictures(tracks, source, stride=stride),
+            path,
+            rate=_film_rate(tracks, rate),
+            draw=partial(draw_overlay, alpha=alpha, outline=outline, labels=names),
+            audio_from=Path(source.info.path) if audio and source.info.path else None,
+            overwrite=overwrite,
+        )
+    return path
+
+
+def render_sheet(
+    tracks: Tracks,
+    path: str | Path,
+    video: VideoLike | None = None,
+    *,
+    count: int = 12,
+    overwrite: bool = False,
+) -> Path:
+    """Write a contact sheet: pictures spread evenly over the tracked frames, under their masks.
+
+    Raises:
+        InputError: there is nothing to draw yet.
+        SourceError: the video cannot be opened.
+        OutputExistsError: the path is taken.
+        OutputError: it cannot be written.
+    """
+    from maskferry.formats.images import write_pixels
+
+    path = Path(path)
+    check_free(path, overwrite=overwrite)
+    _require_frames(tracks)
+    stride = max(1, -(-len(tracks) // count))
+    captions: list[str] = []
+    images = []
+    with _source(tracks, video) as source:
+        for frame, masks in pictures(tracks, source, stride=stride):
+            time = "" if frame.info.time is None else f"   {frame.info.time:.2f} s"
+            lost = sum(not row.rle.area for row in masks)
+            captions.append(f"frame {frame.index}{time}" + (f"   {lost} lost" if lost else ""))
+            images.append(draw_overlay(frame.image, masks, labels={**tracks.labels} or True))
+    write_pixels(path, contact_sheet(images, captions), overwrite=overwrite)
+    return path
+
+
+def pictures(tracks: Tracks, source: Source, *, stride: int = 1) -> Iterator[tuple[Frame, FrameMasks]]:
+    """Every stride-th tracked frame, decoded, with its masks."""
+    wanted = list(tracks)[::stride]
+    for frame, tracked in zip(source.frames(wanted), tracks.frames(stride=stride), strict=False):
+        yield frame, tracked.masks
+
+
+@contextmanager
+def _source(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
+    """The frames that were tracked; closed afterwards if they were opened here."""
+    video = tracks.video.path if video is None else video
+    if video is None:
+        raise InputError("these tracks do not name a file with their frames: pass the video too")
+    source = open_source(video)
+    try:
+        if source.info.size_hw != tracks.video.size_hw:
+            raise SourceError(
+                f"{source.info.name} is {source.info.width}x{source.info.height}, but the tracks are of a video of "
+                f"{tracks.video.width}x{tracks.video.height}: pass the video that was tracked"
+            )
+        yield source
+    finally:
+        if source is not video:
+            source.close()
+
+
+def _film_rate(tracks: Tracks, rate: float | str | Fraction | None) -> Fraction | None:
+    """The caller's rate, or 25 where neither frames nor video know one."""
+    if rate is not None:
+        return Fraction(rate).limit_denominator(1001)
+    timed = tracks.video.rate is not None or tracks.info(next(iter(tracks))).time is not None
+    return None if timed else Fraction(25)
+
+
+def _require_frames(tracks: Tracks) -> None:
+    if not len(tracks):
+        raise InputError("there are no results yet: add masks and call propagate first")

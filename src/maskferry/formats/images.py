@@ -1,0 +1,155 @@
+"""Pictures of masks on disk: pixel values as they are stored, and how a folder of pictures is ordered."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from maskferry.errors import InputError
+from maskferry.files import atomic_path
+
+__all__ = ["Pixels", "list_pictures", "picture_stem", "read_pixels", "write_pixels"]
+
+log = logging.getLogger(__name__)
+
+_LOSSY = frozenset({"JPEG", "MPO", "JPEG2000", "WEBP"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pixels:
+    """A picture's values.
+
+    Attributes:
+        values: uint8 or uint16 (H, W), or uint8 RGB (H, W, 3). The indices, where the file has a palette.
+        indexed: the file has a palette.
+        lossy: the format does not keep values exactly (JPEG and its like).
+    """
+
+    values: NDArray[np.uint8] | NDArray[np.uint16]
+    indexed: bool = False
+    lossy: bool = False
+
+
+def read_pixels(path: Path) -> Pixels:
+    """Read a picture of masks: any format of Pillow, 1 to 32 bits, with a palette, grey or RGB.
+
+    What is fully transparent counts as black. A palette that uses nothing but black and white is read as grey. Of a
+    file with several pages the first is read.
+
+    Raises:
+        InputError: there is no such file, it is no picture, or its values are no whole numbers from 0 to 65535.
+    """
+    with _translate_pillow_errors(path), PIL.Image.open(path) as image:
+        if (pages := getattr(image, "n_frames", 1)) > 1:
+            log.warning("%s has %d pages: only the first is read", path, pages)
+        lossy = image.format in _LOSSY
+        if image.mode == "P":
+            if _is_black_and_white(image):
+                return Pixels(np.asarray(image.convert("RGB"))[:, :, 0].copy())
+            return Pixels(np.array(image), indexed=True)
+        if image.mode in ("1", "L"):
+            return Pixels(np.array(image.convert("L")), lossy=lossy)
+        if image.mode.startswith(("I", "F")):
+            return Pixels(_as_uint16(np.array(image), path))
+        return Pixels(_opaque_rgb(image), lossy=lossy)
+
+
+def write_pixels(
+    path: Path,
+    values: NDArray[np.unsignedinteger[Any]],
+    *,
+    palette: NDArray[np.uint8] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a picture, in the format that the suffix names (.png, .tif, .jpg, ...).
+
+    Args:
+        path: nobody sees half of a file there.
+        values: uint8 or uint16 (H, W), or RGB uint8 (H, W, 3).
+        palette: RGB (256, 3), for uint8 only.
+        overwrite: replace a file.
+
+    Raises:
+        InputError: no format has this suffix.
+        OutputExistsError: there is a file, and ``overwrite`` is false.
+        OutputError: the disk is full or not writable.
+    """
+    if PIL.Image.registered_extensions().get(path.suffix.lower()) not in PIL.Image.SAVE:
+        raise InputError(f"{path}: expected a path that ends in .png, .tif or .jpg")
+    image = PIL.Image.fromarray(np.ascontiguousarray(values))
+    if palette is not None:
+        image.putpalette(palette.tobytes())
+    options = {"compression": "tiff_lzw"} if path.suffix.lower() in (".tif", ".tiff") else {}
+    with atomic_path(path, overwrite=overwrite) as part:
+        image.save(part, **options)
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder in natural order (2 before 10); hidden files and other files are left out.
+
+    Raises:
+        InputError: this is no folder, or there is no picture in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"expected a folder of pictures, got {folder}")
+    known = PIL.Image.registered_extensions()
+    found = [p for p in folder.iterdir() if p.suffix.lower() in known and not p.name.startswith(".") and p.is_file()]
+    if not found:
+        raise InputError(f"{folder}: expected pictures (PNG, TIFF, ...), found none")
+    return sorted(found, key=_natural)
+
+
+def picture_stem(name: str) -> str:
+    """A file's name without folders and without the suffix of a picture: "a/frame_1.5.jpg" -> "frame_1.5"."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in PIL.Image.registered_extensions() else path.name
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], path.name
+
+
+@contextmanager
+def _translate_pillow_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as err:
+        raise InputError(f"no such picture: {path}") from err
+    except PIL.UnidentifiedImageError as err:
+        raise InputError(f"{path} is no picture that Pillow knows; expected PNG, TIFF, JPEG, ...") from err
+    except InputError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as err:
+        raise InputError(f"{path} cannot be read as a picture: {err}") from err
+
+
+def _is_black_and_white(image: PIL.Image.Image) -> bool:
+    """Whether the used part of a palette is black and white alone, in either order."""
+    colors = image.convert("RGB").getcolors(2)
+    return colors is not None and {color for _, color in colors} <= {(0, 0, 0), (255, 255, 255)}
+
+
+def _as_uint16(values: NDArray[Any], path: Path) -> NDArray[np.uint16]:
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535 or (values % 1).any():
+        raise InputError(
+            f"{path}: expected whole numbers from 0 to 65535, got {values.dtype} from {values.min()} to {values.max()}"
+        )
+    return values.astype(np.uint16)
+
+
+def _opaque_rgb(image: PIL.Image.Image) -> NDArray[np.uint8]:
+    if not image.has_transparency_data:
+        return np.array(image.convert("RGB"))
+    rgba = np.array(image.convert("RGBA"))
+    rgba[rgba[:, :, 3] == 0] = 0
+    return rgba[:, :, :3].copy()

@@ -1,0 +1,162 @@
+"""Whatever a person has as masks to start from (a picture, a folder of them, a JSON file) -> prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskferry.data import Mask, MaskPrompt, State
+from maskferry.errors import InputError
+from maskferry.formats import binary, youtube_vis
+from maskferry.formats.coco import check_size, get, load_json, read_segmentation
+from maskferry.formats.davis import VOID, LabelMap, read_label_map
+from maskferry.formats.images import list_pictures, read_pixels
+from maskferry.masks.labels import split_labels
+
+__all__ = ["Seeds", "read_seeds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Masks to track.
+
+    Attributes:
+        prompts: by frame, then by object id; masks have the size of their file.
+        labels: {object id: name}, where the file has names.
+    """
+
+    prompts: list[MaskPrompt]
+    labels: dict[int, str]
+
+
+def read_seeds(path: Path, *, frame: int = 0) -> Seeds:
+    """Read masks to start from.
+
+    - A picture is a label map: value n is object n, and in 8 bits 255 is void and left out. A grey picture that holds
+      nothing but 0 and 255 (or 65535) is a binary mask and makes object 1. In RGB every colour is an object, see
+      `davis.read_label_map`. A JPEG is a binary mask, cut at 127.
+    - A folder holds a binary picture for each object, see `binary.read_masks`.
+    - A JSON file of one video, see `youtube_vis.read`: every mask on its own frame; where states are recorded, only
+      the masks that are "given". Of one picture (COCO): every annotation is an object, 1 to N in the order of the file.
+      A list of ``{"segmentation": RLE, ...}``, as SAM's mask generator makes, is read likewise.
+
+    Args:
+        path: a picture, a folder of pictures, or a .json file.
+        frame: the frame that pictures and COCO files belong to, 0-based.
+
+    Raises:
+        InputError: nothing of this kind, or no mask in it.
+    """
+    if frame < 0:
+        raise InputError(f"frame: expected an index from 0, got {frame}")
+    if path.suffix.lower() == ".json":
+        seeds = _from_json(path, frame)
+    else:
+        masks = _from_folder(path) if path.is_dir() else _from_picture(path)
+        seeds = Seeds([MaskPrompt(frame, i, mask) for i, mask in masks.items()], {})
+    if not seeds.prompts:
+        raise InputError(f"{path} holds no mask: expected at least one pixel of an object")
+    return seeds
+
+
+def _from_picture(path: Path) -> dict[int, Mask]:
+    pixels = read_pixels(path)
+    labels: LabelMap
+    if pixels.lossy:
+        labels = binary.to_binary(pixels, path).astype(np.uint8)
+    elif pixels.values.ndim == 3 and not _is_gray(pixels.values):
+        return split_labels(read_label_map(path))
+    else:
+        labels = pixels.values if pixels.values.ndim == 2 else pixels.values[:, :, 0]
+    full = np.iinfo(labels.dtype).max
+    if not pixels.indexed and np.isin(labels, (0, full)).all():
+        labels = (labels == full).astype(np.uint8)
+    return split_labels(labels, void=VOID if labels.dtype == np.uint8 else None)
+
+
+def _is_gray(rgb: NDArray[np.unsignedinteger[Any]]) -> bool:
+    return bool((rgb == rgb[:, :, :1]).all())
+
+
+def _from_folder(folder: Path) -> dict[int, Mask]:
+    for path in list_pictures(folder):
+        pixels = read_pixels(path)
+        values = np.unique(pixels.values[pixels.values != 0]) if pixels.values.ndim == 2 else np.empty(0)
+        if values.size > 1 and not pixels.lossy:
+            raise InputError(
+                f"{path} has {values.size} values beside 0 and looks like a label map; expected a folder with a binary "
+                "mask for each object. Give the label map of one frame as a file"
+            )
+    masks = binary.read_masks(folder)
+    empty = [i for i, mask in masks.items() if not mask.any()]
+    if empty:
+        raise InputError(f"{folder}: the masks of objects {empty} are empty; expected at least one pixel in each")
+    return masks
+
+
+def _from_json(path: Path, frame: int) -> Seeds:
+    data = load_json(path)
+    if (isinstance(data, dict) and "videos" in data) or _is_list_with(data, "segmentations"):
+        return _from_video(path, data)
+    if _is_list_with(data, "segmentation"):
+        return _from_annotations([(None, record) for record in data], {}, f"{path}: ", frame)
+    if isinstance(data, dict) and "images" in data:
+        return _from_coco(path, data, frame)
+    raise InputError(
+        f'{path}: expected YouTube-VIS ("videos"), COCO ("images") or a list of {{"segmentation": ...}}, got neither'
+    )
+
+
+def _is_list_with(data: Any, key: str) -> bool:  # noqa: ANN401
+    return isinstance(data, list) and bool(data) and isinstance(data[0], dict) and key in data[0]
+
+
+def _from_video(path: Path, data: Any) -> Seeds:  # noqa: ANN401
+    videos = youtube_vis.parse(data, str(path))
+    if len(videos) != 1:
+        raise InputError(f"{path} is about {len(videos)} videos ({', '.join(v.video.name for v in videos)}); give one")
+    rows = [(tracks.info.index, row) for tracks in videos[0].frames for row in tracks.masks if row.rle.area]
+    given = [item for item in rows if item[1].state is State.GIVEN]
+    prompts = [MaskPrompt(index, row.object_id, row.rle.decode()) for index, row in given or rows]
+    return Seeds(sorted(prompts, key=lambda p: (p.frame, p.object_id)), videos[0].labels)
+
+
+def _from_coco(path: Path, data: dict[str, Any], frame: int) -> Seeds:
+    annotations = get(data, "annotations", list, str(path))
+    used = {get(a, "image_id", int, f"{path}: annotations[{i}]") for i, a in enumerate(annotations)}
+    images = [
+        im
+        for i, im in enumerate(get(data, "images", list, str(path)))
+        if get(im, "id", int, f"{path}: images[{i}]") in used
+    ]
+    if len(used) != 1 or len(images) != 1:
+        raise InputError(f"{path} has masks of {len(used)} pictures; expected the masks of one frame, of one picture")
+    at = f"{path}: images"
+    size = check_size(get(images[0], "height", int, at), get(images[0], "width", int, at), at)
+    names = {
+        get(c, "id", int, f"{path}: categories[{i}]"): get(c, "name", str, f"{path}: categories[{i}]")
+        for i, c in enumerate(get(data, "categories", (list, NoneType), str(path)) or ())
+    }
+    return _from_annotations([(size, a) for a in annotations], names, f"{path}: annotations", frame)
+
+
+def _from_annotations(
+    records: list[tuple[tuple[int, int] | None, Any]], names: dict[int, str], where: str, frame: int
+) -> Seeds:
+    seeds = Seeds([], {})
+    for i, (size, record) in enumerate(records):
+        segmentation = get(record, "segmentation", (dict, list, NoneType), f"{where}[{i}]")
+        rle = read_segmentation(segmentation, size, f"{where}[{i}].segmentation")
+        if rle is None or not rle.area:
+            continue
+        object_id = len(seeds.prompts) + 1
+        seeds.prompts.append(MaskPrompt(frame, object_id, rle.decode()))
+        name = names.get(get(record, "category_id", (int, NoneType), f"{where}[{i}]"))
+        if name is not None:
+            seeds.labels[object_id] = name
+    return seeds

@@ -1,0 +1,1 @@
+"""How good masks are, against the truth: one module a benchmark."""

@@ -1,0 +1,249 @@
+"""Pictures for people: masks drawn over a frame, and several pictures on one sheet."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageFont
+
+from maskferry.data import FrameMasks, Image, Mask, ObjectMask
+from maskferry.errors import InputError
+
+__all__ = ["Color", "color_of", "contact_sheet", "draw_overlay"]
+
+Color = tuple[int, int, int]
+"""RGB, 0 to 255."""
+
+Labels = bool | Mapping[int, str]
+Box = tuple[int, int, int, int]
+
+# matplotlib's "tab10" (Tableau 10), in its order.
+_TAB10 = (
+    (31, 119, 180),
+    (255, 127, 14),
+    (44, 160, 44),
+    (214, 39, 40),
+    (148, 103, 189),
+    (140, 86, 75),
+    (227, 119, 194),
+    (127, 127, 127),
+    (188, 189, 34),
+    (23, 190, 207),
+)
+_TOWARDS = ((0, 0.0), (0, 0.4), (255, 0.5))  # (black or white, how far) by tens of the id
+
+
+def color_of(object_id: int) -> Color:
+    """The colour of an object, the same in every picture.
+
+    ``object_id % 10`` picks the hue, as samgeo does with matplotlib's tab10; ``object_id // 10 % 3`` the lightness
+    (plain, darker, lighter), so that thirty objects in a row can be told apart.
+
+    >>> color_of(1), color_of(11)
+    ((255, 127, 14), (153, 76, 8))
+    """
+    end, part = _TOWARDS[object_id // 10 % 3]
+    red, green, blue = (round(c + (end - c) * part) for c in _TAB10[object_id % 10])
+    return red, green, blue
+
+
+def draw_overlay(
+    image: Image, masks: FrameMasks, *, alpha: float = 0.6, outline: bool = True, labels: Labels = True
+) -> Image:
+    """Draw objects over a frame. Where they overlap, the smallest is on top; an empty mask leaves no trace.
+
+    Args:
+        image: RGB, uint8 (H, W, 3), at the size of the masks. It is not changed.
+        masks: the frame's objects.
+        alpha: opacity of the fill, from 0 (only outlines) to 1 (the picture does not show through).
+        outline: draw the border of each mask, inside of it and to the pixel; a three-hundredth of the picture's shorter
+            side wide.
+        labels: write each object's id beside it; or {object id: name}, where an object without a name gets its id.
+            Accents are dropped, and a name in a script that the built-in font lacks is replaced by the id.
+
+    Returns:
+        RGB, uint8 (H, W, 3), a new array.
+
+    Raises:
+        InputError: the picture is no RGB, has another size than the masks, or alpha is outside [0, 1].
+    """
+    _check_picture(image, "image")
+    if image.shape[:2] != masks.size_hw:
+        raise InputError(
+            f"frame {masks.frame}: the image is {image.shape[:2]} (H, W) but its masks are {masks.size_hw}"
+        )
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha: expected 0 to 1, got {alpha}")
+    image = np.ascontiguousarray(image)
+    out = image.copy()
+    crops = ((row, *crop) for row in masks if (crop := _crop(row)))
+    shown = sorted(crops, key=lambda item: -np.count_nonzero(item[2]))
+    for row, (x1, y1, x2, y2), mask in shown:
+        _fill(out[y1:y2, x1:x2], image[y1:y2, x1:x2], mask, color_of(row.object_id), alpha)
+    line = max(1, round(min(masks.size_hw) / 300))
+    for row, (x1, y1, x2, y2), mask in shown if outline else ():
+        _draw_outline(out[y1:y2, x1:x2], mask, color_of(row.object_id), line)
+    placed: list[Box] = []
+    for row, box, mask in shown if labels is not False else ():
+        name = labels.get(row.object_id) if isinstance(labels, Mapping) else None
+        _draw_label(out, _readable(name, row.object_id), box, mask, color_of(row.object_id), placed)
+    return out
+
+
+def contact_sheet(
+    images: Iterable[Image], captions: Sequence[str] = (), *, columns: int | None = None, width: int = 1280
+) -> Image:
+    """Put pictures side by side on a white sheet, row by row, a caption below each.
+
+    Args:
+        images: RGB, uint8 (H, W, 3) each, in any mix of sizes; they are scaled to fit a tile of the shape of the first.
+            One at a time is held at full size.
+        captions: one for each picture, or none at all.
+        columns: pictures in a row; by default about as many as there are rows.
+        width: of the sheet, in pixels.
+
+    Returns:
+        RGB, uint8 (H, W, 3).
+
+    Raises:
+        InputError: no pictures, a picture that is no RGB, a wrong number of captions, or no room for the columns.
+    """
+    gap, count = 8, None
+    if columns is None:
+        images = list(images)
+        columns = math.ceil(math.sqrt(max(1, len(images))))
+    tile_width = (width - gap) // columns - gap if columns >= 1 else 0
+    if tile_width < 8:
+        raise InputError(f"contact sheet: {columns} columns on {width} pixels; expected 1 or more, 16 pixels for each")
+    tiles: list[Image] = []
+    for count, image in enumerate(images, start=1):
+        _check_picture(image, f"images[{count - 1}]")
+        tile_height = tiles[0].shape[0] if tiles else max(1, round(image.shape[0] * tile_width / image.shape[1]))
+        tiles.append(_fit(image, tile_height, tile_width))
+    if count is None or len(captions) not in (0, count):
+        raise InputError(f"contact sheet: expected pictures and a caption for each, got {count or 0}, {len(captions)}")
+    text_height = 24 if captions else 0
+    step_y, step_x = tiles[0].shape[0] + text_height + gap, tile_width + gap
+    sheet = np.full((math.ceil(count / columns) * step_y + gap, columns * step_x + gap, 3), 255, dtype=np.uint8)
+    for i, tile in enumerate(tiles):
+        y, x = gap + i // columns * step_y, gap + i % columns * step_x
+        sheet[y : y + tile.shape[0], x : x + tile_width] = tile
+        if captions:
+            _write(sheet, captions[i], (x, y + tile.shape[0] + 5), 14, tile_width)
+    return sheet
+
+
+def _check_picture(image: Image, what: str) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise InputError(f"{what}: expected RGB, uint8 (H, W, 3), got {image.dtype} {image.shape}")
+
+
+def _crop(row: ObjectMask) -> tuple[Box, Mask] | None:
+    """The object's box and the mask inside of it; None where it is empty."""
+    box = row.rle.box_xyxy
+    if box is None:
+        return None
+    x1, y1, x2, y2 = box
+    return box, np.ascontiguousarray(row.rle.decode()[y1:y2, x1:x2])
+
+
+def _fill(out: Image, image: Image, mask: Mask, color: Color, alpha: float) -> None:
+    """Blend with the picture itself, not with what lies on it already, so that colours stay what they are."""
+    table = np.arange(256)[:, None] * (1 - alpha) + np.array(color) * alpha
+    blended = cv2.LUT(image, table.round().astype(np.uint8)[:, None])
+    cv2.copyTo(blended, mask.view(np.uint8), out)
+
+
+def _draw_outline(out: Image, mask: Mask, color: Color, width: int) -> None:
+    """Draw the outermost pixels of the mask itself, so that the outline lies to the pixel."""
+    padded = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    inner = cv2.erode(padded, cross, iterations=width, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    out[mask & (inner[1:-1, 1:-1] == 0)] = color
+
+
+def _draw_label(out: Image, text: str, box: Box, mask: Mask, color: Color, placed: list[Box]) -> None:
+    """Write ``text`` above the highest point of the object, or below its lowest where there is no room."""
+    height, width = out.shape[:2]
+    size = max(13, round(min(height, width) / 38))
+    glyphs = _rasterize(text, size)
+    pad = max(2, size // 6)
+    box_height = glyphs.shape[0] + 2 * pad
+    box_width = max(box_height, glyphs.shape[1] + 2 * pad)
+    top = box[0] + round(float(np.flatnonzero(mask[0]).mean()))
+    bottom = box[0] + round(float(np.flatnonzero(mask[-1]).mean()))
+    wanted = [(top, box[1] - box_height - pad), (bottom, box[3] + pad), (top, box[1] + pad)]
+    spots = [_place(x - box_width // 2, y, box_height, box_width, (height, width)) for x, y in wanted]
+    free = [s for s, (_, y) in zip(spots, wanted, strict=True) if s[1] == y and not any(_touch(s, p) for p in placed)]
+    x1, y1, x2, y2 = spot = free[0] if free else spots[0]
+    placed.append(spot)
+    out[y1:y2, x1:x2] = color
+    bright = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
+    indent = (box_width - glyphs.shape[1]) // 2
+    _blend(out[y1 + pad : y2, x1 + indent : x2], glyphs, (0, 0, 0) if bright else (255, 255, 255))
+
+
+def _place(x: int, y: int, box_height: int, box_width: int, size_hw: tuple[int, int]) -> Box:
+    """Push a box into the picture; cut it where it is larger than that."""
+    height, width = size_hw
+    x, y = max(0, min(x, width - box_width)), max(0, min(y, height - box_height))
+    return x, y, min(x + box_width, width), min(y + box_height, height)
+
+
+def _touch(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _readable(name: str | None, object_id: int) -> str:
+    """What the built-in font can write of a name: without accents, or else the id."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name or "") if not unicodedata.combining(c))
+    return plain if plain.isascii() and plain.isprintable() and plain.strip() else str(object_id)
+
+
+@lru_cache(maxsize=512)
+def _rasterize(text: str, size: int) -> NDArray[np.float32]:
+    """Coverage of a line of text in [0, 1], float32 (h, w); every line of one size has one height."""
+    font = ImageFont.load_default(size)
+    if isinstance(font, ImageFont.FreeTypeFont):
+        ascent, descent = font.getmetrics()
+        glyphs, (left, top) = font.getmask2(text, mode="L", anchor="ls")
+    else:  # Pillow without FreeType: one size, no anchors
+        glyphs, (left, top) = font.getmask(text, mode="L"), (0, 0)
+        ascent, descent = 0, glyphs.size[1]
+    ink = np.asarray(glyphs, dtype=np.float32).reshape(glyphs.size[1], glyphs.size[0]) / 255
+    line = np.zeros((ascent + descent, max(left, 0) + ink.shape[1]), dtype=np.float32)
+    y, x = max(0, ascent + top), max(left, 0)
+    line[y : y + ink.shape[0], x:] = ink[: line.shape[0] - y]
+    return line
+
+
+def _blend(out: Image, glyphs: NDArray[np.float32], color: Color) -> None:
+    """Draw glyphs into the upper left corner of ``out``, cut to its size."""
+    glyphs = glyphs[: out.shape[0], : out.shape[1], None]
+    target = out[: glyphs.shape[0], : glyphs.shape[1]]
+    target[:] = np.rint(target * (1 - glyphs) + np.array(color, dtype=np.float32) * glyphs)
+
+
+def _write(sheet: Image, text: str, corner_xy: tuple[int, int], size: int, width: int) -> None:
+    x, y = corner_xy
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    if plain.strip():
+        _blend(sheet[y:, x : x + width], _rasterize(plain, size), (0, 0, 0))
+
+
+def _fit(image: Image, height: int, width: int) -> Image:
+    """Scale a picture to fit a tile, centred on light grey."""
+    scale = min(height / image.shape[0], width / image.shape[1])
+    h, w = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
+    tile = np.full((height, width, 3), 235, dtype=np.uint8)
+    y, x = (height - h) // 2, (width - w) // 2
+    tile[y : y + h, x : x + w] = cv2.resize(
+        image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    )
+    return tile

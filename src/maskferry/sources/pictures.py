@@ -1,0 +1,190 @@
+"""One picture file -> RGB: which files are pictures, their size from the header, and decoding by Pillow or OpenCV."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+from PIL import ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+from maskferry.data import Image
+from maskferry.errors import SourceError
+
+__all__ = ["Header", "Scale", "decode_rgb", "max_value", "read_header"]
+
+Scale = float
+"""What deep (more than 8 bit) samples are multiplied by to reach 0 to 255."""
+
+_ORIENTATION = 0x0112
+_EXIF_KEYS = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
+_GEOTIFF_TAGS = {33550, 34735}  # ModelPixelScale, GeoKeyDirectory (OGC GeoTIFF 1.1, annex B)
+_TURN_SIDES = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known of a picture before it is decoded.
+
+    Attributes:
+        size_hw: after its orientation is applied.
+        deep: more than 8 bits a sample, so that a scale is needed.
+        pages: pictures in the file.
+    """
+
+    size_hw: tuple[int, int]
+    deep: bool
+    pages: int = 1
+
+
+def read_header(path: Path) -> Header:
+    """Read size and depth, without decoding where Pillow knows the format.
+
+    Raises:
+        SourceError: the file cannot be read as a picture.
+    """
+    with _translated(path):
+        try:
+            with PilImage.open(path) as picture:
+                deep = _is_deep(picture)
+                return Header(_upright_size(picture, deep=deep), deep, getattr(picture, "n_frames", 1))
+        except UnidentifiedImageError:
+            samples = _read_cv2(path)
+            return Header(samples.shape[:2], samples.dtype != np.uint8)
+
+
+def max_value(path: Path) -> tuple[float, bool]:
+    """The largest sample of a deep picture (0 where all are NaN), and whether its samples are floats."""
+    with _translated(path):
+        samples = _read_deep(path)
+    if samples.dtype.kind == "f":
+        return float(np.nanmax(samples, initial=0)), True
+    return float(samples.max()), False
+
+
+def decode_rgb(path: Path, *, deep: bool, scale: Scale) -> Image:
+    """Decode a picture: RGB, uint8 (H, W, 3); alpha is dropped, EXIF orientation applied.
+
+    Args:
+        path: the file.
+        deep: as its header says.
+        scale: for deep pictures, see `Scale`; what is above 255 then is clipped, NaN is 0.
+
+    Raises:
+        SourceError: the file cannot be decoded.
+    """
+    with _translated(path):
+        if not deep:
+            return _read_8bit(path)
+        samples = np.nan_to_num(_read_deep(path).astype(np.float32), posinf=np.inf, neginf=0)
+    return _three_channels(np.clip(np.rint(samples * scale), 0, 255).astype(np.uint8))
+
+
+def _read_8bit(path: Path) -> Image:
+    try:
+        with PilImage.open(path) as picture:
+            picture.load()
+            upright = ImageOps.exif_transpose(picture)
+            if "transparency" in upright.info:
+                upright = upright.convert("RGBA")
+            return np.asarray(upright.convert("RGB"))
+    except UnidentifiedImageError:
+        return _three_channels(_read_cv2(path))
+
+
+def _upright_size(picture: PilImage.Image, *, deep: bool) -> tuple[int, int]:
+    """(height, width) as decoded: turned by the orientation tag, in deep pictures only where these are TIFF."""
+    told = picture.format != "PNG" or _EXIF_KEYS & picture.info.keys()  # else Pillow would decode a PNG to look for it
+    orientation = picture.getexif().get(_ORIENTATION) if told else None
+    if isinstance(picture, TiffImageFile):
+        width, height = picture.tag_v2[256], picture.tag_v2[257]
+    else:
+        (width, height), orientation = picture.size, None if deep else orientation
+    return (width, height) if orientation in _TURN_SIDES else (height, width)
+
+
+def _read_deep(path: Path) -> NDArray[Any]:
+    """Samples of more than 8 bits, (H, W) or (H, W, C) in RGB(A) order."""
+    try:
+        return _read_cv2(path)
+    except SourceError:
+        with PilImage.open(path) as picture:
+            if not picture.mode.startswith(("I", "F")):
+                raise
+            return np.asarray(picture)
+
+
+def _read_cv2(path: Path) -> NDArray[Any]:
+    """(H, W) or (H, W, C) in RGB(A) order, of whatever depth. Through memory, as OpenCV cannot open every path."""
+    samples = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None:
+        raise SourceError(f"{path} cannot be read as a picture: it is damaged, or of a kind unknown here")
+    if samples.ndim == 3 and samples.shape[2] >= 3:
+        samples = samples[:, :, [2, 1, 0]]
+    return samples
+
+
+def _three_channels(samples: NDArray[np.uint8]) -> Image:
+    if samples.ndim == 2:
+        samples = samples[:, :, np.newaxis]
+    colours = samples[:, :, :3] if samples.shape[2] > 2 else samples[:, :, :1]
+    return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
+
+
+def _is_deep(picture: PilImage.Image) -> bool:
+    """Whether samples have more than 8 bits; Pillow cuts 16-bit RGB down, but the raw mode of its tiles tells."""
+    if picture.mode.startswith(("I", "F")):
+        return True
+    return any("16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what Pillow, OpenCV and the system say of a file into a `SourceError`."""
+    try:
+        yield
+    except SourceError as err:
+        raise _geotiff_error(path) or err from None
+    except PilImage.DecompressionBombError as err:
+        raise SourceError(f"{path} is too large: {err}") from err
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, cv2.error) as err:
+        message = f"{path} cannot be read as a picture ({err}): it is damaged or of a kind unknown here"
+        raise _geotiff_error(path) or SourceError(message) from err
+
+
+def _geotiff_error(path: Path) -> SourceError | None:
+    """What to say of a TIFF with geographic tags that no picture library reads (many bands, odd samples)."""
+    try:
+        with path.open("rb") as file:
+            tags = _tiff_tags(file.read(2**16))
+    except OSError:
+        return None
+    if not _GEOTIFF_TAGS & tags:
+        return None
+    return SourceError(
+        f"{path} is a GeoTIFF that cannot be shown as a picture (number of bands or kind of samples): series of "
+        "GeoTIFFs are planned; until then write three bands as 8 or 16 bit, such as with "
+        "`gdal_translate -b 1 -b 2 -b 3 -ot Byte -scale`"
+    )
+
+
+def _tiff_tags(head: bytes) -> set[int]:
+    """Tags of the first directory of a TIFF, as far as it lies in the file's first bytes (TIFF 6.0, section 2)."""
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None or len(head) < 8 or struct.unpack(f"{order}H", head[2:4])[0] != 42:
+        return set()
+    (start,) = struct.unpack(f"{order}I", head[4:8])
+    directory = head[start : start + 2]
+    if len(directory) < 2:
+        return set()
+    (count,) = struct.unpack(f"{order}H", directory)
+    entries = head[start + 2 : start + 2 + 12 * count]
+    return {struct.unpack_from(f"{order}H", entries, i)[0] for i in range(0, len(entries) - 11, 12)}

@@ -1,0 +1,265 @@
+"""Making the passes: an engine's session over a source's frames, job by job, results written as they come."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, Prompt
+from maskferry.engines.base import Engine, Session
+from maskferry.errors import DamagedSourceWarning, EngineError, InputError, SourceError
+from maskferry.masks.merge import merge
+from maskferry.planning import Direction, plan
+from maskferry.sources.base import Source
+from maskferry.tracks.jobs import ENDLESS, FrameRange, Job, Span
+from maskferry.tracks.journal import Journal, StoredJob
+
+__all__ = ["Progress", "prepare", "run"]
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_SECONDS = 5.0
+SNAPSHOT_SHARE = 0.02  # of the running time, at most, goes into snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One finished step of a run.
+
+    Attributes:
+        done: steps finished, of this run.
+        total: steps of this run in all; None while the length of the video is unknown.
+        frame: index of the frame that was just finished.
+        backward: which way the pass goes.
+        masks: what was found on it; between two seeds, before the answers of both directions are merged.
+    """
+
+    done: int
+    total: int | None
+    frame: int
+    backward: bool
+    masks: FrameMasks
+
+
+def prepare(
+    journal: Journal, source: Source, engine: str, direction: Direction = "both", frame_range: FrameRange | None = None
+) -> None:
+    """Write down what is to be done. Spans that are done, or under way, are left as they are.
+
+    Args:
+        journal: with its prompts.
+        source: says how long the video is, and whether it can be read backward.
+        engine: name of the engine that will do it.
+        direction: see `planning.plan`.
+        frame_range: what part of the video; all of it by default.
+
+    Raises:
+        InputError: no prompts, a range outside the video, a stream that would have to be read backward, or a run of
+            another engine that is under way.
+    """
+    frames = (frame_range or FrameRange()).within(source.info.frame_count)
+    seeds = journal.seeds()
+    if not seeds:
+        raise InputError("there is nothing to track yet: add a mask first (add_mask_prompt)")
+    if not any(frames.start <= seed < frames.stop for own in seeds.values() for seed in own):
+        raise InputError(f"no object is prompted inside frames {frames.start} to {frames.stop - 1}")
+    for stored in journal.jobs():
+        valid = plan(seeds, "both", stored.job.frame_range) + plan(seeds, "backward", stored.job.frame_range)
+        keep = {s.key for job in valid if job.backward == stored.job.backward for s in job.spans}
+        journal.keep_spans(stored.id, keep)
+    under_way = [stored for stored in journal.jobs() if not stored.done]
+    if under_way and under_way[0].engine != engine:
+        raise InputError(
+            f"these tracks were begun with engine {under_way[0].engine!r} and are not finished: go on with that one, "
+            f"or start over with {engine!r} (overwrite)"
+        )
+    jobs = plan(seeds, direction, frames, [stored.job for stored in journal.jobs()])
+    if not source.seekable and any(job.backward for job in jobs):
+        raise InputError(
+            "this video is a stream, which cannot be read backward, and an object was prompted after its first frame: "
+            'use direction="forward", or save the stream to a file first'
+        )
+    journal.add_jobs(jobs, engine)
+
+
+def run(
+    journal: Journal, source: Source, engine: Engine, *, cancelled: Callable[[], bool] = lambda: False
+) -> Generator[Progress]:
+    """Do the jobs that are not done, one frame at each turn of the generator.
+
+    Closing the generator, or ``cancelled()`` becoming true, stops between two frames; a later call goes on behind the
+    last finished frame and gives the same masks as if nothing had happened.
+
+    Warns:
+        DamagedSourceWarning: the video cannot be read on; what came before is kept, and `Tracks.stopped_at` says so.
+
+    Raises:
+        EngineError: the engine failed. Finished frames are kept.
+    """
+    passes = [_Pass(journal, source, engine, stored) for stored in journal.jobs() if not stored.done]
+    total = None if any(p.endless for p in passes) else sum(p.steps for p in passes)
+    done = 0
+    journal.note_damage(None)
+    try:
+        for one in passes:
+            with closing(one.steps_through(cancelled)) as steps:
+                for masks in steps:
+                    done += 1
+                    yield Progress(done, total, masks.frame, one.job.backward, masks)
+            if cancelled():
+                return
+        _check_length(journal, source)
+    finally:
+        journal.mark_returns()
+
+
+def _check_length(journal: Journal, source: Source) -> None:
+    """Say so where the video was read to its end, but the end is not where its header puts it."""
+    count, announced = source.info.frame_count, source.announced_frame_count
+    if count is not None and announced is not None and count < announced:
+        _note_damage(journal, source, f"stopped before frame {count}: the file announces {announced} frames")
+
+
+def _note_damage(journal: Journal, source: Source, message: str) -> None:
+    journal.note_damage(message)
+    warnings.warn(DamagedSourceWarning(f"{source.info.name}: {message}; what came before is kept"), stacklevel=3)
+
+
+class _Pass:
+    """One job being done."""
+
+    def __init__(self, journal: Journal, source: Source, engine: Engine, stored: StoredJob) -> None:
+        self.job = stored.job
+        self._journal, self._source, self._engine, self._id = journal, source, engine, stored.id
+        self._frames = stored.job.frames()
+        self.endless = self.job.frame_range.stop == ENDLESS
+        self._finished = _place(self._frames, stored.position)
+        self._begin = _place(self._frames, stored.snapshot_frame)
+        self._stopped = False  # the source could not be read on
+        self._saved_at = time.monotonic()
+        self._pause = SNAPSHOT_SECONDS
+
+    @property
+    def steps(self) -> int:
+        """How many frames are left to step through."""
+        return 0 if self.endless else len(self._frames) - self._begin
+
+    def steps_through(self, cancelled: Callable[[], bool]) -> Generator[FrameMasks]:
+        """Track frame by frame, write what is found, and keep the session's state from time to time."""
+        session = self._open()
+        roster = _Roster(self.job, self._frames[: self._begin])
+        whole = None  # the last frame after which the session is in order
+        try:
+            with closing(self._read()) as frames:
+                for count, frame in enumerate(frames, self._begin + 1):
+                    whole = None
+                    prompts = self._prompts(frame.index, roster.enter(frame.index))
+                    masks = session.step(frame, prompts)
+                    self._drop_unwanted(session, masks, roster.current)
+                    if count > self._finished:
+                        self._journal.write(self._id, frame.info, self._rows(masks, roster.current, prompts))
+                    whole = frame.index
+                    self._save_now_and_then(session, frame.index)
+                    yield masks
+                    if cancelled():
+                        return
+            if not self._stopped:
+                self._journal.finish(self._id)
+                whole = None
+        finally:
+            if whole is not None:
+                self._journal.save_snapshot(self._id, whole, session.snapshot())
+            session.close()
+
+    def _open(self) -> Session:
+        snapshot = self._journal.snapshot(self._id) if 0 < self._begin <= self._finished else None
+        if snapshot is None:
+            self._begin = 0
+        return self._engine.open(self._source.info, snapshot)
+
+    def _read(self) -> Generator[Frame]:
+        """The frames that are left; damage ends them with a warning."""
+        last = None
+        try:
+            with closing(self._source.frames(self._frames[self._begin :])) as frames:
+                for frame in frames:
+                    yield frame
+                    last = frame.index
+        except SourceError as err:
+            self._stop(f"stopped before frame {err.frame}: {err}")
+            return
+        late = [span.seed for span in self.job.spans if last is not None and self.endless and span.seed > last]
+        if late:
+            self._stop(f"the stream ended after frame {last}, before the prompt on frame {min(late)}")
+
+    def _stop(self, message: str) -> None:
+        self._stopped = True
+        _note_damage(self._journal, self._source, message)
+
+    def _prompts(self, frame: int, starting: Sequence[Span]) -> list[Prompt]:
+        found = [self._journal.prompt(frame, span.object_id) for span in starting]
+        return [prompt for prompt in found if prompt is not None]
+
+    def _drop_unwanted(self, session: Session, masks: FrameMasks, wanted: Collection[int]) -> None:
+        for object_id in masks.object_ids:
+            if object_id not in wanted:
+                session.drop(object_id)
+
+    def _rows(self, masks: FrameMasks, current: dict[int, Span], prompts: Sequence[Prompt]) -> list[ObjectMask]:
+        """What is to be written of a frame: given masks stay as they are, gaps between two seeds are merged."""
+        known = self._journal.masks(masks.frame, [i for i, span in current.items() if span.blend])
+        given = {prompt.object_id for prompt in prompts if isinstance(prompt, MaskPrompt)}
+        rows = []
+        for object_id, span in current.items():
+            if object_id in given:
+                continue
+            try:
+                row = masks[object_id]
+            except KeyError:
+                raise EngineError(
+                    f"engine {self._engine.name!r} gave no row for object {object_id} on frame {masks.frame}"
+                ) from None
+            if span.until is not None and object_id in known and masks.frame != span.seed:
+                share = abs(masks.frame - span.until) / abs(span.seed - span.until)  # nearness to this pass's seed
+                other = known[object_id]
+                row = merge(other, row, 1 - share) if self.job.backward else merge(row, other, share)
+            rows.append(row)
+        return rows
+
+    def _save_now_and_then(self, session: Session, frame: int) -> None:
+        now = time.monotonic()
+        if now - self._saved_at > self._pause:
+            self._journal.save_snapshot(self._id, frame, session.snapshot())
+            self._saved_at = time.monotonic()
+            self._pause = max(SNAPSHOT_SECONDS, (self._saved_at - now) / SNAPSHOT_SHARE)
+
+
+class _Roster:
+    """Which objects a pass has to find on the frame that it has come to."""
+
+    def __init__(self, job: Job, passed: Sequence[int]) -> None:
+        self.current: dict[int, Span] = {}
+        self._backward = job.backward
+        self._starts: dict[int, list[Span]] = {}
+        for span in job.spans:
+            self._starts.setdefault(span.seed, []).append(span)
+        for frame in passed:
+            self.enter(frame)
+
+    def enter(self, frame: int) -> list[Span]:
+        """Come to a frame: spans that end before it leave, spans whose seed it is begin and are returned."""
+        for object_id, span in list(self.current.items()):
+            if span.until is not None and (frame <= span.until if self._backward else frame >= span.until):
+                del self.current[object_id]
+        starting = self._starts.get(frame, [])
+        self.current.update((span.object_id, span) for span in starting)
+        return starting
+
+
+def _place(frames: Sequence[int], frame: int | None) -> int:
+    """How many frames come up to and with this one."""
+    return 0 if frame is None else frames.index(frame) + 1
