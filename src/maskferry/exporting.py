@@ -17,7 +17,7 @@ from maskferry.files import check_free
 from maskferry.formats import binary, davis, table, youtube_vis
 from maskferry.formats.davis import Names
 from maskferry.masks.labels import Overlap
-from maskferry.rendering import contact_sheet, draw_overlay
+from maskferry.rendering import contact_sheet, draw_overlay, fitting_zoom
 from maskferry.sources import open_source
 from maskferry.sources.base import Source, VideoLike
 from maskferry.tracks.results import Tracks
@@ -112,6 +112,7 @@ def render(  # noqa: PLR0913
     alpha: float = 0.6,
     outline: bool = True,
     labels: bool | Mapping[int, str] = True,
+    zoom: int = 1,
     audio: bool = False,
     overwrite: bool = False,
 ) -> Path:
@@ -126,6 +127,7 @@ def render(  # noqa: PLR0913
         alpha: opacity of the masks, 0 to 1.
         outline: draw contours.
         labels: write ids, names where objects have them; or {object id: name}.
+        zoom: enlarge the film this many times, so that outlines and labels of a small video stay fine.
         audio: copy the sound of the video, where it has some.
         overwrite: replace a film that is there.
 
@@ -143,8 +145,8 @@ def render(  # noqa: PLR0913
     path = Path(path)
     check_free(path, overwrite=overwrite)
     _require_frames(tracks)
-    if not 0 <= alpha <= 1:
-        raise InputError(f"alpha: expected 0 to 1, got {alpha}")
+    if not 0 <= alpha <= 1 or zoom < 1:
+        raise InputError(f"expected alpha from 0 to 1 and a zoom of at least 1, got {alpha} and {zoom}")
     names = {**{i: str(i) for i in tracks.object_ids}, **tracks.labels} if labels is True else labels
     with _source(tracks, video) as source:
         write_film(
@@ -152,7 +154,7 @@ def render(  # noqa: PLR0913
             pictures(tracks, source, stride=stride),
             path,
             rate=_film_rate(tracks, rate),
-            draw=partial(draw_overlay, alpha=alpha, outline=outline, labels=names),
+            draw=partial(draw_overlay, alpha=alpha, outline=outline, labels=names, zoom=zoom),
             audio_from=Path(source.info.path) if audio and source.info.path else None,
             overwrite=overwrite,
         )
@@ -188,7 +190,8 @@ def render_sheet(
             time = "" if frame.info.time is None else f"   {frame.info.time:.2f} s"
             lost = sum(not row.rle.area for row in masks)
             captions.append(f"frame {frame.index}{time}" + (f"   {lost} lost" if lost else ""))
-            images.append(draw_overlay(frame.image, masks, labels={**tracks.labels} or True))
+            zoom = fitting_zoom(masks.size_hw)
+            images.append(draw_overlay(frame.image, masks, labels=tracks.labels or True, zoom=zoom))
     write_pixels(path, contact_sheet(images, captions), overwrite=overwrite)
     return path
 

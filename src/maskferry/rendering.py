@@ -54,7 +54,7 @@ def color_of(object_id: int) -> Color:
 
 
 def draw_overlay(
-    image: Image, masks: FrameMasks, *, alpha: float = 0.6, outline: bool = True, labels: Labels = True
+    image: Image, masks: FrameMasks, *, alpha: float = 0.6, outline: bool = True, labels: Labels = True, zoom: int = 1
 ) -> Image:
     """Draw objects over a frame. Where they overlap, the smallest is on top; an empty mask leaves no trace.
 
@@ -66,12 +66,13 @@ def draw_overlay(
             side wide.
         labels: write each object's id beside it; or {object id: name}, where an object without a name gets its id.
             Accents are dropped, and a name in a script that the built-in font lacks is replaced by the id.
+        zoom: enlarge this many times first, so that outlines and labels of small pictures stay fine (`fitting_zoom`).
 
     Returns:
-        RGB, uint8 (H, W, 3), a new array.
+        RGB, uint8 (zoom * H, zoom * W, 3), a new array.
 
     Raises:
-        InputError: the picture is no RGB, has another size than the masks, or alpha is outside [0, 1].
+        InputError: the picture is no RGB, has another size than the masks, alpha is outside [0, 1], or zoom below 1.
     """
     _check_picture(image, "image")
     if image.shape[:2] != masks.size_hw:
@@ -80,13 +81,18 @@ def draw_overlay(
         )
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha: expected 0 to 1, got {alpha}")
+    if zoom < 1:
+        raise InputError(f"zoom: expected 1 or more, got {zoom}")
+    height, width = masks.size_hw
     image = np.ascontiguousarray(image)
+    if zoom > 1:
+        image = np.asarray(cv2.resize(image, (zoom * width, zoom * height), interpolation=cv2.INTER_CUBIC), np.uint8)
     out = image.copy()
-    crops = ((row, *crop) for row in masks if (crop := _crop(row)))
+    crops = ((row, *crop) for row in masks if (crop := _crop(row, zoom)))
     shown = sorted(crops, key=lambda item: -np.count_nonzero(item[2]))
     for row, (x1, y1, x2, y2), mask in shown:
         _fill(out[y1:y2, x1:x2], image[y1:y2, x1:x2], mask, color_of(row.object_id), alpha)
-    line = max(1, round(min(masks.size_hw) / 300))
+    line = max(1, round(zoom * min(height, width) / 300))
     for row, (x1, y1, x2, y2), mask in shown if outline else ():
         _draw_outline(out[y1:y2, x1:x2], mask, color_of(row.object_id), line)
     placed: list[Box] = []
@@ -144,13 +150,25 @@ def _check_picture(image: Image, what: str) -> None:
         raise InputError(f"{what}: expected RGB, uint8 (H, W, 3), got {image.dtype} {image.shape}")
 
 
-def _crop(row: ObjectMask) -> tuple[Box, Mask] | None:
-    """The object's box and the mask inside of it; None where it is empty."""
+def fitting_zoom(size_hw: tuple[int, int], side: int = 480) -> int:
+    """How many times to enlarge a picture so that its shorter side comes near ``side`` pixels; 1 for larger ones.
+
+    >>> fitting_zoom((144, 176)), fitting_zoom((480, 854))
+    (3, 1)
+    """
+    return max(1, round(side / min(size_hw)))
+
+
+def _crop(row: ObjectMask, zoom: int) -> tuple[Box, Mask] | None:
+    """The object's box and the mask inside of it, enlarged; None where it is empty."""
     box = row.rle.box_xyxy
     if box is None:
         return None
     x1, y1, x2, y2 = box
-    return box, np.ascontiguousarray(row.rle.decode()[y1:y2, x1:x2])
+    mask = row.rle.decode()[y1:y2, x1:x2]
+    if zoom > 1:
+        mask = mask.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    return (zoom * x1, zoom * y1, zoom * x2, zoom * y2), np.ascontiguousarray(mask)
 
 
 def _fill(out: Image, image: Image, mask: Mask, color: Color, alpha: float) -> None:

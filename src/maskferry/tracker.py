@@ -61,7 +61,7 @@ class MaskTracker(Workspace):
         Raises:
             InputError: no video has been set, or the frame is outside of it.
         """
-        self._check_frame(frame_idx)
+        frame_idx = self._check_frame(frame_idx)
         self.journal.reset()
         self._restored.clear()
 
@@ -122,7 +122,7 @@ class MaskTracker(Workspace):
         Raises:
             InputError: as `add_mask_prompt`, or the lengths differ.
         """
-        self._check_frame(frame_idx)
+        frame_idx = self._check_frame(frame_idx)
         if isinstance(masks, Sequence) and not isinstance(masks, str):
             masks = [read_mask(Path(mask)) if isinstance(mask, str | Path) else mask for mask in masks]
         found = as_masks(masks, self.source.info.size_hw)
@@ -158,7 +158,7 @@ class MaskTracker(Workspace):
             PromptNotSupportedError: the engine takes no points.
             InputError: shapes, labels, points outside the picture, frame or id are wrong.
         """
-        self._check_frame(frame_idx)
+        frame_idx = self._check_frame(frame_idx)
         self._require(PointPrompt, "points")
         (object_id,) = self._ids(None if obj_id is None else [obj_id], 1)
         self._add([point_prompt(frame_idx, object_id, points, labels, self.source.info)], [None], replace=replace)
@@ -182,7 +182,7 @@ class MaskTracker(Workspace):
             PromptNotSupportedError: the engine takes no boxes.
             InputError: the box is not xyxy, or lies outside the picture; frame or id are wrong.
         """
-        self._check_frame(frame_idx)
+        frame_idx = self._check_frame(frame_idx)
         self._require(BoxPrompt, "boxes")
         (object_id,) = self._ids(None if obj_id is None else [obj_id], 1)
         self._add([box_prompt(frame_idx, object_id, box, self.source.info)], [None], replace=replace)
@@ -201,7 +201,7 @@ class MaskTracker(Workspace):
         Raises:
             PromptNotSupportedError: the engine takes no text.
         """
-        self._check_frame(frame_idx)
+        frame_idx = self._check_frame(frame_idx)
         self._require(TextPrompt, "text")
         session = self.engine.open(self.source.info)
         try:
@@ -301,7 +301,7 @@ class MaskTracker(Workspace):
         Raises:
             InputError: the frame is outside the video.
         """
-        self._check_frame(frame_idx)
+        frame_idx = self._check_frame(frame_idx)
         return self.tracks.get(frame_idx) or FrameMasks(frame_idx, self.source.info.size_hw)
 
     # --- looking at it and saving it ----------------------------------------------------------------------------

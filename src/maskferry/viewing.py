@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from maskferry.data import Frame, FrameMasks
 from maskferry.errors import MissingExtraError
 from maskferry.files import atomic_path
-from maskferry.rendering import draw_overlay
+from maskferry.rendering import draw_overlay, fitting_zoom
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,9 @@ def _figure(nrows: int, ncols: int, figsize: tuple[float, float]) -> tuple[Figur
 
 
 def _draw(axes: Axes, frame: Frame, masks: FrameMasks, *, axis: str, alpha: float, labels: Any) -> None:  # noqa: ANN401
-    axes.imshow(draw_overlay(frame.image, masks, alpha=alpha, labels=labels))
+    height, width = masks.size_hw
+    picture = draw_overlay(frame.image, masks, alpha=alpha, labels=labels, zoom=fitting_zoom(masks.size_hw))
+    axes.imshow(picture, extent=(-0.5, width - 0.5, height - 0.5, -0.5))  # ticks count the video's own pixels
     axes.axis(axis)
     time = "" if frame.info.time is None else f"  {frame.info.time:.2f} s"
     axes.set_title(f"frame {frame.index}{time}", fontsize=10)

@@ -155,13 +155,13 @@ class Workspace:
             InputError: the frame is outside the video, or the video is a stream.
             SourceError: it cannot be decoded.
         """
-        self._check_frame(frame_idx)
+        frame_idx = self._check_frame(frame_idx)
         for frame in self.source.frames([frame_idx]):
             return frame
         raise InputError(f"frame {frame_idx}: the video ended before it")
 
-    def _check_frame(self, frame_idx: int) -> None:
-        check_frame(frame_idx, self.source.info)
+    def _check_frame(self, frame_idx: int) -> int:
+        return check_frame(frame_idx, self.source.info)
 
     def _info(self, frame_idx: int) -> FrameInfo | None:
         """The frame's row of the frame table, by decoding it, where that can be done without disturbing the run."""
@@ -196,7 +196,3 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.shutdown()
-
-
-def _load(mask: Any) -> Any:  # noqa: ANN401
-    return mask

@@ -53,7 +53,7 @@ def write_film(
         frames: pictures and what is on them, in the order of time.
         path: ends in .mp4; nobody sees half of a film there.
         rate: frames per second; the frames then follow each other at this rate, whatever their times.
-        draw: makes the picture; give `functools.partial(draw_overlay, alpha=0.4)` for another look.
+        draw: makes the picture, all of one size; give `functools.partial(draw_overlay, alpha=0.4)` for another look.
         audio_from: a file whose first audio stream is put under the film, usually the video itself: copied where MP4
             can hold its codec, otherwise encoded as AAC; cut to the part that the film shows. A file without sound
             is logged.
@@ -137,20 +137,24 @@ def _encode(
     draw: Callable[[Image, FrameMasks], Image],
     sound: Sound | None,
 ) -> int:
-    stream = _add_stream(out, video, clock)
-    if sound is not None:
-        sound.add_to(out)
+    stream: av.VideoStream | None = None
     count, tick, step = 0, 0, round(clock.ticks / (clock.rate or 25))
     for frame, masks in frames:
         before, tick = tick, clock.tick(frame)
         step = tick - before if count and not clock.rate else step
         picture = _picture(frame, masks, video, draw)
+        if stream is None:
+            stream = _add_stream(out, picture, clock)
+            if sound is not None:
+                sound.add_to(out)
+        if (picture.height, picture.width) != (stream.height, stream.width):
+            raise InputError(f"draw: expected one size for all pictures, got another on frame {frame.index}")
         picture.pts, picture.time_base = tick, Fraction(1, clock.ticks)
         out.mux(stream.encode(picture))
         if sound is not None:
             sound.mux_until(Fraction(tick, clock.ticks), clock.start)
         count += 1
-    if not count:
+    if stream is None:
         raise InputError("a film needs at least one frame, got none")
     out.mux(stream.encode())
     if sound is not None:
@@ -168,17 +172,17 @@ def _picture(
             f"{frame.image.shape[:2]} with the masks of frame {masks.frame}"
         )
     drawn = draw(frame.image, masks)
-    if drawn.shape != frame.image.shape or drawn.dtype != np.uint8:
-        raise InputError(f"draw: expected uint8 {frame.image.shape}, got {drawn.dtype} {drawn.shape}")
+    if drawn.ndim != 3 or drawn.shape[2] != 3 or drawn.dtype != np.uint8:
+        raise InputError(f"draw: expected RGB, uint8 (H, W, 3), got {drawn.dtype} {drawn.shape}")
     return av.VideoFrame.from_ndarray(_even(drawn), format="rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
 
 
-def _add_stream(out: av.container.OutputContainer, video: VideoInfo, clock: _Clock) -> av.VideoStream:
+def _add_stream(out: av.container.OutputContainer, picture: av.VideoFrame, clock: _Clock) -> av.VideoStream:
     name = next(name for name in _ENCODERS if name in av.codecs_available and _can_encode(name))
     rate = clock.rate or Fraction(25)
     stream = cast(av.VideoStream, out.add_stream(name, rate=rate))
     context = stream.codec_context
-    stream.height, stream.width = (side + side % 2 for side in video.size_hw)
+    stream.height, stream.width = picture.height, picture.width
     stream.pix_fmt = "yuv420p"
     if name == "mpeg4":
         log.warning("this build of PyAV cannot encode H.264: the film is MPEG-4 Part 2, which not every player shows")
@@ -186,7 +190,7 @@ def _add_stream(out: av.container.OutputContainer, video: VideoInfo, clock: _Clo
     if name == "libx264":
         stream.options = {"crf": "20", "preset": "veryfast"}
     else:
-        stream.bit_rate = max(500_000, round(0.15 * video.width * video.height * rate))
+        stream.bit_rate = max(500_000, round(0.15 * picture.width * picture.height * rate))
     stream.time_base = context.time_base = Fraction(1, clock.ticks)
     context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709, ITU-T H.273
     context.color_range = 1  # limited

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
@@ -85,17 +85,19 @@ class Tracks(Mapping[int, FrameMasks]):
             (last,) = piece[-1]
 
     def __contains__(self, frame: object) -> bool:
-        return bool(self.database.rows("SELECT 1 FROM frame WHERE idx = ?", [frame]))
+        if not isinstance(frame, SupportsIndex):
+            return False
+        return bool(self.database.rows("SELECT 1 FROM frame WHERE idx = ?", [frame.__index__()]))
 
     def __getitem__(self, frame: int) -> FrameMasks:
         """All objects on one frame; KeyError where it is not finished."""
         if frame not in self:
             raise KeyError(frame)
-        return self._masks([frame])[frame]
+        return self._masks([int(frame)])[int(frame)]
 
     def info(self, frame: int) -> FrameInfo:
         """The frame's row of the frame table; KeyError where it is not finished."""
-        for found in self.database.rows("SELECT idx, time, name FROM frame WHERE idx = ?", [frame]):
+        for found in self.database.rows("SELECT idx, time, name FROM frame WHERE idx = ?", [int(frame)]):
             return FrameInfo(*found)
         raise KeyError(frame)
 

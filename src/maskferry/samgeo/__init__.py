@@ -1,0 +1,17 @@
+"""``SamGeo3Video`` and ``download_file``: samgeo's names and habits over maskferry, and nothing else.
+
+A notebook that was written for samgeo runs after its import line alone has been changed:
+
+    from maskferry.samgeo import SamGeo3Video, download_file
+
+A mask is followed as it is given, to the pixel, not as a handful of points in it; any machine will do; results are
+decoded when they are looked at. As in samgeo, saving replaces files that are there, so that a cell can be run twice,
+and a short line says what was done.
+"""
+
+from __future__ import annotations
+
+from maskferry.samgeo.download import download_file
+from maskferry.samgeo.session import SamGeo3Video
+
+__all__ = ["SamGeo3Video", "download_file"]
