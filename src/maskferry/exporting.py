@@ -20,6 +20,7 @@ from maskferry.masks.labels import Overlap
 from maskferry.rendering import contact_sheet, draw_overlay, fitting_zoom
 from maskferry.sources import open_source
 from maskferry.sources.base import Source, VideoLike
+from maskferry.sources.checks import parse_rate
 from maskferry.tracks.results import Tracks
 
 __all__ = ["Format", "export", "render", "render_sheet", "save_label_maps"]
@@ -147,13 +148,16 @@ def render(  # noqa: PLR0913
     _require_frames(tracks)
     if not 0 <= alpha <= 1 or zoom < 1:
         raise InputError(f"expected alpha from 0 to 1 and a zoom of at least 1, got {alpha} and {zoom}")
+    film_rate = _film_rate(tracks, rate)
     names = {**{i: str(i) for i in tracks.object_ids}, **tracks.labels} if labels is True else labels
     with _source(tracks, video) as source:
+        if audio and not (source.info.path and Path(source.info.path).is_file()):
+            raise InputError(f"audio: {source.info.name} is no video file, so there is no sound to copy")
         write_film(
             tracks.video,
             pictures(tracks, source, stride=stride),
             path,
-            rate=_film_rate(tracks, rate),
+            rate=film_rate,
             draw=partial(draw_overlay, alpha=alpha, outline=outline, labels=names, zoom=zoom),
             audio_from=Path(source.info.path) if audio and source.info.path else None,
             overwrite=overwrite,
@@ -225,7 +229,7 @@ def _source(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
 def _film_rate(tracks: Tracks, rate: float | str | Fraction | None) -> Fraction | None:
     """The caller's rate, or 25 where neither frames nor video know one."""
     if rate is not None:
-        return Fraction(rate).limit_denominator(1001)
+        return parse_rate(rate)
     timed = tracks.video.rate is not None or tracks.info(next(iter(tracks))).time is not None
     return None if timed else Fraction(25)
 

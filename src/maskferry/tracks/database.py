@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from maskferry.errors import InputError, OutputError, OutputExistsError
+from maskferry.errors import InputError, OutputError
+from maskferry.files import check_free, translate_os_errors
 
 __all__ = ["Database"]
 
@@ -60,11 +61,11 @@ class Database:
             OutputError: it cannot be made.
         """
         if path is not None:
-            if path.exists() and not overwrite:
-                raise OutputExistsError(f"{path} exists already: give another path, or overwrite=True (--overwrite)")
-            for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-                path.with_name(name).unlink(missing_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            check_free(path, overwrite=overwrite)
+            with translate_os_errors(path):
+                for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+                    path.with_name(name).unlink(missing_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
         database = cls(path, _connect(path))
         with database.transaction():
             database.execute(f"PRAGMA application_id = {APPLICATION_ID}")

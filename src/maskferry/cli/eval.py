@@ -1,0 +1,97 @@
+"""``maskferry eval``: scores of an engine on a data set with known answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from maskferry.cli import options, progress, talk
+
+__all__ = ["EXAMPLES", "evaluate"]
+
+EXAMPLES = options.verbatim("""Examples:
+  The default engine on all sequences of DAVIS:
+    maskferry eval --davis DAVIS -o scores.json
+
+  Two sequences only:
+    maskferry eval --davis DAVIS --sequences blackswan,dogs-jump --engine flow
+""")
+
+
+def evaluate(  # noqa: PLR0913
+    davis: Annotated[
+        Path,
+        typer.Option(
+            "--davis",
+            metavar="ROOT",
+            show_default=False,
+            help="Folder of a DAVIS data set, which holds JPEGImages and Annotations.",
+        ),
+    ],
+    sequences: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sequences",
+            metavar="NAMES",
+            show_default=False,
+            help="Which ones, separated by commas or by giving the option several times.  [default: all]",
+        ),
+    ] = None,
+    engine: options.Engine = "auto",
+    resolution: Annotated[
+        str, typer.Option("--resolution", metavar="NAME", help="The folder below JPEGImages and Annotations.")
+    ] = "480p",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE.json", help="Write the scores there too.", show_default=False),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+    debug: options.Debug = False,
+) -> None:
+    """Measure an engine on DAVIS, videos with known masks.
+
+    It is given the masks of each first frame; what it finds on the others is compared. J is how well the areas agree,
+    F how well the borders do, J&F the mean of both, all in percent; the mean is over all objects.
+    """
+    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    from maskferry.evaluation import evaluate_davis
+    from maskferry.files import atomic_path, check_free
+
+    if out is not None:
+        check_free(out, overwrite=overwrite)
+    names = [name.strip() for text in sequences for name in text.split(",")] if sequences else None
+    with progress.bar("Tracking") as update:
+        result = evaluate_davis(
+            davis,
+            sequences=names,
+            engine=engine,
+            resolution=resolution,
+            callback=lambda name, done, total: update(done, total, f"Tracking {name}"),
+        ).to_dict()
+    if out is not None:
+        with atomic_path(out, overwrite=overwrite) as part:
+            part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        talk.say(f"wrote {out}")
+    if as_json:
+        talk.show_json(result)
+    else:
+        talk.show_table(_table(result), numbers=True, total=True)
+
+
+def _table(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("sequence", "frames", "J", "F", "J&F", "frames/s")]
+    frames = 0
+    for name, row in result["sequences"].items():
+        frames += row["frames"]
+        rows.append((name, str(row["frames"]), *_percents(row), f"{row['fps']:.1f}"))
+    return [*rows, (f"mean ({result['engine']})", str(frames), *_percents(result["mean"]), f"{result['fps']:.1f}")]
+
+
+def _percents(row: dict[str, float]) -> tuple[str, ...]:
+    return tuple(f"{row[key]:.1f}" for key in ("j", "f", "jf"))

@@ -1,0 +1,77 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Audio",
+    "Debug",
+    "Direction",
+    "Engine",
+    "Json",
+    "Overlap",
+    "OverlapOption",
+    "Overwrite",
+    "Quiet",
+    "TracksPath",
+    "Verbose",
+    "verbatim",
+]
+
+
+class Direction(StrEnum):
+    """`planning.Direction`."""
+
+    both = "both"
+    forward = "forward"
+    backward = "backward"
+
+
+class Overlap(StrEnum):
+    """`masks.labels.Overlap`."""
+
+    smallest = "smallest"
+    score = "score"
+    first = "first"
+    last = "last"
+
+
+TracksPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TRACKS",
+        help="What `maskferry track` wrote: its output folder, or the tracks.sqlite in it.",
+        show_default=False,
+    ),
+]
+Engine = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="What tracks: auto is the best that can run here.")
+]
+OverlapOption = Annotated[
+    Overlap,
+    typer.Option(
+        "--overlap",
+        help="Which object gets a pixel that several claim, in files that hold one object a pixel: the smallest, the "
+        "one with the best score, or that with the first or last id.",
+    ),
+]
+Audio = Annotated[bool, typer.Option("--audio/--no-audio", help="Put the sound of the video under the film.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Say more; -vv says everything.")
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="After an error, show where in the program it happened (or MASKFERRY_DEBUG=1).")
+]
+
+
+def verbatim(text: str) -> str:
+    """Keep help from wrapping the lines of a text: each paragraph begins with the mark that says so."""
+    return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.strip("\n").split("\n\n"))

@@ -1,0 +1,155 @@
+"""What the command line says: results on stdout; talk, warnings, errors and the library's log on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from maskferry.errors import DamagedSourceWarning, MaskferryWarning
+
+__all__ = [
+    "StoppedError",
+    "debugging",
+    "fail",
+    "is_quiet",
+    "say",
+    "session",
+    "set_manner",
+    "show",
+    "show_json",
+    "show_table",
+]
+
+log = logging.getLogger(__name__)
+
+
+class StoppedError(Exception):
+    """Somebody pressed Ctrl-C; the message says what is left and how to go on."""
+
+
+@dataclass
+class _Manner:
+    quiet: bool = False
+    debug: bool = False
+
+
+_manner = _Manner()
+
+
+class _LogHandler(logging.Handler):
+    """Log records as talk."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = {logging.WARNING: "warning: ", logging.ERROR: "error: "}.get(record.levelno, "")
+        _write(sys.stderr, f"{kind}{_one_line(record.getMessage())}")
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Route warnings and logs to stderr while a command runs."""
+    _manner.quiet, _manner.debug = False, False
+    logger, handler = logging.getLogger("maskferry"), _LogHandler()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    if not sys.stdout.encoding.lower().startswith("utf"):  # a file's name must not end a run on a Windows console
+        getattr(sys.stdout, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", MaskferryWarning)
+            warnings.showwarning = _show_warning
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def set_manner(*, quiet: bool, verbose: int, debug: bool) -> None:
+    """Take the options that every command shares."""
+    _manner.quiet, _manner.debug = quiet, debug
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    logging.getLogger("maskferry").setLevel(logging.ERROR if quiet else levels[min(verbose, 2)])
+
+
+def is_quiet() -> bool:
+    """Whether only errors are wanted."""
+    return _manner.quiet
+
+
+def debugging() -> bool:
+    """Whether tracebacks are wanted."""
+    return _manner.debug or os.environ.get("MASKFERRY_DEBUG", "") not in ("", "0")
+
+
+def show(text: str) -> None:
+    """A result, on stdout."""
+    _write(sys.stdout, text)
+
+
+def show_json(value: Any) -> None:  # noqa: ANN401
+    """The results, as the one JSON value on stdout."""
+    show(json.dumps(value, indent=2))
+
+
+def show_table(rows: Sequence[Sequence[str]], *, numbers: bool = False, total: bool = False) -> None:
+    """A table, on stdout; in a file it is as wide as it needs to be.
+
+    Args:
+        rows: the first one is the header.
+        numbers: align all columns but the first to the right.
+        total: set the last row apart.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, justify="right" if numbers and i else "left", overflow="fold")
+    for i, row in enumerate(rows[1:], 2):
+        table.add_row(*map(escape, row), end_section=total and i == len(rows) - 1)
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+
+
+def say(text: str) -> None:
+    """Talk, on stderr, unless quiet."""
+    if not _manner.quiet:
+        _write(sys.stderr, _one_line(text))
+
+
+def fail(text: str, kind: str = "error") -> None:
+    """One line on stderr."""
+    _write(sys.stderr, f"{kind}: {_one_line(text)}")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, DamagedSourceWarning):
+        log.info("%s", message)  # said once, as the error that the command ends with
+    elif issubclass(category, MaskferryWarning):
+        say(f"warning: {message}")
+    else:
+        log.info("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n"))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(text + "\n")
+    stream.flush()

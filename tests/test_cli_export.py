@@ -1,0 +1,83 @@
+"""``maskferry export``: files of tracks."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli_tools import COUNT, one_json, run, tracked
+from maskferry import Tracks
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tracked(tmp_path, "--write", "none")
+
+
+def test_davis(out, tmp_path, capsys):
+    folder = tmp_path / "maps"
+    assert run("export", out, "--format", "davis", "-o", folder) == 0
+    assert capsys.readouterr() == (f"{folder}\n", "")
+    first = np.asarray(Image.open(folder / "00000.png"))
+    assert np.array_equal(first, np.asarray(Image.open(tmp_path / "first.png")))
+    assert len(list(folder.iterdir())) == COUNT
+
+
+def test_davis_otherwise(out, tmp_path):
+    folder = tmp_path / "maps"
+    more = ["--img-ext", "tif", "--dtype", "uint16", "--names", "source", "--overlap", "last"]
+    assert run("export", out, "--format", "davis", "-o", folder, *more) == 0
+    assert sorted(p.name for p in folder.iterdir())[0] == "000000.tif"
+    with Image.open(folder / "000000.tif") as image:
+        assert image.mode.startswith("I;16")
+        assert np.unique(np.asarray(image)).tolist() == [0, 1, 2]
+
+
+def test_masks_and_json(out, tmp_path, capsys):
+    folder = tmp_path / "objects"
+    assert run("export", out / "tracks.sqlite", "--format", "masks", "-o", folder, "--json") == 0
+    assert one_json(capsys.readouterr().out) == {"files": {"masks": str(folder)}, "written": 2 * COUNT}
+    assert len(list((folder / "2").iterdir())) == COUNT
+
+
+def test_csv(out, tmp_path):
+    assert run("export", out, "--format", "csv", "-o", tmp_path / "t.csv") == 0
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 2 * COUNT
+
+
+def test_youtube_vis(out, tmp_path):
+    assert run("export", out, "--format", "youtube-vis", "-o", tmp_path / "t.json") == 0
+    content = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert len(content["videos"]) == 1
+    assert len(content["annotations"]) == 2
+
+
+def test_refusals(out, tmp_path, capsys):
+    target = tmp_path / "t.csv"
+    target.write_text("mine")
+    assert run("export", out, "--format", "csv", "-o", target) == 2
+    assert target.read_text() == "mine"
+    assert "--overwrite" in capsys.readouterr().err
+    assert run("export", out, "--format", "csv", "-o", target, "--overwrite") == 0
+    assert target.read_text() != "mine"
+    assert run("export", out, "--format", "nonsense", "-o", tmp_path / "x") == 2
+    assert run("export", tmp_path, "--format", "csv", "-o", tmp_path / "x") == 2
+    assert "tracks.sqlite: no such tracks file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--overlap", "last"], ["--dtype", "uint16"], ["--img-ext", "tif"]])
+def test_options_of_label_maps_are_refused_elsewhere(option, out, tmp_path, capsys):
+    assert run("export", out, "--format", "csv", "-o", tmp_path / "x.csv", *option) == 2
+    assert capsys.readouterr().err == f"error: {option[0]}: only for --format davis, not for csv\n"
+
+
+def test_an_unfinished_run_is_said_to_be_one(out, tmp_path, capsys):
+    with Tracks.open(out / "tracks.sqlite") as tracks:
+        tracks.database.execute("UPDATE job SET done = 0")
+    assert run("export", out, "--format", "csv", "-o", tmp_path / "x.csv") == 0
+    assert "not finished" in capsys.readouterr().err
