@@ -14,6 +14,7 @@ from maskferry.errors import (
     EngineError,
     InputError,
     MaskResizedWarning,
+    OutputError,
     OutputExistsError,
     PromptNotSupportedError,
     SourceError,
@@ -288,6 +289,23 @@ def test_a_file_that_is_no_tracks_file_is_refused(tmp_path):
     sqlite3.connect(tmp_path / "other").execute("CREATE TABLE t (x)").connection.close()
     with pytest.raises(InputError, match="not one of maskferry's"):
         Tracks.open(tmp_path / "other")
+
+
+def test_a_full_disk_is_named_and_what_is_done_is_kept(video, tmp_path):
+    noise = np.random.default_rng(0).random((HEIGHT, WIDTH)) > 0.5
+    with MaskTracker(video, engine="hold", tracks=tmp_path / "tracks.sqlite") as tracker:
+        tracker.add_masks_prompt([noise] * 40)
+        database = tracker.tracks.database
+        ((pages,),) = database.rows("PRAGMA page_count")
+        database.execute(f"PRAGMA max_page_count = {pages + 60}")
+        with pytest.raises(OutputError, match="no room left on the disk"):
+            tracker.propagate()
+        done = contents(tracker.tracks)
+        assert 1 < len(tracker.tracks) < COUNT
+        database.execute("PRAGMA max_page_count = 1000000")  # somebody made room
+        tracks = tracker.propagate()
+        assert len(tracks) == COUNT
+        assert contents(tracks)[: len(done)] == done
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------

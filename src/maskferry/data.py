@@ -17,10 +17,12 @@ Written here once:
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,10 +172,10 @@ class FrameMasks:
 
     def __getitem__(self, object_id: int) -> ObjectMask:
         """The row of one object; KeyError where it has none."""
-        for row in self.objects:
-            if row.object_id == object_id:
-                return row
-        raise KeyError(object_id)
+        place = bisect_left(self.objects, object_id, key=attrgetter("object_id"))
+        if place == len(self.objects) or self.objects[place].object_id != object_id:
+            raise KeyError(object_id)
+        return self.objects[place]
 
     @property
     def object_ids(self) -> tuple[int, ...]:
