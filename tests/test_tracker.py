@@ -6,6 +6,7 @@ import sqlite3
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from maskferry import FrameMasks, MaskPrompt, MaskTracker, State, Tracks, VideoInfo, open_source, track
 from maskferry.engines.hold import HoldEngine, HoldSession
@@ -354,6 +355,21 @@ def test_a_mask_of_another_size_is_resized_with_a_warning(video):
         with pytest.warns(MaskResizedWarning, match="64x48 but the video is 32x24"):
             tracker.add_mask_prompt(big, 1)
         assert np.array_equal(tracker.masks(0).mask(1), block(4))
+
+
+def test_masks_from_files(video, tmp_path):
+    labels = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    labels[block(2)], labels[block(15)] = 3, 7
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    tracks = track(video, tmp_path / "labels.png", frame_idx=5, engine="hold")
+    assert tracks.object_ids == (3, 7)
+    assert np.array_equal(tracks[30].stack(), np.stack([block(2), block(15)]))
+    with MaskTracker(video, engine="hold") as tracker:
+        Image.fromarray(block(4)).save(tmp_path / "one.png")
+        assert tracker.add_mask_prompt(tmp_path / "one.png") == 100
+        assert tracker.add_masks_prompt([str(tmp_path / "one.png")], [5]) == [5]
+        with pytest.raises(InputError, match="use add_masks_file"):
+            tracker.add_masks_prompt(str(tmp_path / "labels.png"))
 
 
 def test_ids_are_never_reused_by_themselves(video):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from maskferry.engines.base import Engine
 from maskferry.errors import InputError, MissingExtraError, PromptNotSupportedError
 from maskferry.exporting import render, save_label_maps
 from maskferry.formats.binary import read_mask
+from maskferry.formats.seeds import read_seeds
 from maskferry.masks.convert import as_masks
 from maskferry.planning import Direction
 from maskferry.prompts import FIRST_ID, box_prompt, object_ids, point_prompt
@@ -123,7 +126,9 @@ class MaskTracker(Workspace):
             InputError: as `add_mask_prompt`, or the lengths differ.
         """
         frame_idx = self._check_frame(frame_idx)
-        if isinstance(masks, Sequence) and not isinstance(masks, str):
+        if isinstance(masks, str | Path):
+            raise InputError(f"masks: expected a stack or a list of masks, got the path {masks}: use add_masks_file")
+        if isinstance(masks, Sequence):
             masks = [read_mask(Path(mask)) if isinstance(mask, str | Path) else mask for mask in masks]
         found = as_masks(masks, self.source.info.size_hw)
         ids = self._ids(obj_ids, len(found))
@@ -132,6 +137,28 @@ class MaskTracker(Workspace):
             raise InputError(f"labels: expected one for each of {len(found)} masks, got {len(names)}")
         self._add([MaskPrompt(frame_idx, i, mask) for i, mask in zip(ids, found, strict=True)], names, replace=replace)
         return ids
+
+    def add_masks_file(self, path: str | Path, frame_idx: int = 0, *, replace: bool = False) -> list[int]:
+        """Track what a file of masks covers; ids and names are the file's.
+
+        Args:
+            path: a label map, a folder with a binary picture for each object, or a COCO or YouTube-VIS JSON file, which
+                says itself what frames its masks belong to; see `formats.seeds.read_seeds`.
+            frame_idx: the frame that they belong to, where the file does not say.
+            replace: allow to replace prompts of the same objects on the same frames.
+
+        Returns:
+            The objects' ids, ascending.
+
+        Raises:
+            InputError: as `add_mask_prompt`, or there is no mask in the file.
+        """
+        seeds = read_seeds(Path(path), frame=self._check_frame(frame_idx))
+        for frame, prompts in groupby(seeds.prompts, key=attrgetter("frame")):
+            given = {prompt.object_id: prompt.mask for prompt in prompts}
+            names = [seeds.labels.get(i) for i in given]
+            self.add_masks_prompt(list(given.values()), list(given), frame, labels=names, replace=replace)
+        return sorted({prompt.object_id for prompt in seeds.prompts})
 
     def add_point_prompts(
         self,
@@ -377,7 +404,8 @@ def track(  # noqa: PLR0913
 
     Args:
         video: a file, a folder of pictures, a URL, an array (T, H, W, 3), a list of arrays, any iterable of frames.
-        masks: {object id: mask}, or whatever `MaskTracker.add_masks_prompt` takes; then ids are given from 100.
+        masks: {object id: mask}; or what `MaskTracker.add_masks_prompt` takes, ids then count from 100; or a path, see
+            `MaskTracker.add_masks_file`.
         frame_idx: the frame that the masks belong to.
         engine: a name, "auto" for the best that can run here, or a loaded engine.
         direction: see `MaskTracker.propagate`.
@@ -393,8 +421,11 @@ def track(  # noqa: PLR0913
         MaskferryError: see `MaskTracker`.
     """
     with MaskTracker(video, engine=engine, tracks=tracks, resume=not overwrite, overwrite=overwrite) as tracker:
-        if not isinstance(masks, Mapping):  # ids that a second run, which goes on, gives again
-            several = [masks] if getattr(masks, "ndim", 0) == 2 else list(masks)
-            masks = dict(enumerate(several, FIRST_ID))
-        tracker.add_masks_prompt(list(masks.values()), list(masks), frame_idx)
+        if isinstance(masks, str | Path):
+            tracker.add_masks_file(masks, frame_idx)
+        else:
+            if not isinstance(masks, Mapping):  # ids that a second run, which goes on, gives again
+                several = [masks] if getattr(masks, "ndim", 0) == 2 else list(masks)
+                masks = dict(enumerate(several, FIRST_ID))
+            tracker.add_masks_prompt(list(masks.values()), list(masks), frame_idx)
         return tracker.propagate(direction=direction, callback=callback)

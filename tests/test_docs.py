@@ -1,0 +1,232 @@
+"""The documentation is complete, current and true: what it shows runs, what it names exists, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from maskferry.cli import main
+from maskferry.cli.app import app
+from maskferry.engines.registry import BUILT_IN
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+ENGINES = ROOT / "docs" / "engines.md"
+MADE_PAGES = [ROOT / "docs" / "api.md", ROOT / "docs" / "cli.md"]
+
+sys.path.append(str(ROOT / "docs"))
+reference = importlib.import_module("build_reference")
+public_names = importlib.import_module("public_names")
+
+
+def page_id(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks(path: Path, language: str) -> list[tuple[int, str]]:
+    """(line, code) of the fenced blocks of a language that are not marked ``<!-- not run ... -->``."""
+    text = path.read_text(encoding="utf-8")
+    pattern = rf"(?P<mark><!-- not run[^>]*-->\n)?^```{language}\n(?P<code>.*?)^```$"
+    found = re.finditer(pattern, text, re.MULTILINE | re.DOTALL)
+    return [(text[: m.start("code")].count("\n") + 1, m["code"]) for m in found if not m["mark"]]
+
+
+def run_python(path: Path, code_blocks: list[tuple[int, str]]) -> dict[str, object]:
+    """Run blocks one after the other in one namespace; tracebacks name the page and the line."""
+    names: dict[str, object] = {"__name__": "page"}
+    for line, code in code_blocks:
+        exec(compile("\n" * (line - 1) + code, str(path), "exec"), names)
+    return names
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The arguments of every ``$ maskferry ...`` that a page shows in a console block that can be run."""
+    lines = [line for _, code in blocks(path, "console") for line in code.splitlines()]
+    return [shlex.split(line, comments=True)[2:] for line in lines if line.startswith("$ maskferry")]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to work in, without a screen."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    yield tmp_path
+
+
+@pytest.fixture
+def clip(elsewhere: Path) -> Path:
+    """The folder, with the tutorial's film and masks of its objects as pictures."""
+    scene = run_python(TUTORIAL, blocks(TUTORIAL, "python")[:1])
+    for name in ("ball", "crate"):
+        PIL.Image.fromarray(scene[name](0)).save(f"{name}.png")
+    labels = scene["ball"](0) + np.uint8(2) * scene["crate"](0)
+    PIL.Image.fromarray(labels).save("first.png")
+    return elsewhere
+
+
+@pytest.fixture
+def quick_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make "auto" the engine hold."""
+    monkeypatch.setitem(BUILT_IN, "hold", replace(BUILT_IN["hold"], rank=99))
+
+
+# --- what is shown runs -----------------------------------------------------------------------------------------
+
+
+def test_tutorial_runs(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_python(TUTORIAL, blocks(TUTORIAL, "python"))
+    assert "masks[0] is empty" in capsys.readouterr().out
+    given = commands(TUTORIAL)
+    assert len(given) >= 5
+    for arguments in given:
+        assert main(arguments) == 0, shlex.join(arguments)
+    for name in ("overlay.mp4", "sheet.png", "frames.png", "tracks.csv", "masks", "objects", "film.mp4", "out/masks"):
+        assert (elsewhere / name).exists(), name
+
+
+def test_readme_runs(clip: Path, quick_engine: None) -> None:
+    run_python(ROOT / "README.md", blocks(ROOT / "README.md", "python"))
+    given = commands(ROOT / "README.md")
+    assert given
+    for arguments in given:
+        assert main(arguments) == 0, shlex.join(arguments)
+
+
+def test_engines_page_runs(elsewhere: Path) -> None:
+    run_python(ENGINES, blocks(ENGINES, "python"))
+    for arguments in commands(ENGINES):
+        assert main(arguments) == 0, shlex.join(arguments)
+
+
+def test_the_plugin_of_the_engines_page_passes_the_contract(elsewhere: Path) -> None:
+    wanted = [code for _, code in blocks(ENGINES, "python") if "class ShiftEngine" in code or "EngineContract" in code]
+    assert len(wanted) == 2
+    (elsewhere / "test_shift.py").write_text("\n\n".join(wanted), encoding="utf-8")
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shift.py"]
+    done = subprocess.run(run, cwd=elsewhere, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\b1[0-9] passed", done.stdout)
+
+
+# --- what is named exists ---------------------------------------------------------------------------------------
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """(page, command) of every ``maskferry ...`` line in console and text blocks, run or not."""
+    found = []
+    for path in PAGES:
+        for language in ("console", "text", "bash"):
+            pattern = rf"^```{language}\n(.*?)^```$"
+            for code in re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+                whole = code.replace("\\\n", " ")
+                found += [(page_id(path), line) for line in re.findall(r"^(?:\$| ) *maskferry (.+)$", whole, re.M)]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), shown_commands())
+def test_commands_and_options_exist(page: str, line: str) -> None:
+    name, *rest = shlex.split(line, comments=True)
+    known = {str(command.name): command.callback for command in app.registered_commands}
+    assert name in known, f"{page}: maskferry {name}"
+    options = {option for p in reference.cli_parameters(known[name]) for option in p.names} | {"--help"}
+    for word in rest:
+        if word.startswith("-"):
+            assert word in options, f"{page}: maskferry {name} {word}"
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    shown = {
+        target
+        for path in PAGES
+        for target in re.findall(r"^\$ make ([a-z]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert {"demo", "test"} <= shown <= targets
+
+
+def test_extras_exist() -> None:
+    metadata = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = set(re.findall(r"^([a-z]+) = \[", metadata.partition("[project.optional-dependencies]")[2], re.MULTILINE))
+    for path in PAGES:
+        for text in re.findall(r"(?:maskferry|\.)\[([a-z,]+)\]", path.read_text(encoding="utf-8")):
+            assert set(text.split(",")) <= extras, f"{page_id(path)}: {text}"
+
+
+# --- complete and current ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", MADE_PAGES, ids=page_id)
+def test_reference_is_current(path: Path) -> None:
+    stale = path.read_text(encoding="utf-8") != reference.PAGES[path.name]()
+    assert not stale, f"{page_id(path)} is stale: run `python docs/build_reference.py`"
+
+
+def test_everything_public_has_a_docstring() -> None:
+    assert public_names.missing_docs() == []
+
+
+def test_the_reference_can_tell() -> None:
+    """A name without a docstring would be found."""
+
+    class Bare:
+        def method(self) -> None: ...
+
+    found = [e.name for e in public_names._of_class("maskferry.Bare", Bare) if not e.doc]
+    assert "maskferry.Bare" in found
+
+
+def test_every_command_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for command in app.registered_commands:
+        assert f"## maskferry {command.name}" in page
+        for parameter in reference.cli_parameters(command.callback):
+            assert parameter.info.help, f"maskferry {command.name} {parameter.names}: no help"
+
+
+# --- links ------------------------------------------------------------------------------------------------------
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return {reference.slug(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_id)
+def test_links_point_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(path.read_text(encoding="utf-8"))):
+        if re.match(r"https?://", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        assert there.exists(), f"{page_id(path)}: {target}"
+        assert not anchor or anchor in anchors(there), f"{page_id(path)}: {target}: there is no such heading"
+
+
+def test_pictures_are_small() -> None:
+    pictures = list((ROOT / "docs" / "images").glob("*.png"))
+    assert pictures
+    for picture in pictures:
+        assert picture.stat().st_size < 250_000, picture.name
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", TUTORIAL, ENGINES, *MADE_PAGES], ids=page_id)
+def test_lines_fit(path: Path) -> None:
+    """120 characters; tables and what cannot be broken may be longer."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        assert len(line) <= 120 or line.startswith("|") or " " not in line.strip(), f"{page_id(path)}:{number}"
