@@ -27,6 +27,7 @@ FLOORS = {
     "tracking": 3,
     "viewing": 3,
     "workspace": 3,
+    "prompting": 3,
     "exporting": 3,
     "tracker": 3,
     "evaluation": 3,
