@@ -34,8 +34,8 @@ class MaskTracker(Prompting):
     >>> with MaskTracker(video, engine="hold") as tracker:
     ...     object_id = tracker.add_mask_prompt(mask)
     ...     tracks = tracker.propagate()
-    ...     object_id, len(tracks), tracks[4].mask(object_id).sum()
-    (100, 5, np.int64(200))
+    ...     object_id, len(tracks), int(tracks[4].mask(object_id).sum())
+    (100, 5, 200)
     """
 
     # --- the run ------------------------------------------------------------------------------------------------
