@@ -85,6 +85,7 @@ def test_ten_thousand_frames_take_no_more_memory_than_one_thousand(tmp_path):
     with start(video, mask, tracks) as worker:
         reports = [json.loads(line) for line in worker.stdout]
     assert worker.returncode == 0
+    print(reports)  # noqa: T201  (pytest -rP shows it)
     assert [r["done"] for r in reports] == [1000, 10_000]
     assert reports[1]["peak"] <= 1.2 * reports[0]["peak"], reports
     with Tracks.open(tracks) as found:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -101,13 +102,17 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         yield container, stream
 
 
+_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+"""Titles that are no UTF-8 are no reason to refuse a video; from 19 on PyAV thinks so by itself."""
+
+
 def _open_container(path: Path) -> InputContainer:
     if not path.is_file():
         raise SourceError(f"{path} does not exist: check the path (the working folder is {Path.cwd()})")
     if not path.stat().st_size:
         raise SourceError(f"{path} is empty (0 bytes): copy or download it again")
     try:
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        container: InputContainer = av.open(f"file:{path}", **_LENIENT)
     except (av.error.FFmpegError, ValueError) as err:
         raise SourceError(
             f"{path} cannot be opened as a video ({err}): it is no video, or its beginning or its index is damaged; "

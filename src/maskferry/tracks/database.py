@@ -157,9 +157,13 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path or "", timeout=30, isolation_level=None, check_same_thread=False, cached_statements=64
         )
+    except sqlite3.Error as err:
+        raise OutputError(f"cannot open {path}: {err}") from err
+    try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA cache_size = {-2_000 if path else -64_000}")
     except sqlite3.Error as err:
+        connection.close()
         raise OutputError(f"cannot open {path}: {err}") from err
     return connection
