@@ -134,7 +134,8 @@ class Workspace:
     def engine(self) -> Engine:
         """The engine, loaded when it is first needed."""
         if self._engine is None:
-            self._engine = load_engine(self._engine_asked, **self._engine_options)
+            asked = self._engine_asked
+            self._engine = load_engine(self.engine_name if asked == "auto" else asked, **self._engine_options)
         return self._engine
 
     @property
@@ -144,7 +145,9 @@ class Workspace:
             return self._engine.name
         if not isinstance(self._engine_asked, str):
             return self._engine_asked.name
-        return pick_engine() if self._engine_asked == "auto" else self._engine_asked
+        if self._engine_asked == "auto":
+            self._engine_asked = pick_engine()
+        return self._engine_asked
 
     # --- frames -------------------------------------------------------------------------------------------------
 
