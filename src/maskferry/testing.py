@@ -127,6 +127,17 @@ class EngineContract:
         assert np.array_equal(frame.image, _frame(0).image)
         assert np.array_equal(prompt.mask, moving_square(0))
 
+    def test_a_late_prompt_is_gone_on_from(self, session: Session) -> None:
+        """Masks that come after the step: a new object has a row from the next frame on, a known one is corrected."""
+        session.step(_frame(0), [_prompt(0)])
+        session.step(_frame(1))
+        session.reprompt(_frame(1), [_prompt(1), _prompt(1, 2)])
+        masks = session.step(_frame(2))
+        assert masks.object_ids == (1, 2)
+        for row in masks:
+            assert row.state is not State.GIVEN
+            assert (row.rle.area == 0) == (row.state is State.LOST)
+
     def test_a_dropped_object_has_no_row(self, session: Session) -> None:
         """The others stay; an unknown id is no error; a dropped one can come back."""
         session.step(_frame(0), [_prompt(0), _prompt(0, 2)])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskferry.data import FrameMasks
+from maskferry.association import AssociationOptions, Associator
+from maskferry.data import FrameMasks, Image
+from maskferry.detections import read_detections
 from maskferry.engines.base import Engine
-from maskferry.errors import MissingExtraError
+from maskferry.errors import InputError, MissingExtraError
 from maskferry.exporting import render, save_label_maps
 from maskferry.planning import Direction
 from maskferry.prompting import Prompting
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["MaskTracker", "track"]
+
+
+Detector = Callable[[Image], Any]
+"""Takes a frame, RGB uint8 (H, W, 3); returns its objects in any form that `detections.read_detections` reads."""
 
 
 class MaskTracker(Prompting):
@@ -40,7 +47,7 @@ class MaskTracker(Prompting):
 
     # --- the run ------------------------------------------------------------------------------------------------
 
-    def propagate(
+    def propagate(  # noqa: PLR0913
         self,
         *,
         direction: Direction = "both",
@@ -49,6 +56,8 @@ class MaskTracker(Prompting):
         stride: int = 1,
         callback: Callable[[Progress], object] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        detector: Detector | None = None,
+        association: AssociationOptions | None = None,
     ) -> Tracks:
         """Track everything that is not tracked yet: all of it the first time, only the spans of what was added or
         corrected after that.
@@ -61,6 +70,10 @@ class MaskTracker(Prompting):
             stride: every stride-th frame; frames with prompts are always included.
             callback: called after each step.
             cancelled: asked after each step; true ends the run, to be gone on with by calling `propagate` again.
+            detector: takes a frame, RGB uint8 (H, W, 3), and returns its objects; called on every n-th frame of the
+                forward pass, and where an object is lost. What it finds corrects objects, brings lost ones back and
+                begins new ones. Without any prompt, the first frame on which it finds something starts the run.
+            association: how finds are joined to tracks; `AssociationOptions.every` is the n.
 
         Returns:
             The tracks, also as `tracks`.
@@ -72,7 +85,15 @@ class MaskTracker(Prompting):
         Warns:
             DamagedSourceWarning: the video ends early; `Tracks.stopped_at` says where.
         """
-        for progress in self.steps(direction=direction, start=start, stop=stop, stride=stride, cancelled=cancelled):
+        for progress in self.steps(
+            direction=direction,
+            start=start,
+            stop=stop,
+            stride=stride,
+            cancelled=cancelled,
+            detector=detector,
+            association=association,
+        ):
             if callback is not None:
                 callback(progress)
         return self.tracks
@@ -85,11 +106,49 @@ class MaskTracker(Prompting):
         stop: int | None = None,
         stride: int = 1,
         cancelled: Callable[[], bool] = lambda: False,
+        detector: Detector | None = None,
+        association: AssociationOptions | None = None,
     ) -> Iterator[Progress]:
         """As `propagate`, one step at each turn of the iterator; what is wrong is said before the first."""
         frame_range = FrameRange(start, ENDLESS if stop is None else stop, stride)
+        associator = None if detector is None else self._associator(detector, association)
+        if associator is not None and not self.journal.seeds():
+            self._begin_with_finds(associator, frame_range)
         prepare(self.journal, self.source, self.engine_name, direction, frame_range)
-        return run(self.journal, self.source, self.engine, cancelled=cancelled)
+        steps = run(self.journal, self.source, self.engine, cancelled=cancelled, associator=associator)
+        if associator is None or direction == "forward":
+            return steps
+        return chain(steps, self._look_back(direction, frame_range, cancelled))
+
+    def _associator(self, detector: Detector, options: AssociationOptions | None) -> Associator:
+        size_hw, rate = self.source.info.size_hw, self.source.info.rate
+        return Associator(
+            lambda frame: read_detections(detector(frame.image), size_hw),
+            options or AssociationOptions(),
+            float(rate) if rate else 25.0,
+        )
+
+    def _begin_with_finds(self, associator: Associator, frame_range: FrameRange) -> None:
+        """Prompt with what the detector finds on the first frame on which it finds something."""
+        limits = frame_range.within(self.source.info.frame_count)
+        if not self.source.seekable:
+            raise InputError("a stream cannot be searched for its first objects: add a mask of its first frame")
+        for index in range(limits.start, limits.stop, associator.options.every * limits.stride):
+            found = associator.finds(self.frame(index))
+            if found:
+                self.add_masks_prompt([mask for mask, _ in found], None, index, labels=[label for _, label in found])
+                return
+        raise InputError(
+            f"the detector found nothing on any {associator.options.every}th frame: there is nothing to track"
+        )
+
+    def _look_back(
+        self, direction: Direction, frame_range: FrameRange, cancelled: Callable[[], bool]
+    ) -> Iterator[Progress]:
+        """Track what was found on the way to where it came from."""
+        if not cancelled():
+            prepare(self.journal, self.source, self.engine_name, direction, frame_range)
+            yield from run(self.journal, self.source, self.engine, cancelled=cancelled)
 
     def masks(self, frame_idx: int) -> FrameMasks:
         """What is known of one frame so far: tracked, or only given.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from maskferry.association import Associator
 from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, Prompt
 from maskferry.engines.base import Engine, Session
 from maskferry.errors import DamagedSourceWarning, EngineError, InputError, SourceError
@@ -21,6 +22,9 @@ from maskferry.tracks.journal import Journal, StoredJob
 __all__ = ["Progress", "prepare", "run"]
 
 log = logging.getLogger(__name__)
+
+ASSOCIATION = "association"
+"""Under this key the journal keeps what the associator remembers."""
 
 SNAPSHOT_SECONDS = 5.0
 SNAPSHOT_SHARE = 0.02  # of the running time, at most, goes into snapshots
@@ -87,12 +91,20 @@ def prepare(
 
 
 def run(
-    journal: Journal, source: Source, engine: Engine, *, cancelled: Callable[[], bool] = lambda: False
+    journal: Journal,
+    source: Source,
+    engine: Engine,
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
+    associator: Associator | None = None,
 ) -> Generator[Progress]:
     """Do the jobs that are not done, one frame at each turn of the generator.
 
     Closing the generator, or ``cancelled()`` becoming true, stops between two frames; a later call goes on behind the
     last finished frame and gives the same masks as if nothing had happened.
+
+    With an ``associator``, a detector runs now and then in forward passes: its finds correct objects, bring lost ones
+    back, and begin new ones.
 
     Warns:
         DamagedSourceWarning: the video cannot be read on; what came before is kept, and `Tracks.stopped_at` says so.
@@ -100,10 +112,13 @@ def run(
     Raises:
         EngineError: the engine failed. Finished frames are kept.
     """
-    passes = [_Pass(journal, source, engine, stored) for stored in journal.jobs() if not stored.done]
+    passes = [_Pass(journal, source, engine, stored, associator) for stored in journal.jobs() if not stored.done]
     total = None if any(p.endless for p in passes) else sum(p.steps for p in passes)
     done = 0
     journal.note_damage(None)
+    saved = journal.note(ASSOCIATION)
+    if associator is not None and saved is not None:
+        associator.restore(saved)
     try:
         for one in passes:
             with closing(one.steps_through(cancelled)) as steps:
@@ -132,8 +147,11 @@ def _note_damage(journal: Journal, source: Source, message: str) -> None:
 class _Pass:
     """One job being done."""
 
-    def __init__(self, journal: Journal, source: Source, engine: Engine, stored: StoredJob) -> None:
+    def __init__(
+        self, journal: Journal, source: Source, engine: Engine, stored: StoredJob, associator: Associator | None
+    ) -> None:
         self.job = stored.job
+        self._associator = None if stored.job.backward else associator
         self._journal, self._source, self._engine, self._id = journal, source, engine, stored.id
         self._frames = stored.job.frames()
         self.endless = self.job.frame_range.stop == ENDLESS
@@ -161,9 +179,11 @@ class _Pass:
                     masks = session.step(frame, prompts)
                     self._drop_unwanted(session, masks, roster.current)
                     if count > self._finished:
-                        self._journal.write(self._id, frame.info, self._rows(masks, roster.current, prompts))
+                        with self._journal.transaction():
+                            self._journal.write(self._id, frame.info, self._rows(masks, roster.current, prompts))
+                            changed = self._associate(session, roster, frame, masks)
+                            self._save(session, frame.index, at_once=changed)
                     whole = frame.index
-                    self._save_now_and_then(session, frame.index)
                     yield masks
                     if cancelled():
                         return
@@ -230,9 +250,27 @@ class _Pass:
             rows.append(row)
         return rows
 
-    def _save_now_and_then(self, session: Session, frame: int) -> None:
+    def _associate(self, session: Session, roster: _Roster, frame: Frame, masks: FrameMasks) -> bool:
+        """Let the detector look at a frame that was tracked; whether that changed anything."""
+        if self._associator is None:
+            return False
+        journal = self._journal
+        changes = self._associator.look(frame, masks, lambda i: journal.last_seen(i, frame.index), journal.used_ids())
+        if changes is None:
+            return False
+        session.reprompt(frame, changes.prompts)
+        roster.begin(journal.extend(self._id, changes.prompts, changes.labels))
+        for object_id in changes.dropped:
+            session.drop(object_id)
+            roster.current.pop(object_id, None)
+            journal.remove_object(object_id)
+        journal.note(ASSOCIATION, self._associator.save())
+        return True
+
+    def _save(self, session: Session, frame: int, *, at_once: bool) -> None:
+        """Keep the session's state: now and then, and always where stepping again would not lead to it."""
         now = time.monotonic()
-        if now - self._saved_at > self._pause:
+        if at_once or now - self._saved_at > self._pause:
             self._journal.save_snapshot(self._id, frame, session.snapshot())
             self._saved_at = time.monotonic()
             self._pause = max(SNAPSHOT_SECONDS, (self._saved_at - now) / SNAPSHOT_SHARE)
@@ -256,8 +294,12 @@ class _Roster:
             if span.until is not None and (frame <= span.until if self._backward else frame >= span.until):
                 del self.current[object_id]
         starting = self._starts.get(frame, [])
-        self.current.update((span.object_id, span) for span in starting)
+        self.begin(starting)
         return starting
+
+    def begin(self, spans: Iterable[Span]) -> None:
+        """These spans are to be found from here on."""
+        self.current.update((span.object_id, span) for span in spans)
 
 
 def _place(frames: Sequence[int], frame: int | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from maskferry.data import Frame, FrameMasks, Prompt, VideoInfo
+from maskferry.data import Frame, FrameMasks, MaskPrompt, Prompt, VideoInfo
 
 __all__ = ["Engine", "Session"]
 
@@ -20,6 +20,16 @@ class Session(Protocol):
         object prompted so far and not dropped, by ascending id; one out of sight keeps its row, with an empty mask.
         An object prompted on this frame comes back as its prompt, to the pixel, whatever it was before. The engine
         copies what it keeps.
+
+        Raises:
+            EngineError: the backend failed; the session can only be closed.
+        """
+        ...
+
+    def reprompt(self, frame: Frame, prompts: Sequence[MaskPrompt]) -> None:
+        """Take in masks on the frame that was stepped last, to which its own result gave rise (a new detection).
+
+        The next step goes on from these masks, as if they had come with the frame; the other objects are untouched.
 
         Raises:
             EngineError: the backend failed; the session can only be closed.

@@ -46,6 +46,10 @@ class HoldSession:
         )
         return FrameMasks(frame.index, self._size_hw, tuple(rows))
 
+    def reprompt(self, frame: Frame, prompts: Sequence[MaskPrompt]) -> None:
+        """Hold these masks from now on."""
+        self._masks.update((p.object_id, Rle.encode(p.mask)) for p in prompts)
+
     def drop(self, object_id: int) -> None:
         """Forget one object."""
         self._masks.pop(object_id, None)

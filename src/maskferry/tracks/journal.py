@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,6 +178,46 @@ class Journal:
     def _write_masks(self, frame: int, rows: Sequence[ObjectMask]) -> None:
         values = [(frame, r.object_id, r.rle.counts, float(r.score), r.state.value) for r in rows]
         self._db.execute_many("INSERT OR REPLACE INTO mask VALUES (?, ?, ?, ?, ?)", values)
+
+    def extend(self, job_id: int, prompts: Sequence[MaskPrompt], labels: Sequence[str | None]) -> list[Span]:
+        """Add prompts on the frame that a job has come to: the spans that they cut are shortened, new ones begin.
+
+        Returns:
+            The new spans, in the order of the prompts.
+        """
+        spans = []
+        with self._db.transaction():
+            for prompt, label in zip(prompts, labels, strict=True):
+                cut = self._db.rows(
+                    "SELECT rowid, until, blend FROM span WHERE job = ? AND object = ? ORDER BY rowid DESC LIMIT 1",
+                    [job_id, prompt.object_id],
+                )
+                self._add_prompt(prompt, label)
+                rowid, until, blend = cut[0] if cut else (None, None, False)
+                self._db.execute("UPDATE span SET until = ? WHERE rowid = ?", [prompt.frame, rowid])
+                span = Span(prompt.object_id, prompt.frame, until, bool(blend))
+                self._db.execute("INSERT INTO span VALUES (?, ?, ?, ?, ?)", [job_id, *span.key, span.blend])
+                spans.append(span)
+        return spans
+
+    def last_seen(self, object_id: int, frame: int) -> tuple[int, Rle] | None:
+        """The last frame before ``frame`` on which an object was seen, and its mask there."""
+        query = "SELECT frame, counts FROM mask WHERE object = ? AND frame < ? AND state != 'lost' ORDER BY frame DESC"
+        for found, counts in self._db.rows(f"{query} LIMIT 1", [object_id, frame]):
+            return found, Rle(self.tracks.video.size_hw, counts)
+        return None
+
+    def note(self, key: str, value: str | None = None) -> str | None:
+        """Keep a text for whoever goes on with the run; without a value, read it."""
+        if value is not None:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
+            return value
+        found = self._db.rows("SELECT value FROM meta WHERE key = ?", [key])
+        return str(found[0][0]) if found else None
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Everything that is written in the block is committed together, or not at all."""
+        return self._db.transaction()
 
     def save_snapshot(self, job_id: int, frame: int, snapshot: bytes | None) -> None:
         """Keep the session's state after ``frame``."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskferry.data import Frame, Image
+from maskferry.data import Frame
 from maskferry.engines.flow.cuts import is_cut
 from maskferry.engines.flow.features import RandomFeatures, feature_map, lab_image
 from maskferry.engines.flow.grid import FloatArray, Grid
@@ -69,8 +69,11 @@ class Observer:
             everywhere = np.ones(self.grid.size_hw, dtype=np.bool_)
             camera = fit_homography(flow.backward, everywhere, self.grid, self.random(frame.index, 0))
         self.last = grey
-        features, edges = self._describe(frame.image)
-        return Scene(frame.index, self.grid, features, edges, flow, camera, cut)
+        return self._scene(frame, flow, camera, cut=cut)
+
+    def describe(self, frame: Frame) -> Scene:
+        """A frame that was looked at before, once more, without its motion."""
+        return self._scene(frame, None, None, cut=False)
 
     def random(self, frame: int, object_id: int, purpose: int = 0) -> np.random.Generator:
         """Random numbers that depend on nothing but seed, frame, object (0: the background) and purpose."""
@@ -80,6 +83,7 @@ class Observer:
         """Let the flow's thread go."""
         self._estimator.close()
 
-    def _describe(self, image: Image) -> tuple[FloatArray, FloatArray]:
-        lab = lab_image(self.grid.image_to_grid(image))
-        return feature_map(lab, self.grid.unit), edge_weights(lab, self._options.smoothness)
+    def _scene(self, frame: Frame, flow: FlowField | None, camera: Matrix | None, *, cut: bool) -> Scene:
+        lab = lab_image(self.grid.image_to_grid(frame.image))
+        features, edges = feature_map(lab, self.grid.unit), edge_weights(lab, self._options.smoothness)
+        return Scene(frame.index, self.grid, features, edges, flow, camera, cut)

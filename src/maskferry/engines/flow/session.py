@@ -52,6 +52,22 @@ class FlowSession:
         except (cv2.error, np.linalg.LinAlgError, MemoryError) as err:
             raise EngineError(f"engine 'flow' failed on frame {frame.index}: {err}") from err
 
+    def reprompt(self, frame: Frame, prompts: Sequence[MaskPrompt]) -> None:
+        """Take in masks on the frame that was stepped last; the next step goes on from them.
+
+        Raises:
+            InputError: the frame or a mask has not the size of the video, or a mask is empty.
+            EngineError: OpenCV or numpy failed; the session can only be closed.
+        """
+        given = self._check(frame, prompts)
+        try:
+            scene = self._observer.describe(frame)
+            self._note_nesting(given)
+            for i, mask in given.items():
+                self._give(i, self._grid.mask_to_grid(mask), scene)
+        except (cv2.error, np.linalg.LinAlgError, MemoryError) as err:
+            raise EngineError(f"engine 'flow' failed on frame {frame.index}: {err}") from err
+
     def drop(self, object_id: int) -> None:
         """Forget one object; nothing happens where it is unknown."""
         self._targets.pop(object_id, None)
@@ -88,8 +104,7 @@ class FlowSession:
         tracked = {i: t for i, t in self._targets.items() if i not in given}
         scene = self._observer.look(frame, tracking=bool(tracked))
         found = find(tracked, scene, self._observer, self._options)
-        for pair, overlap in nested_pairs(given).items():
-            (self._nested.add if overlap else self._nested.discard)(pair)
+        self._note_nesting(given)
         shares = {i: self._grid.mask_to_grid(mask) for i, mask in given.items()}
         cells = self._share_cells(found, shares)
         pixels = self._share_pixels({i: f.cover * cells[i] for i, f in found.items()}, given)
@@ -99,6 +114,11 @@ class FlowSession:
         for i, share in shares.items():
             self._give(i, share, scene)
         return FrameMasks(frame.index, self._grid.frame_hw, tuple(rows[i] for i in sorted(rows)))
+
+    def _note_nesting(self, given: Mapping[int, Mask]) -> None:
+        """Remember which pairs of given masks are meant to overlap."""
+        for pair, overlap in nested_pairs(given).items():
+            (self._nested.add if overlap else self._nested.discard)(pair)
 
     def _share_cells(self, found: Mapping[int, Finding], shares: Mapping[int, FloatArray]) -> dict[int, Mask]:
         """Who keeps which cells, bool (h, w) for each object found. A given mask is beyond doubt."""

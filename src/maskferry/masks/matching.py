@@ -1,0 +1,97 @@
+"""Which of one set of masks are the same objects as which of another: overlap, looks, and the best assignment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from maskferry.data import Image, Mask
+from maskferry.rle import Rle
+
+__all__ = ["assign", "iou_matrix", "looks", "share_matrix"]
+
+Box = tuple[int, int, int, int]
+
+
+def iou_matrix(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray[np.float32]:
+    """Intersection over union of every pair, float32 (N, M); 0 where a mask is empty.
+
+    Masks are decoded once each, inside their boxes; pairs whose boxes do not touch cost nothing.
+    """
+    shared, a, b = _intersections(first, second)
+    union = a[:, None] + b[None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0).astype(np.float32)
+
+
+def share_matrix(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray[np.float32]:
+    """How much of each mask of ``first`` lies inside each of ``second``, float32 (N, M); 0 where a mask is empty."""
+    shared, a, _ = _intersections(first, second)
+    return np.divide(shared, a[:, None], out=np.zeros_like(shared), where=a[:, None] > 0).astype(np.float32)
+
+
+def _intersections(
+    first: Sequence[Rle], second: Sequence[Rle]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Pixels shared by every pair (N, M), and the areas (N,), (M,)."""
+    crops_a, crops_b = [_crop(rle) for rle in first], [_crop(rle) for rle in second]
+    shared = np.zeros((len(first), len(second)))
+    for j, (box_b, mask_b) in enumerate(crops_b):
+        for i, (box_a, mask_a) in enumerate(crops_a):
+            common = _common(box_a, box_b)
+            if common is not None:
+                shared[i, j] = np.count_nonzero(_part(mask_a, box_a, common) & _part(mask_b, box_b, common))
+    areas_a, areas_b = (np.array([np.count_nonzero(m) for _, m in crops], dtype=float) for crops in (crops_a, crops_b))
+    return shared, areas_a, areas_b
+
+
+def _crop(rle: Rle) -> tuple[Box, Mask]:
+    box = rle.box_xyxy or (0, 0, 0, 0)
+    x1, y1, x2, y2 = box
+    return box, rle.decode()[y1:y2, x1:x2]
+
+
+def _common(a: Box, b: Box) -> Box | None:
+    x1, y1, x2, y2 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+
+
+def _part(mask: Mask, box: Box, common: Box) -> Mask:
+    return mask[common[1] - box[1] : common[3] - box[1], common[0] - box[0] : common[2] - box[0]]
+
+
+def looks(image: Image, rle: Rle) -> NDArray[np.float32]:
+    """What an object looks like: the square root of its colour histogram in Lab, 8 bins an axis, float32 (512,).
+
+    The inner product of two of them is the Bhattacharyya coefficient: 1 for the same colours in the same shares, 0 for
+    none in common. Zeros for an empty mask.
+
+    Args:
+        image: RGB, uint8 (H, W, 3).
+        rle: the object, of the same size.
+    """
+    (x1, y1, x2, y2), mask = _crop(rle)
+    if not mask.any():
+        return np.zeros(512, dtype=np.float32)
+    lab = np.asarray(cv2.cvtColor(np.ascontiguousarray(image[y1:y2, x1:x2]), cv2.COLOR_RGB2LAB), np.intp)[mask] // 32
+    counts = np.bincount(lab @ np.array([64, 8, 1]), minlength=512)
+    return np.asarray(np.sqrt(counts / counts.sum()), dtype=np.float32)
+
+
+def assign(likeness: NDArray[np.floating[Any]], least: float) -> list[tuple[int, int]]:
+    """The pairing of rows and columns with the greatest total likeness (Kuhn-Munkres), as scipy computes it.
+
+    Args:
+        likeness: (N, M), higher is more alike.
+        least: pairs below this are never made.
+
+    Returns:
+        (row, column), by ascending row; each row and each column at most once.
+    """
+    worth = np.where(likeness >= least, likeness - least + 1e-6, 0)
+    rows, columns = linear_sum_assignment(worth, maximize=True)
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if worth[i, j] > 0]
