@@ -101,8 +101,8 @@ class Journal:
             given = ObjectMask(object_id, Rle.encode(prompt.mask), 1.0, State.GIVEN)
             self._write_masks(frame, [given])
 
-    def remove_object(self, object_id: int) -> None:
-        """Forget an object: its prompts, its masks, what is left to do for it. Its id is not given again by itself.
+    def require(self, object_id: int) -> None:
+        """Refuse an object that there is not.
 
         Raises:
             UnknownObjectError: no such object.
@@ -110,6 +110,14 @@ class Journal:
         if object_id not in self.tracks.object_ids:
             known = ", ".join(str(i) for i in self.tracks.object_ids[:20]) or "none"
             raise UnknownObjectError(f"no object has the id {object_id}; there are: {known}")
+
+    def remove_object(self, object_id: int) -> None:
+        """Forget an object: its prompts, its masks, what is left to do for it. Its id is not given again by itself.
+
+        Raises:
+            UnknownObjectError: no such object.
+        """
+        self.require(object_id)
         with self._db.transaction():
             for table in ("prompt", "mask", "span"):
                 self._db.execute(f"DELETE FROM {table} WHERE object = ?", [object_id])
@@ -150,14 +158,14 @@ class Journal:
                     self._db.execute("DELETE FROM span WHERE rowid = ?", [rowid])
             self._db.execute("DELETE FROM job WHERE id = ? AND id NOT IN (SELECT job FROM span)", [job_id])
 
-    def add_jobs(self, jobs: Iterable[Job], engine: str) -> None:
-        """Write down what is to be done, before any of it is done."""
+    def add_jobs(self, jobs: Iterable[Job], engine: str, *, done: bool = False) -> None:
+        """Write down what is to be done, before any of it is done; or, with ``done``, what counts as done."""
         with self._db.transaction():
             for job in jobs:
                 limits = job.frame_range
                 job_id = self._db.execute(
-                    "INSERT INTO job (engine, backward, start, stop, stride) VALUES (?, ?, ?, ?, ?)",
-                    [engine, job.backward, limits.start, limits.stop, limits.stride],
+                    "INSERT INTO job (engine, backward, start, stop, stride, done) VALUES (?, ?, ?, ?, ?, ?)",
+                    [engine, job.backward, limits.start, limits.stop, limits.stride, done],
                 )
                 rows = [(job_id, s.object_id, s.seed, s.until, s.blend) for s in job.spans]
                 self._db.execute_many("INSERT INTO span VALUES (?, ?, ?, ?, ?)", rows)
