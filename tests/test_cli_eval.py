@@ -81,3 +81,33 @@ def test_a_file_that_is_there_is_refused_before_the_work(davis, tmp_path, capsys
     assert (tmp_path / "scores.json").read_text() == "mine"
     assert run(*command, "--overwrite") == 0
     assert json.loads((tmp_path / "scores.json").read_text())["engine"] == "hold"
+
+
+@pytest.fixture
+def tracked(davis, tmp_path):
+    """A finished run on "still", whose truth lies beside it."""
+    first = davis / "Annotations" / "480p" / "still" / "00000.png"
+    pictures = davis / "JPEGImages" / "480p" / "still"
+    out = tmp_path / "run"
+    assert run("track", pictures, "--masks", first, "--engine", "hold", "--write", "youtube-vis", "-o", out, "-q") == 0
+    return out
+
+
+def test_tracks_against_label_maps_and_against_themselves(davis, tracked, capsys):
+    pytest.importorskip("trackeval", reason="needs the extra eval")
+    capsys.readouterr()
+    for truth in (davis / "Annotations" / "480p" / "still", tracked / "tracks.json"):
+        assert run("eval", "--tracks", tracked, "--truth", truth, "--json") == 0
+        scores = one_json(capsys.readouterr().out)
+        assert scores["hota"] == scores["idf1"] == 100
+        assert (scores["id_switches"], scores["frames"]) == (0, 5)
+    assert run("eval", "--tracks", tracked, "--truth", davis / "Annotations" / "480p" / "away") == 0
+    out, _ = capsys.readouterr()
+    assert "hota" in out
+    assert "100" not in out.split("\n")[-3]
+
+
+def test_one_kind_of_truth_at_a_time(davis, tracked, capsys):
+    for arguments in (["--davis", davis, "--tracks", tracked, "--truth", davis], ["--tracks", tracked], []):
+        assert run("eval", *arguments) == 2
+        assert "either --davis, or --tracks and --truth" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Scoring an engine on a DAVIS data set: the first frame's masks are given, J and F are measured on the others."""
+"""Scoring: an engine on a DAVIS data set (J and F), and tracks against the truth (HOTA, IDF1, id switches)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry.data import FrameMasks, ObjectMask, State
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import load_engine
 from maskferry.errors import InputError
-from maskferry.formats.davis import VOID, read_label_map
+from maskferry.formats import youtube_vis
+from maskferry.formats.davis import VOID, read_label_map, read_sequence
 from maskferry.formats.images import list_pictures
 from maskferry.masks.labels import split_labels, to_label_map
 from maskferry.metrics.davis import Score, mean_score, score_sequence
+from maskferry.metrics.tracking import TrackingScore, score_tracking
+from maskferry.rle import Rle
 from maskferry.tracker import MaskTracker
 from maskferry.tracks.results import Tracks
 
-__all__ = ["Evaluation", "SequenceResult", "evaluate_davis"]
+__all__ = ["Evaluation", "SequenceResult", "evaluate_davis", "evaluate_tracks"]
 
 LabelMap = NDArray[np.integer[Any]]
 
@@ -108,6 +112,35 @@ def evaluate_davis(
     for name in names:
         results.append(_evaluate(name, pictures / name, truths[name], loaded, callback))
     return Evaluation(loaded.name, tuple(results))
+
+
+def evaluate_tracks(tracks: Tracks, truth: str | Path) -> TrackingScore:
+    """Score tracks against the truth, on the frames of the truth.
+
+    Args:
+        tracks: of one video; on frames that they lack there is nothing.
+        truth: a folder of label maps, a picture for each frame, or a YouTube-VIS file of one video.
+
+    Raises:
+        InputError: the truth cannot be read, is of several videos, or has another size.
+        MissingExtraError: TrackEval is not installed.
+    """
+    empty = FrameMasks(0, tracks.video.size_hw)
+    return score_tracking((wanted, tracks.get(wanted.frame, empty)) for wanted in _read_truth(Path(truth)))
+
+
+def _read_truth(path: Path) -> Iterator[FrameMasks]:
+    if path.suffix.lower() == ".json":
+        videos = youtube_vis.read(path)
+        if len(videos) != 1:
+            raise InputError(f"{path} holds {len(videos)} videos; expected the one that was tracked")
+        yield from (frame.masks for frame in videos[0].frames)
+        return
+    for index, (_, labels) in enumerate(read_sequence(path)):
+        rows = (
+            ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN) for i, mask in split_labels(labels, void=VOID).items()
+        )
+        yield FrameMasks(index, (labels.shape[0], labels.shape[1]), tuple(rows))
 
 
 def _evaluate(

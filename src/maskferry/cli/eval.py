@@ -18,19 +18,35 @@ EXAMPLES = options.verbatim("""Examples:
 
   Two sequences only:
     maskferry eval --davis DAVIS --sequences blackswan,dogs-jump --engine flow
+
+  A run of your own against the truth, a label map for each frame:
+    maskferry eval --tracks out --truth labels/
 """)
 
 
 def evaluate(  # noqa: PLR0913
     davis: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--davis",
             metavar="ROOT",
             show_default=False,
             help="Folder of a DAVIS data set, which holds JPEGImages and Annotations.",
         ),
-    ],
+    ] = None,
+    tracks: Annotated[
+        Path | None,
+        typer.Option("--tracks", metavar="TRACKS", show_default=False, help="Or a run of your own, with --truth."),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            "--truth",
+            metavar="PATH",
+            show_default=False,
+            help="What --tracks should be: a folder of label maps, or a YouTube-VIS file.",
+        ),
+    ] = None,
     sequences: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,26 +70,29 @@ def evaluate(  # noqa: PLR0913
     verbose: options.Verbose = 0,
     debug: options.Debug = False,
 ) -> None:
-    """Measure an engine on DAVIS, videos with known masks.
+    """Measure an engine on DAVIS, videos with known masks, or a run of your own against the truth.
 
-    It is given the masks of each first frame; what it finds on the others is compared. J is how well the areas agree,
-    F how well the borders do, J&F the mean of both, all in percent; the mean is over all objects.
+    On DAVIS it is given the masks of each first frame; what it finds on the others is compared. J is how well the areas
+    agree, F how well the borders do, J&F the mean of both, all in percent; the mean is over all objects.
+
+    With --tracks and --truth: HOTA, its parts for finding objects (DetA) and keeping their ids (AssA), IDF1, all in
+    percent, and the number of id switches. Needs the extra eval.
     """
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
-    from maskferry.evaluation import evaluate_davis
+    from maskferry.errors import InputError
     from maskferry.files import atomic_path, check_free
 
+    if (davis is None) == (tracks is None or truth is None):
+        raise InputError("give either --davis, or --tracks and --truth")
     if out is not None:
         check_free(out, overwrite=overwrite)
-    names = [name.strip() for text in sequences for name in text.split(",")] if sequences else None
-    with progress.bar("Tracking") as update:
-        result = evaluate_davis(
-            davis,
-            sequences=names,
-            engine=engine,
-            resolution=resolution,
-            callback=lambda name, done, total: update(done, total, f"Tracking {name}"),
-        ).to_dict()
+    total = tracks is None or truth is None
+    if tracks is not None and truth is not None:
+        result = _on_tracks(tracks, truth)
+        table = [tuple(result), tuple(f"{value:g}" for value in result.values())]
+    elif davis is not None:
+        result = _on_davis(davis, sequences, engine, resolution)
+        table = _table(result)
     if out is not None:
         with atomic_path(out, overwrite=overwrite) as part:
             part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -81,7 +100,29 @@ def evaluate(  # noqa: PLR0913
     if as_json:
         talk.show_json(result)
     else:
-        talk.show_table(_table(result), numbers=True, total=True)
+        talk.show_table(table, numbers=True, total=total)
+
+
+def _on_davis(root: Path, sequences: list[str] | None, engine: str, resolution: str) -> dict[str, Any]:
+    from maskferry.evaluation import evaluate_davis
+
+    names = [name.strip() for text in sequences for name in text.split(",")] if sequences else None
+    with progress.bar("Tracking") as update:
+        return evaluate_davis(
+            root,
+            sequences=names,
+            engine=engine,
+            resolution=resolution,
+            callback=lambda name, done, total: update(done, total, f"Tracking {name}"),
+        ).to_dict()
+
+
+def _on_tracks(path: Path, truth: Path) -> dict[str, Any]:
+    from maskferry.cli.outputs import open_tracks
+    from maskferry.evaluation import evaluate_tracks
+
+    with open_tracks(path) as tracks:
+        return evaluate_tracks(tracks, truth).to_dict()
 
 
 def _table(result: dict[str, Any]) -> list[tuple[str, ...]]:
