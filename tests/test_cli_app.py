@@ -41,7 +41,7 @@ from maskferry.masks.labels import Overlap
 from maskferry.planning import Direction
 
 COMMANDS = get_command(program.app).commands
-NAMES = ["track", "render", "export", "eval", "engines", "demo"]
+NAMES = ["track", "render", "export", "review", "eval", "engines", "demo"]
 CODES = {
     InputError: 2,
     OutputExistsError: 2,

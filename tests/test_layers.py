@@ -26,6 +26,7 @@ FLOORS = {
     "metrics": 2,
     "association": 3,
     "planning": 3,
+    "review": 3,
     "editing": 3,
     "tracking": 3,
     "viewing": 3,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -11,19 +11,20 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from maskferry.data import Frame, FrameMasks
+from maskferry.data import Frame, FrameMasks, Image
 from maskferry.errors import InputError, SourceError
 from maskferry.files import check_free
 from maskferry.formats import binary, davis, table, youtube_vis
 from maskferry.formats.davis import Names
 from maskferry.masks.labels import Overlap
 from maskferry.rendering import contact_sheet, draw_overlay, fitting_zoom
+from maskferry.review import Moment
 from maskferry.sources import open_source
 from maskferry.sources.base import Source, VideoLike
 from maskferry.sources.checks import parse_rate
 from maskferry.tracks.results import Tracks
 
-__all__ = ["Format", "export", "render", "render_sheet", "save_label_maps"]
+__all__ = ["Format", "export", "render", "render_moments", "render_sheet", "save_label_maps"]
 
 Format = Literal["davis", "masks", "youtube-vis", "csv"]
 """davis: a folder of label maps; masks: a folder with a folder for each object, of black and white pictures;
@@ -198,6 +199,51 @@ def render_sheet(
             images.append(draw_overlay(frame.image, masks, labels=tracks.labels or True, zoom=zoom))
     write_pixels(path, contact_sheet(images, captions), overwrite=overwrite)
     return path
+
+
+def render_moments(
+    tracks: Tracks,
+    moments: Sequence[Moment],
+    path: str | Path,
+    video: VideoLike | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write a contact sheet of moments, such as `review.worst_moments` gives, each around its object.
+
+    Raises:
+        InputError: there are no moments.
+        SourceError: the video cannot be opened.
+        OutputExistsError: the path is taken.
+        OutputError: it cannot be written.
+    """
+    from maskferry.formats.images import write_pixels
+
+    path = Path(path)
+    check_free(path, overwrite=overwrite)
+    if not moments:
+        raise InputError("there are no moments to show")
+    shown: dict[int, tuple[Frame, FrameMasks]] = {}
+    with _source(tracks, video) as source:
+        for frame in source.frames(sorted({moment.frame for moment in moments})):
+            shown[frame.index] = (frame, tracks[frame.index])
+    images = [_around(*shown[moment.frame], moment.object_id, tracks.labels) for moment in moments]
+    write_pixels(path, contact_sheet(images, [str(moment) for moment in moments]), overwrite=overwrite)
+    return path
+
+
+def _around(frame: Frame, masks: FrameMasks, object_id: int, labels: Mapping[int, str]) -> Image:
+    """The drawn frame, cut to three times the object's box; whole where the object is lost."""
+    zoom = fitting_zoom(masks.size_hw)
+    picture = draw_overlay(frame.image, masks, alpha=0.4, labels=labels or True, zoom=zoom)
+    box = masks[object_id].rle.box_xyxy if object_id in masks else None
+    if box is None:
+        return picture
+    (x1, y1, x2, y2), (height, width) = box, masks.size_hw
+    across, down = max(x2 - x1, 48), max(y2 - y1, 36)
+    left, top = max(0, (x1 + x2 - 3 * across) // 2), max(0, (y1 + y2 - 3 * down) // 2)
+    right, bottom = min(width, left + 3 * across), min(height, top + 3 * down)
+    return np.ascontiguousarray(picture[zoom * top : zoom * bottom, zoom * left : zoom * right])
 
 
 def pictures(tracks: Tracks, source: Source, *, stride: int = 1) -> Iterator[tuple[Frame, FrameMasks]]:

@@ -15,7 +15,7 @@ import typer
 from typer.main import get_command
 
 from maskferry import __version__
-from maskferry.cli import demo, engines, export, options, render, talk, track
+from maskferry.cli import demo, engines, export, options, render, review, talk, track
 from maskferry.cli import eval as evaluation
 from maskferry.errors import (
     InputError,
@@ -60,6 +60,7 @@ Exit codes: 0 done, 1 failed while working (what was finished is kept),
 app.command("track", epilog=track.EXAMPLES)(track.track)
 app.command("render", epilog=render.EXAMPLES)(render.render)
 app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("review", epilog=review.EXAMPLES)(review.review)
 app.command("eval", epilog=evaluation.EXAMPLES)(evaluation.evaluate)
 app.command("engines", epilog=engines.EXAMPLES)(engines.engines)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
