@@ -7,6 +7,7 @@ A video frame passes through these rooms, in this order:
     features      what a cell looks like: colour and texture, and their random-feature map
     linear        products and systems, in pieces that stay on one thread
     scene         all of these, once a frame, shared by all objects
+    place         where a cell lies in an object: coordinates that move and grow with it
     appearance    one ridge classifier an object: what belongs to it, what is its background
     propagation   one object's evidence: where the flow carries it, what looks and moves like it
     segmentation  evidence -> mask, by weighted total variation
