@@ -1,4 +1,4 @@
-"""The embedded engine ``flow``: optical flow and a small appearance model, on any CPU, without weights.
+"""The embedded engines ``flow`` and ``flow-accurate``: optical flow and a small appearance model, without weights.
 
 A video frame passes through these rooms, in this order:
 
@@ -18,7 +18,7 @@ A video frame passes through these rooms, in this order:
     session       the order of the above; options and engine are what a caller sees
 """
 
-from maskferry.engines.flow.engine import FlowEngine
+from maskferry.engines.flow.engine import AccurateFlowEngine, FlowEngine
 from maskferry.engines.flow.options import FlowOptions
 
-__all__ = ["FlowEngine", "FlowOptions"]
+__all__ = ["AccurateFlowEngine", "FlowEngine", "FlowOptions"]
