@@ -26,7 +26,7 @@ def test_a_foreign_snapshot_is_refused():
 
 
 def test_an_unknown_engine_is_named_with_those_there_are():
-    with pytest.raises(UnknownEngineError, match=r"'nope'.*flow, hold"):
+    with pytest.raises(UnknownEngineError, match=r"'nope'.*flow, flow-accurate, hold"):
         registry.load_engine("nope")
 
 

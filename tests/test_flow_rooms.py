@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskferry.data import State
-from maskferry.engines.flow.appearance import evaluate, fit
+from maskferry.engines.flow.appearance import Model, evaluate, fit
 from maskferry.engines.flow.competition import Claim, nested_pairs, settle
 from maskferry.engines.flow.cuts import is_cut
 from maskferry.engines.flow.features import CHANNELS, RandomFeatures, feature_map, lab_image
@@ -17,6 +17,7 @@ from maskferry.engines.flow.grid import Grid, box_of
 from maskferry.engines.flow.linear import gram, product, solve
 from maskferry.engines.flow.motion import FlowEstimator, fit_affine, fit_homography, flow_grey, map_points, warp
 from maskferry.engines.flow.options import PRESETS, FlowOptions
+from maskferry.engines.flow.place import place_in
 from maskferry.engines.flow.propagation import distance_prior
 from maskferry.engines.flow.recovery import keep_believable
 from maskferry.engines.flow.segmentation import edge_weights, minimise
@@ -128,9 +129,11 @@ def test_features_of_one_colour_are_constant_and_finite() -> None:
 
 def test_random_features_depend_on_the_seed_only() -> None:
     x = np.random.default_rng(3).random((50, CHANNELS), dtype=np.float32)
-    assert np.array_equal(RandomFeatures(64, 1)(x), RandomFeatures(64, 1)(x))
-    assert not np.array_equal(RandomFeatures(64, 1)(x), RandomFeatures(64, 2)(x))
-    assert (RandomFeatures(64, 1)(x)[:, -1] == 1).all()
+    p = np.random.default_rng(1).normal(0, 1, (len(x), 2)).astype(np.float32)
+    assert np.array_equal(RandomFeatures(64, 1)(x, p), RandomFeatures(64, 1)(x, p))
+    assert not np.array_equal(RandomFeatures(64, 1)(x, p), RandomFeatures(64, 2)(x, p))
+    assert not np.array_equal(RandomFeatures(64, 1)(x, p), RandomFeatures(64, 1)(x, -p))
+    assert (RandomFeatures(64, 1)(x, p)[:, -1] == 1).all()
 
 
 # motion
@@ -202,6 +205,34 @@ def test_what_is_a_cut(after: np.ndarray, cut: bool) -> None:
     estimator.close()
 
 
+# place
+
+
+def test_places_move_and_grow_with_the_object() -> None:
+    grid, size = Grid.for_frame((90, 120), 90 * 120), 20
+    masks = np.zeros((3, 90, 120), np.bool_)
+    masks[0, 10:30, 10:30] = masks[1, 40:60, 70:90] = masks[2, 20:60, 30:70] = True
+    first, moved, grown = (place_in(mask, grid) for mask in masks)
+    assert np.array_equal(first[10 : 10 + size, 10 : 10 + size], moved[40 : 40 + size, 70 : 70 + size])
+    assert np.allclose(grown[20:60, 30:70].reshape(20, 2, 20, 2, 2).mean(axis=(1, 3)), first[10:30, 10:30], atol=1e-6)
+    assert np.abs(first).max() == 1.5
+    assert not place_in(np.zeros_like(masks[0]), grid).any()
+
+
+def test_the_classifier_tells_a_part_from_a_twin_beside_the_object() -> None:
+    image = np.full((60, 90, 3), 90, np.uint8)
+    image[20:40, 30:50] = (200, 30, 30)
+    image[12:20, 36:44] = image[25:33, 60:68] = (30, 30, 200)  # a head, and a thing that looks like it
+    soft = np.zeros((60, 90), np.float32)
+    soft[20:40, 30:50] = soft[12:20, 36:44] = 1
+    features, lift = feature_map(lab_image(image), 0.5), RandomFeatures(256, 0)
+    grid = Grid.for_frame((60, 90), 60 * 90)
+    theta = fit(soft, features, lift, grid, 800, np.random.default_rng(0)).solve(1e-3)
+    looks = evaluate(features, lift, {1: Model(theta, (0, 0, 90, 60), place_in(soft > 0, grid))})[1]
+    assert (looks[12:20, 36:44] > 0).mean() > 0.9
+    assert (looks[25:33, 60:68] < 0).mean() > 0.9
+
+
 # appearance
 
 
@@ -211,9 +242,11 @@ def test_the_classifier_tells_object_from_background() -> None:
     soft = np.zeros((60, 90), np.float32)
     soft[20:40, 30:60] = 1
     features, lift = feature_map(lab_image(image), 0.5), RandomFeatures(128, 0)
-    equations = fit(soft, features, lift, 0.5, 300, np.random.default_rng(0))
+    grid = Grid.for_frame((60, 90), 60 * 90)
+    equations = fit(soft, features, lift, grid, 300, np.random.default_rng(0))
     assert np.array_equal(equations.gram, equations.gram.T)  # snapshots keep one half
-    looks = evaluate(features, lift, {1: (equations.solve(1e-3), (10, 5, 80, 55))})[1]
+    model = Model(equations.solve(1e-3), (10, 5, 80, 55), place_in(soft > 0, grid))
+    looks = evaluate(features, lift, {1: model})[1]
     assert ((looks > 0) == (soft > 0)).mean() > 0.97
     assert (looks[:5] == -1).all()
 
@@ -223,7 +256,8 @@ def test_a_value_does_not_depend_on_the_other_objects() -> None:
     rng = np.random.default_rng(1)
     thetas = rng.normal(0, 1, (3, lift.size)).astype(np.float32)
     boxes = [(3, 4, 40, 50), (20, 10, 90, 70), (0, 0, 90, 70)]
-    models = {i + 1: (theta, box) for i, (theta, box) in enumerate(zip(thetas, boxes, strict=True))}
+    places = rng.normal(0, 1, (3, 70, 90, 2)).astype(np.float32)
+    models = {i + 1: Model(*parts) for i, parts in enumerate(zip(thetas, boxes, places, strict=True))}
     together = evaluate(features, lift, models)
     for i, model in models.items():
         assert np.array_equal(together[i], evaluate(features, lift, {i: model})[i])
@@ -235,7 +269,7 @@ def test_a_fit_of_all_or_next_to_nothing_is_finite(where: tuple[slice, slice], s
     soft = np.zeros((20, 30), np.float32)
     soft[where] = soft_value
     features, lift = feature_map(lab_image(np.zeros((20, 30, 3), np.uint8)), 0.5), RandomFeatures(32, 0)
-    theta = fit(soft, features, lift, 0.5, 100, np.random.default_rng(0)).solve(1e-3)
+    theta = fit(soft, features, lift, Grid.for_frame((20, 30), 600), 100, np.random.default_rng(0)).solve(1e-3)
     assert np.isfinite(theta).all()
 
 
@@ -304,7 +338,7 @@ def test_the_prior_is_weaker_where_the_flow_is_not_trusted() -> None:
     inside[10:30, 10:30] = True
     sure, unsure = (distance_prior(signed_distance(inside), 20, np.full((40, 40), c, np.float32)) for c in (1, 0.2))
     assert sure[20, 20] == 2.5
-    assert sure[0, 0] == -4
+    assert sure[0, 0] == -3
     assert (unsure <= sure).all()
     assert unsure[20, 20] < 0
 
@@ -313,7 +347,7 @@ def make_target(area: float, *, cut_off: bool) -> Target:
     soft = np.zeros((60, 80), np.float32)
     features, lift = feature_map(lab_image(texture(60, 80)), 0.5), RandomFeatures(16, 0)
     soft[:10, :10] = 1
-    seen = fit(soft, features, lift, 0.5, 50, np.random.default_rng(0))
+    seen = fit(soft, features, lift, Grid.for_frame((60, 80), 4800), 50, np.random.default_rng(0))
     target = Target.begin(1, soft, seen, FlowOptions())
     target.area, target.cut_off, target.hidden = area, cut_off, 3
     return target

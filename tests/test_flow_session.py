@@ -75,6 +75,20 @@ def test_it_is_the_engine_of_the_registry() -> None:
     engine.close()
 
 
+def test_the_accurate_engine_is_the_same_one_with_another_preset() -> None:
+    accurate, flow = load_engine("flow-accurate", seed=3, **SMALL), load_engine("flow", preset="best", seed=3, **SMALL)
+    assert isinstance(accurate, FlowEngine)
+    assert accurate.name == "flow-accurate"
+    results = []
+    for engine in (accurate, flow):
+        session = engine.open(VideoInfo(WIDTH, HEIGHT))
+        results.append([session.step(scene(i)[0], [red_at(0)] if i == 0 else []) for i in range(3)])
+        session.close()
+    assert results[0] == results[1]
+    with pytest.raises(InputError, match="no option 'lambda_'"):
+        load_engine("flow-accurate", lambda_=3)
+
+
 def test_a_given_mask_comes_back_to_the_pixel_and_no_view_of_it_is_kept() -> None:
     session = open_session()
     frame, red, _ = scene(0)

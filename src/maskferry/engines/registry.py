@@ -60,6 +60,9 @@ BUILT_IN = {
     "flow": EngineSpec(
         "maskferry.engines.flow:FlowEngine", "optical flow and appearance, on any CPU, without weights", rank=10
     ),
+    "flow-accurate": EngineSpec(
+        "maskferry.engines.flow:AccurateFlowEngine", "the same at twice the resolution: better and slower", rank=5
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""The embedded engine ``flow``: optical flow and a small appearance model, on any CPU, without weights.
+"""The embedded engines ``flow`` and ``flow-accurate``: optical flow and a small appearance model, without weights.
 
 A video frame passes through these rooms, in this order:
 
@@ -7,6 +7,7 @@ A video frame passes through these rooms, in this order:
     features      what a cell looks like: colour and texture, and their random-feature map
     linear        products and systems, in pieces that stay on one thread
     scene         all of these, once a frame, shared by all objects
+    place         where a cell lies in an object: coordinates that move and grow with it
     appearance    one ridge classifier an object: what belongs to it, what is its background
     propagation   one object's evidence: where the flow carries it, what looks and moves like it
     segmentation  evidence -> mask, by weighted total variation
@@ -17,7 +18,7 @@ A video frame passes through these rooms, in this order:
     session       the order of the above; options and engine are what a caller sees
 """
 
-from maskferry.engines.flow.engine import FlowEngine
+from maskferry.engines.flow.engine import AccurateFlowEngine, FlowEngine
 from maskferry.engines.flow.options import FlowOptions
 
-__all__ = ["FlowEngine", "FlowOptions"]
+__all__ = ["AccurateFlowEngine", "FlowEngine", "FlowOptions"]

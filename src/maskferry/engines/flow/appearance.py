@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import Mask
 from maskferry.engines.flow.features import CHANNELS, RandomFeatures
-from maskferry.engines.flow.grid import Box, FloatArray
+from maskferry.engines.flow.grid import Box, FloatArray, Grid
 from maskferry.engines.flow.linear import gram, product, solve
+from maskferry.engines.flow.place import place_in
 from maskferry.masks.regions import signed_distance
 
-__all__ = ["NormalEquations", "evaluate", "fit"]
+__all__ = ["Model", "NormalEquations", "evaluate", "fit"]
 
 NEAR = 60
 """Most negatives are drawn this near to the object, in reference cells; wider costs accuracy."""
@@ -62,8 +64,22 @@ class NormalEquations:
         return solve(system, self.target)
 
 
+class Model(NamedTuple):
+    """What is asked of one object's classifier.
+
+    Attributes:
+        theta: its weights, float32 (D,).
+        box: where.
+        places: of the cells in the object, float32 (h, w, 2), from `place.place_in`.
+    """
+
+    theta: FloatArray
+    box: Box
+    places: FloatArray
+
+
 def fit(
-    soft: FloatArray, features: FloatArray, lift: RandomFeatures, unit: float, count: int, rng: np.random.Generator
+    soft: FloatArray, features: FloatArray, lift: RandomFeatures, grid: Grid, count: int, rng: np.random.Generator
 ) -> NormalEquations:
     """Learn one frame.
 
@@ -71,19 +87,21 @@ def fit(
         soft: the object, float32 (h, w) in [0, 1], with at least one cell above 0.
         features: of the frame, float32 (h, w, CHANNELS).
         lift: the random-feature map.
-        unit: one reference cell in cells.
+        grid: the grid.
         count: cells drawn of the object and of its surroundings; half as many again from further away.
         rng: draws them.
     """
-    inside = _draw(soft > min(0.9, 0.9 * float(soft.max())), count, rng)
+    highest = float(soft.max())
+    inside = _draw(soft > min(0.9, 0.9 * highest), count, rng)
     outside = soft < 0.1
-    near = signed_distance(soft > 0.5) > -NEAR * unit
+    near = signed_distance(soft > 0.5) > -NEAR * grid.unit
     around = np.concatenate((_draw(outside & near, count, rng), _draw(outside & ~near, count // 2, rng)))
     cells = np.concatenate((inside, around))
     weight = np.concatenate(
         (np.full(inside.size, 0.5 / inside.size), np.full(around.size, 0.5 / max(1, around.size)))
     ).astype(np.float32)
-    phi = lift(features.reshape(-1, CHANNELS)[cells])
+    places = place_in(soft > min(0.5, 0.9 * highest), grid)
+    phi = lift(features.reshape(-1, CHANNELS)[cells], places.reshape(-1, 2)[cells])
     label = np.concatenate((np.ones(inside.size), -np.ones(around.size))).astype(np.float32)
     return NormalEquations(gram(phi, weight), (phi * (weight * label)[:, None]).sum(axis=0))
 
@@ -93,18 +111,16 @@ def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]
     return cells if cells.size <= count else rng.choice(cells, count, replace=False, shuffle=False)
 
 
-def evaluate(
-    features: FloatArray, lift: RandomFeatures, models: Mapping[int, tuple[FloatArray, Box]]
-) -> dict[int, FloatArray]:
+def evaluate(features: FloatArray, lift: RandomFeatures, models: Mapping[int, Model]) -> dict[int, FloatArray]:
     """How much each cell looks like each object: about +1 on it, -1 on its background.
 
-    The map of a tile is computed once for all objects whose box touches it. Tiles are fixed, so that a value never
-    depends on which other objects there are.
+    What a tile looks like is projected once for all objects whose box touches it. Tiles are fixed, so that a value
+    never depends on which other objects there are.
 
     Args:
         features: float32 (h, w, CHANNELS).
         lift: the random-feature map.
-        models: theta and box of interest by object id.
+        models: by object id.
 
     Returns:
         float32 (h, w) by object id; -1 outside of its box.
@@ -113,13 +129,14 @@ def evaluate(
     out = {i: np.full((h, w), -1, dtype=np.float32) for i in models}
     for y in range(0, h, TILE):
         for x in range(0, w, TILE):
-            touching = [i for i, (_, box) in models.items() if _overlap((x, y, x + TILE, y + TILE), box)]
+            touching = [i for i, model in models.items() if _overlap((x, y, x + TILE, y + TILE), model.box)]
             if not touching:
                 continue
             tile = features[y : y + TILE, x : x + TILE]
-            phi = lift(tile.reshape(-1, CHANNELS))
+            projected = lift.project(tile.reshape(-1, CHANNELS))
             for i in touching:
-                theta, (x1, y1, x2, y2) = models[i]
+                theta, (x1, y1, x2, y2), places = models[i]
+                phi = lift.lift(projected, places[y : y + TILE, x : x + TILE].reshape(-1, 2))
                 left, top, right, bottom = max(x, x1), max(y, y1), min(x + TILE, x2), min(y + TILE, y2)
                 values = product(phi, theta[:, None]).reshape(tile.shape[:2])
                 out[i][top:bottom, left:right] = values[top - y : bottom - y, left - x : right - x]

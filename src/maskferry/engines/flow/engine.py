@@ -1,4 +1,4 @@
-"""The engine ``flow`` as a caller loads it."""
+"""The engines ``flow`` and ``flow-accurate`` as a caller loads them: one method, two presets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from maskferry.engines.flow.options import FlowOptions
 from maskferry.engines.flow.session import FlowSession
 from maskferry.errors import InputError
 
-__all__ = ["FlowEngine"]
+__all__ = ["AccurateFlowEngine", "FlowEngine"]
 
 
 class FlowEngine:
@@ -44,3 +44,20 @@ class FlowEngine:
 
     def close(self) -> None:
         """Nothing is held: memory belongs to sessions."""
+
+
+class AccurateFlowEngine(FlowEngine):
+    """`FlowEngine` with the preset "best": twice the resolution, finer appearance, about four times as slow.
+
+    Args:
+        seed: of the random features and of what is sampled, a whole number >= 0.
+        overrides: single numbers of `FlowOptions`.
+
+    Raises:
+        InputError: no such option, or a value outside of its range.
+    """
+
+    name = "flow-accurate"
+
+    def __init__(self, seed: int = 0, **overrides: float) -> None:
+        super().__init__("best", seed, **overrides)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from maskferry.data import Mask
-from maskferry.engines.flow.appearance import evaluate
+from maskferry.engines.flow.appearance import Model, evaluate
 from maskferry.engines.flow.grid import FloatArray, box_of
 from maskferry.engines.flow.options import FlowOptions
+from maskferry.engines.flow.place import place_in
 from maskferry.engines.flow.propagation import Prediction, carry
 from maskferry.engines.flow.recovery import follow_camera, keep_believable, resembles, search
 from maskferry.engines.flow.scene import Observer, Scene
@@ -60,7 +61,7 @@ def find(targets: Mapping[int, Target], scene: Scene, observer: Observer, option
         for target in targets.values():
             target.lose_place()
     predictions = {i: _predict(target, scene, observer, options) for i, target in targets.items()}
-    models = {i: (targets[i].theta, p.box) for i, p in predictions.items()}
+    models = {i: Model(targets[i].theta, p.box, place_in(p.carried > 0.5, scene.grid)) for i, p in predictions.items()}
     looks = evaluate(scene.features, observer.lift, models)
     found = {i: _segment(target, predictions[i], looks[i], scene, options) for i, target in targets.items()}
     return {i: _doubt(targets[i], f, scene, observer) if targets[i].cut_off else f for i, f in found.items()}
@@ -93,6 +94,9 @@ def _segment(target: Target, prediction: Prediction, looks: FloatArray, scene: S
 
 def _doubt(target: Target, found: Finding, scene: Scene, observer: Observer) -> Finding:
     """After a cut, when its place says nothing, take back what as a whole does not look like the object."""
-    if not found.mask.any() or resembles(target, observer.lift(scene.features[found.mask])):
+    if not found.mask.any():
+        return found
+    places = place_in(found.mask, scene.grid)
+    if resembles(target, observer.lift(scene.features[found.mask], places[found.mask])):
         return found
     return replace(found, mask=np.zeros_like(found.mask))

@@ -19,6 +19,14 @@ __all__ = ["Prediction", "carry"]
 DOMINANT = 0.25
 """An object that fills more of the frame than this is left out when the camera's motion is estimated."""
 
+BAND, LIMITS = 0.1, (-3.0, 2.5)
+"""Evidence falls by 1 for this share of the object's size, between these limits. What the flow lost of fast limbs lies
+far outside: a lower limit, or a narrower band, leaves them no way back."""
+
+AGAINST = 5 / 3
+"""Moving with the picture speaks this much more against an object than moving along speaks for it: shadows, reflections
+and wakes move along, too."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
@@ -60,7 +68,7 @@ def carry(
 
 def distance_prior(distance: FloatArray, size: float, confidence: FloatArray) -> FloatArray:
     """Evidence from the signed distance to the carried boundary, weaker where the flow cannot be trusted."""
-    prior: FloatArray = np.clip(distance / np.float32(0.06 * size), -4, 2.5)
+    prior: FloatArray = np.clip(distance / np.float32(BAND * size), *LIMITS)
     np.multiply(prior, confidence, out=prior, where=prior > 0)
     prior -= 1 - confidence
     return prior
@@ -73,7 +81,7 @@ def _gate(confidence: FloatArray, inside: Mask) -> FloatArray:
 
 
 def _motion_cue(carried: FloatArray, scene: Scene, flow: FlowField, rng: np.random.Generator) -> FloatArray | float:
-    """From -1 (moves as the camera says) to 1 (moves as the object does), float32 (h, w); 0 where it cannot be told."""
+    """From -`AGAINST` (moves as the camera) to 1 (as the object), float32 (h, w); 0 where it cannot be told."""
     grid, outside = scene.grid, carried < 0.1
     camera = scene.camera
     if np.count_nonzero(outside) < (1 - DOMINANT) * outside.size:
@@ -83,7 +91,8 @@ def _motion_cue(carried: FloatArray, scene: Scene, flow: FlowField, rng: np.rand
         return 0.0
     as_camera, as_object = (residual(flow.backward, m, grid) for m in (camera, own))
     scale = np.float32(grid.unit**2 + 2 * float(np.median(as_camera[outside])))
-    return np.asarray(as_camera / (as_camera + scale) - as_object / (as_object + scale), dtype=np.float32)
+    cue = as_camera / (as_camera + scale) - as_object / (as_object + scale)
+    return np.asarray(np.where(cue < 0, np.float32(AGAINST) * cue, cue), dtype=np.float32)
 
 
 def residual(flow: FloatArray, motion: Matrix, grid: Grid) -> FloatArray:

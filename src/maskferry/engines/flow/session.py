@@ -165,4 +165,4 @@ class FlowSession:
 
     def _learn(self, object_id: int, soft: FloatArray, scene: Scene, count: int) -> NormalEquations:
         rng = self._observer.random(scene.frame, object_id, purpose=1)
-        return fit(soft, scene.features, self._observer.lift, self._grid.unit, count, rng)
+        return fit(soft, scene.features, self._observer.lift, self._grid, count, rng)
