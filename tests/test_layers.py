@@ -21,6 +21,7 @@ FLOORS = {
     "sources": 2,
     "engines": 2,
     "formats": 2,
+    "detections": 2,
     "tracks": 2,
     "metrics": 2,
     "planning": 3,
