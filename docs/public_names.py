@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from maskferry import formats, masks
+from maskferry import detections, formats, masks
 
 __all__ = ["Entry", "entries", "missing_docs"]
 
@@ -32,6 +32,8 @@ MODULES = (
     "maskferry.engines.registry",
     "maskferry.engines.flow",
     *(f"maskferry.formats.{module.name}" for module in pkgutil.iter_modules(formats.__path__)),
+    "maskferry.detections",
+    *(f"maskferry.detections.{module.name}" for module in pkgutil.iter_modules(detections.__path__)),
     *(f"maskferry.masks.{module.name}" for module in pkgutil.iter_modules(masks.__path__)),
     "maskferry.metrics.davis",
     "maskferry.testing",

@@ -7,6 +7,7 @@ import pytest
 
 from maskferry import MaskTracker, State
 from maskferry.association import AssociationOptions
+from maskferry.detections import Detections
 from maskferry.engines.hold import HoldEngine, HoldSession
 from maskferry.errors import InputError
 
@@ -43,7 +44,7 @@ class World:
         index = sum(1 << bit for bit in range(8) if image[0, bit, 0] > 127)
         self.calls.append(index)
         found = {**self.masks(index), **self.false.get(index, {})}
-        return list(found.values()), [0.9] * len(found), [name.split()[0] for name in found]
+        return Detections(list(found.values()), [0.9] * len(found), [name.split()[0] for name in found])
 
 
 def run(world, engine="hold", seeds=True, direction="forward", **options):

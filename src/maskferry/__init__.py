@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from maskferry.data import State as State
     from maskferry.data import TextPrompt as TextPrompt
     from maskferry.data import VideoInfo as VideoInfo
+    from maskferry.detections import Detections as Detections
+    from maskferry.detections import read_detections as read_detections
     from maskferry.evaluation import evaluate_davis as evaluate_davis
     from maskferry.exporting import export as export
     from maskferry.exporting import render as render
+    from maskferry.formats.supervision import to_supervision as to_supervision
     from maskferry.rle import Rle as Rle
     from maskferry.sources import open_source as open_source
     from maskferry.tracker import MaskTracker as MaskTracker
@@ -45,8 +48,10 @@ _HOMES = {
         "TextPrompt",
         "VideoInfo",
     ),
+    "maskferry.detections": ("Detections", "read_detections"),
     "maskferry.evaluation": ("evaluate_davis",),
     "maskferry.exporting": ("export", "render"),
+    "maskferry.formats.supervision": ("to_supervision",),
     "maskferry.rle": ("Rle",),
     "maskferry.sources": ("open_source",),
     "maskferry.tracker": ("MaskTracker", "track"),

@@ -22,11 +22,22 @@ __all__ = ["AssociationOptions", "Associator", "Found", "LastSeen"]
 
 
 class Found(Protocol):
-    """What a detector found on a frame: N objects at the size of the video."""
+    """What a detector found on a frame: N objects at the size of the video. `detections.Detections` is one."""
 
-    masks: Sequence[Mask]
-    scores: Sequence[float | None]
-    labels: Sequence[str | None]
+    @property
+    def masks(self) -> Sequence[Mask]:
+        """bool (H, W) each."""
+        ...
+
+    @property
+    def scores(self) -> Sequence[float | None]:
+        """In [0, 1], or None."""
+        ...
+
+    @property
+    def labels(self) -> Sequence[str | None]:
+        """Names, or None."""
+        ...
 
 
 LastSeen = Callable[[int], tuple[int, Rle] | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -14,8 +14,21 @@ import numpy as np
 from maskferry.data import Frame, FrameMasks, Image
 from maskferry.errors import InputError, SourceError
 from maskferry.files import check_free
-from maskferry.formats import binary, davis, table, youtube_vis
+from maskferry.formats import (
+    binary,
+    coco_images,
+    cvat,
+    davis,
+    label_studio,
+    labelme,
+    mot,
+    mots,
+    parquet,
+    table,
+    youtube_vis,
+)
 from maskferry.formats.davis import Names
+from maskferry.formats.frame_table import sidecar
 from maskferry.masks.labels import Overlap
 from maskferry.rendering import contact_sheet, draw_overlay, fitting_zoom
 from maskferry.review import Moment
@@ -24,27 +37,72 @@ from maskferry.sources.base import Source, VideoLike
 from maskferry.sources.checks import parse_rate
 from maskferry.tracks.results import Tracks
 
-__all__ = ["Format", "export", "render", "render_moments", "render_sheet", "save_label_maps"]
+__all__ = [
+    "NEEDS_PICTURES",
+    "Format",
+    "export",
+    "render",
+    "render_moments",
+    "render_sheet",
+    "save_label_maps",
+]
 
-Format = Literal["davis", "masks", "youtube-vis", "csv"]
+Format = Literal[
+    "davis",
+    "masks",
+    "youtube-vis",
+    "coco",
+    "labelme",
+    "labelme-masks",
+    "cvat",
+    "cvat-masks",
+    "mots",
+    "mots-png",
+    "mot",
+    "label-studio",
+    "csv",
+    "parquet",
+    "cutouts",
+    "webm",
+]
 """davis: a folder of label maps; masks: a folder with a folder for each object, of black and white pictures;
-youtube-vis: one JSON file with RLE masks; csv: a row for each object on each frame."""
+youtube-vis: one JSON file with RLE masks; coco: one JSON file of images and annotations, with tracks as TAO has them;
+labelme: a folder of LabelMe files with polygons, or with masks (labelme-masks); cvat: CVAT XML with polygon tracks, or
+with masks picture by picture (cvat-masks); mots: a text file, or a folder of 16-bit PNGs (mots-png); mot: boxes, as
+MOTChallenge has them; label-studio: boxes of a video in JSON; csv, parquet: a row for each object on each frame;
+cutouts: a folder with a folder for each object, of PNGs with alpha; webm: a film with everything else transparent.
+
+What a format loses is in the docstring of its writer in `formats`, and in the log."""
+
+NEEDS_PICTURES = frozenset({"cutouts", "webm"})
+"""The formats that need the frames of the video, beside the tracks."""
 
 
-def export(tracks: Tracks, path: str | Path, format: Format, *, overwrite: bool = False) -> list[Path]:  # noqa: A002
+def export(
+    tracks: Tracks,
+    path: str | Path,
+    format: Format,  # noqa: A002
+    *,
+    video: VideoLike | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
     """Write tracks in one of the formats.
 
     Args:
         tracks: what to write.
-        path: a folder for "davis" and "masks", a file for the others.
+        path: a folder for "davis", "masks", "labelme", "mots-png" and "cutouts", a file for the others. Files that
+            have no place for the frame table get it beside them, as ``<name>.frames.csv``.
         format: see `Format`.
+        video: where the frames come from, for "cutouts" and "webm"; by default the path that the tracks name.
         overwrite: replace what is there.
 
     Returns:
         The files that were written.
 
     Raises:
-        InputError: an unknown format, or there is nothing to write yet.
+        InputError: an unknown format, there is nothing to write yet, or the format cannot hold it.
+        SourceError: the video cannot be opened.
+        MissingExtraError: "parquet" without pyarrow.
         OutputExistsError: the path is taken.
         OutputError: it cannot be written.
     """
@@ -55,11 +113,64 @@ def export(tracks: Tracks, path: str | Path, format: Format, *, overwrite: bool 
     _require_frames(tracks)
     if format == "davis":
         return save_label_maps(tracks, path, overwrite=overwrite)
+    if format in NEEDS_PICTURES:
+        return _export_pictures(tracks, path, format, video, overwrite=overwrite)
+    if format in ("masks", "mots", "mots-png", "mot"):
+        return _export_unnamed(tracks, path, format, overwrite=overwrite)
+    return _export_named(tracks, path, format, overwrite=overwrite)
+
+
+def _export_pictures(
+    tracks: Tracks,
+    path: Path,
+    format: Format,  # noqa: A002
+    video: VideoLike | None,
+    *,
+    overwrite: bool,
+) -> list[Path]:
+    """The formats that need the frames."""
+    from maskferry.formats import cutouts
+
+    film_rate = _film_rate(tracks, None)
+    with _source(tracks, video) as source:
+        frames = pictures(tracks, source)
+        if format == "cutouts":
+            return cutouts.write_cutouts(tracks.video, frames, path, overwrite=overwrite)
+        cutouts.write_webm(tracks.video, frames, path, rate=film_rate, overwrite=overwrite)
+    return [path, sidecar(path)]
+
+
+def _export_unnamed(tracks: Tracks, path: Path, format: Format, *, overwrite: bool) -> list[Path]:  # noqa: A002
+    """The formats that have no place for names of objects."""
     if format == "masks":
         return binary.write_masks(tracks.video, tracks.frames(), path, overwrite=overwrite)
-    write = table.write if format == "csv" else youtube_vis.write
-    write(tracks.video, tracks.frames(), path, labels=tracks.labels, overwrite=overwrite)
-    return [path]
+    if format == "mot":
+        mot.write(tracks.video, tracks.frames(), path, overwrite=overwrite)
+        return [path, sidecar(path)]
+    ids = mots.mots_ids(tracks.object_ids, tracks.labels)
+    if format == "mots-png":
+        return mots.write_folder(tracks.video, tracks.frames(), path, ids=ids, overwrite=overwrite)
+    mots.write(tracks.video, tracks.frames(), path, ids=ids, overwrite=overwrite)
+    return [path, sidecar(path)]
+
+
+def _export_named(tracks: Tracks, path: Path, format: Format, *, overwrite: bool) -> list[Path]:  # noqa: A002
+    """The formats that hold names of objects."""
+    writers: dict[str, Callable[..., list[Path] | None]] = {
+        "youtube-vis": youtube_vis.write,
+        "coco": coco_images.write,
+        "labelme": labelme.write,
+        "labelme-masks": partial(labelme.write, shapes="mask"),
+        "cvat": cvat.write,
+        "cvat-masks": partial(cvat.write, shapes="masks"),
+        "label-studio": label_studio.write,
+        "csv": table.write,
+        "parquet": parquet.write,
+    }
+    written = writers[format](tracks.video, tracks.frames(), path, labels=tracks.labels, overwrite=overwrite)
+    if written is not None:
+        return written
+    return [path, sidecar(path)] if format in ("cvat", "cvat-masks") else [path]
 
 
 def save_label_maps(

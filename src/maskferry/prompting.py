@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, TextPrompt
+from maskferry.detections import Detections, read_detections
 from maskferry.errors import InputError, PromptNotSupportedError
 from maskferry.formats.binary import read_mask
 from maskferry.formats.seeds import read_seeds
-from maskferry.masks.convert import as_masks
 from maskferry.prompts import box_prompt, object_ids, point_prompt
 from maskferry.tracks.journal import same_prompt
 from maskferry.workspace import Workspace
@@ -92,10 +92,12 @@ class Prompting(Workspace):
         """Track what each of several masks covers; all are added, or none.
 
         Args:
-            masks: a stack (N, H, W) or (N, 1, H, W), or a list of what `add_mask_prompt` takes.
-            obj_ids: an id for each; by default the next free ones from 100.
+            masks: a stack (N, H, W) or (N, 1, H, W), a list of what `add_mask_prompt` takes, or what another model has
+                found on the frame, as it is: see `detections.read_detections`. Its names become the objects' labels,
+                its scores are kept (`Tracks.given_scores`), and so are its ids where it tracks.
+            obj_ids: an id for each; by default the model's, or the next free ones from 100.
             frame_idx: the frame that they belong to.
-            labels: a name for each object.
+            labels: a name for each object; by default the model's.
             replace: allow to replace prompts of the same objects on this very frame.
 
         Returns:
@@ -105,24 +107,33 @@ class Prompting(Workspace):
             InputError: as `add_mask_prompt`, or the lengths differ.
         """
         frame_idx = self._check_frame(frame_idx)
-        if isinstance(masks, str | Path):
-            raise InputError(f"masks: expected a stack or a list of masks, got the path {masks}: use add_masks_file")
-        if isinstance(masks, Sequence):
-            masks = [read_mask(Path(mask)) if isinstance(mask, str | Path) else mask for mask in masks]
-        found = as_masks(masks, self.source.info.size_hw)
-        ids = self._ids(obj_ids, len(found))
-        names = list(labels) if labels is not None else [None] * len(found)
+        found = self._detections(masks)
+        ids = self._ids(found.object_ids if obj_ids is None else obj_ids, len(found))
+        names = list(labels) if labels is not None else found.labels
         if len(names) != len(found):
             raise InputError(f"labels: expected one for each of {len(found)} masks, got {len(names)}")
-        self._add([MaskPrompt(frame_idx, i, mask) for i, mask in zip(ids, found, strict=True)], names, replace=replace)
+        prompts = [MaskPrompt(frame_idx, i, mask) for i, mask in zip(ids, found.masks, strict=True)]
+        scores = {i: score for i, score in zip(ids, found.scores, strict=True) if score is not None}
+        self._add(prompts, names, scores, replace=replace)
         return ids
+
+    def _detections(self, masks: Any) -> Detections:  # noqa: ANN401
+        """Masks in any form, with whatever is known of them."""
+        if isinstance(masks, str | Path):
+            raise InputError(f"masks: expected a stack or a list of masks, got the path {masks}: use add_masks_file")
+        if isinstance(masks, Sequence) and any(isinstance(mask, str | Path) for mask in masks):
+            masks = [read_mask(Path(mask)) if isinstance(mask, str | Path) else mask for mask in masks]
+        found = read_detections(masks, self.source.info.size_hw)
+        if not len(found):
+            raise InputError("masks: expected at least one, but nothing was found on this picture")
+        return found
 
     def add_masks_file(self, path: str | Path, frame_idx: int = 0, *, replace: bool = False) -> list[int]:
         """Track what a file of masks covers; ids and names are the file's.
 
         Args:
-            path: a label map, a folder with a binary picture for each object, or a COCO or YouTube-VIS JSON file, which
-                says itself what frames its masks belong to; see `formats.seeds.read_seeds`.
+            path: a label map, a folder with a binary picture for each object, or a file of COCO, YouTube-VIS, LabelMe,
+                CVAT or MOTS, which may say itself what frames its masks belong to; see `formats.seeds.read_seeds`.
             frame_idx: the frame that they belong to, where the file does not say.
             replace: allow to replace prompts of the same objects on the same frames.
 
@@ -226,7 +237,12 @@ class Prompting(Workspace):
         self.journal.remove_object(obj_id)
 
     def _add(
-        self, prompts: Sequence[MaskPrompt | PointPrompt | BoxPrompt], labels: Sequence[str | None], *, replace: bool
+        self,
+        prompts: Sequence[MaskPrompt | PointPrompt | BoxPrompt],
+        labels: Sequence[str | None],
+        scores: Mapping[int, float] | None = None,
+        *,
+        replace: bool,
     ) -> None:
         fresh, names = [], []
         for prompt, name in zip(prompts, labels, strict=True):
@@ -243,7 +259,7 @@ class Prompting(Workspace):
             fresh.append(prompt)
             names.append(name)
         if fresh:
-            self.journal.add_prompts(fresh, self._info(fresh[0].frame), names)
+            self.journal.add_prompts(fresh, self._info(fresh[0].frame), names, scores)
 
     def _ids(self, wanted: Sequence[int] | None, count: int) -> list[int]:
         return object_ids(wanted, count, self.journal.used_ids())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskferry.association import AssociationOptions, Associator
 from maskferry.data import FrameMasks, Image
-from maskferry.detections import read_detections
+from maskferry.detections import detect_kind, read_detections
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError, MissingExtraError
 from maskferry.exporting import render, save_label_maps
@@ -232,8 +232,8 @@ def track(  # noqa: PLR0913
 
     Args:
         video: a file, a folder of pictures, a URL, an array (T, H, W, 3), a list of arrays, any iterable of frames.
-        masks: {object id: mask}; or what `MaskTracker.add_masks_prompt` takes, ids then count from 100; or a path, see
-            `MaskTracker.add_masks_file`.
+        masks: {object id: mask}; or what `MaskTracker.add_masks_prompt` takes, such as the result of another model, ids
+            then are the model's or count from 100; or a path, see `MaskTracker.add_masks_file`.
         frame_idx: the frame that the masks belong to.
         engine: a name, "auto" for the best that can run here, or a loaded engine.
         direction: see `MaskTracker.propagate`.
@@ -252,8 +252,10 @@ def track(  # noqa: PLR0913
         if isinstance(masks, str | Path):
             tracker.add_masks_file(masks, frame_idx)
         else:
-            if not isinstance(masks, Mapping):  # ids that a second run, which goes on, gives again
-                several = [masks] if getattr(masks, "ndim", 0) == 2 else list(masks)
-                masks = dict(enumerate(several, FIRST_ID))
-            tracker.add_masks_prompt(list(masks.values()), list(masks), frame_idx)
+            ids = None
+            if isinstance(masks, Mapping) and detect_kind(masks) is None:
+                masks, ids = list(masks.values()), list(masks)
+            found = tracker._detections(masks)  # ids that a second run, which goes on, gives again:
+            ids = ids or found.object_ids or list(range(FIRST_ID, FIRST_ID + len(found)))
+            tracker.add_masks_prompt(found, ids, frame_idx)
         return tracker.propagate(direction=direction, callback=callback)

@@ -23,6 +23,10 @@ EXAMPLES = options.verbatim("""Examples:
 
   One JSON file with all masks:
     maskferry export out --format youtube-vis -o tracks.json
+
+  Polygon tracks for CVAT, and the objects cut out of their frames:
+    maskferry export out --format cvat -o tracks.xml
+    maskferry export out --format cutouts -o cutouts
 """)
 
 
@@ -32,7 +36,19 @@ class Format(StrEnum):
     davis = "davis"
     masks = "masks"
     youtube_vis = "youtube-vis"
+    coco = "coco"
+    labelme = "labelme"
+    labelme_masks = "labelme-masks"
+    cvat = "cvat"
+    cvat_masks = "cvat-masks"
+    mots = "mots"
+    mots_png = "mots-png"
+    mot = "mot"
+    label_studio = "label-studio"
     csv = "csv"
+    parquet = "parquet"
+    cutouts = "cutouts"
+    webm = "webm"
 
 
 class Names(StrEnum):
@@ -63,15 +79,28 @@ def export(  # noqa: PLR0913
         Format,
         typer.Option(
             "--format",
+            metavar="FORMAT",
             show_default=False,
             help="davis: a folder with a picture for each frame, a value an object; masks: a folder with a folder for "
-            "each object, of black and white pictures; youtube-vis: a JSON file; csv: a table, a row for each object "
-            "on each frame.",
+            "each object, of black and white pictures; youtube-vis, coco: a JSON file with masks; labelme, "
+            "labelme-masks: a folder of LabelMe files, with polygons or masks; cvat, cvat-masks: CVAT XML, with "
+            "polygon tracks or with masks picture by picture; mots, mots-png: MOTS as text or as 16-bit pictures; "
+            "mot: boxes as MOTChallenge has them; label-studio: boxes in JSON; csv, parquet: a table, a row for each "
+            "object on each frame; cutouts: PNGs with alpha, a folder for each object; webm: a film with alpha.",
         ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="OUT", help="The folder or file to write.", show_default=False)
     ],
+    video: Annotated[
+        str | None,
+        typer.Option(
+            "--video",
+            metavar="VIDEO",
+            help="For cutouts and webm: the video that was tracked.  [default: where it was then]",
+            show_default=False,
+        ),
+    ] = None,
     overlap: options.OverlapOption = options.Overlap.smallest,
     names: Annotated[
         Names, typer.Option("--names", help="For davis: name pictures by the frame's number, or as the source does.")
@@ -104,6 +133,9 @@ def export(  # noqa: PLR0913
     if changed and kind is not Format.davis:
         raise InputError(f"{', '.join(changed)}: only for --format davis, not for {kind}")
     from maskferry import exporting
+
+    if video is not None and kind.value not in exporting.NEEDS_PICTURES:
+        raise InputError(f"--video: only for --format cutouts and webm, not for {kind}")
     from maskferry.cli.outputs import WatchedTracks, open_tracks, warn_unfinished
 
     name: exporting.Format = kind.value
@@ -121,7 +153,7 @@ def export(  # noqa: PLR0913
                 overwrite=overwrite,
             )
         else:
-            files = exporting.export(watched, out, name, overwrite=overwrite)
+            files = exporting.export(watched, out, name, video=video, overwrite=overwrite)
     if as_json:
         talk.show_json({"files": {name: str(out)}, "written": len(files)})
     else:

@@ -24,7 +24,9 @@ def mask_path(argument: str, frame: int = 0) -> tuple[int, Path]:
     if numbered is not None and not path.exists():
         frame, path = int(numbered[1]), Path(numbered[2])
     if not path.exists():
-        raise InputError(f"--masks: {path} does not exist: expected a picture, a folder of pictures or a .json file")
+        raise InputError(
+            f"--masks: {path} does not exist: expected a picture, a folder of pictures, or a .json, .xml or .txt file"
+        )
     return frame, path
 
 

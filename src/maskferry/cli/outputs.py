@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from maskferry.cli import progress, talk
 from maskferry.data import FrameTracks
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.exporting import export, render, render_sheet, save_label_maps
+from maskferry.exporting import Format, export, render, render_sheet, save_label_maps
 from maskferry.files import check_free, translate_os_errors
+from maskferry.formats.frame_table import sidecar
 from maskferry.masks.labels import Overlap
 from maskferry.sources.base import Source
 from maskferry.tracks.journal import Journal
@@ -25,11 +27,25 @@ NAMES = {
     "masks": "objects",
     "csv": "tracks.csv",
     "youtube-vis": "tracks.json",
+    "coco": "coco.json",
+    "labelme": "labelme",
+    "labelme-masks": "labelme_masks",
+    "cvat": "cvat.xml",
+    "cvat-masks": "cvat_masks.xml",
+    "mots": "mots.txt",
+    "mots-png": "mots",
+    "mot": "mot.txt",
+    "label-studio": "label_studio.json",
+    "parquet": "tracks.parquet",
+    "cutouts": "cutouts",
+    "webm": "cutouts.webm",
     "film": "overlay.mp4",
     "sheet": "sheet.png",
 }
 """{kind of output: its name in the folder}"""
 
+_FOLDERS = frozenset({"davis", "masks", "labelme", "labelme-masks", "mots-png", "cutouts"})
+_WITH_FRAME_TABLE = frozenset({"cvat", "cvat-masks", "mots", "mot", "webm"})  # beside the file
 _CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
@@ -60,6 +76,11 @@ class Outputs:
         """Where one kind of output goes."""
         return self.folder / NAMES[kind]
 
+    def _paths(self, kind: str) -> list[Path]:
+        """Everything that one kind of output consists of."""
+        path = self.path(kind)
+        return [path, sidecar(path)] if kind in _WITH_FRAME_TABLE else [path]
+
     def missing(self) -> list[str]:
         """The kinds that are not there yet."""
         return [kind for kind in self.kinds if not self.path(kind).exists()]
@@ -80,7 +101,8 @@ class Outputs:
             OutputExistsError: one of the outputs is there.
         """
         for kind in self.kinds:
-            check_free(self.path(kind))
+            for path in self._paths(kind):
+                check_free(path)
 
     def check_replaceable(self) -> None:
         """Refuse to replace folders that hold what maskferry did not write.
@@ -90,8 +112,7 @@ class Outputs:
         """
         for path in self._replaced():
             for file in path.rglob("*") if path.is_dir() else ():
-                ours = file.suffix == ".png" and file.stem.isdecimal()
-                if file.is_file() and not ours and file.name not in _CLUTTER:
+                if file.is_file() and not _is_ours(file) and file.name not in _CLUTTER:
                     raise OutputExistsError(f"{path} is to be replaced, but {file} is not of maskferry: move it away")
 
     def check_apart(self, *inputs: Path) -> None:
@@ -100,7 +121,7 @@ class Outputs:
         Raises:
             InputError: an input lies where an output goes.
         """
-        places = [self.tracks.resolve(), *(self.path(kind).resolve() for kind in NAMES)]
+        places = [self.tracks.resolve(), *(p.resolve() for kind in NAMES for p in self._paths(kind))]
         for path in inputs:
             if path.resolve() == self.folder.resolve():
                 raise InputError(f"{path} cannot hold the results too: give another folder with -o")
@@ -119,7 +140,7 @@ class Outputs:
 
     def _replaced(self) -> list[Path]:
         """Everything of an earlier run; where there was none, only what lies in the way."""
-        return [self.path(kind) for kind in (NAMES if self.tracks.exists() else self.kinds)]
+        return [path for kind in (NAMES if self.tracks.exists() else self.kinds) for path in self._paths(kind)]
 
     def write(self, kind: str, tracks: Tracks, source: Source) -> None:
         """Write one kind of output, with a bar.
@@ -133,16 +154,12 @@ class Outputs:
             watched = WatchedTracks(tracks, update)
             if kind == "davis":
                 _write_folder(path, lambda part: save_label_maps(watched, part, overlap=self.overlap))
-            elif kind == "masks":
-                _write_folder(path, lambda part: export(watched, part, "masks"))
-            elif kind == "csv":
-                export(watched, path, "csv")
-            elif kind == "youtube-vis":
-                export(watched, path, "youtube-vis")
             elif kind == "sheet":
                 render_sheet(watched, path, source)
-            else:
+            elif kind == "film":
                 render(watched, path, source, audio=self.audio, zoom=self.zoom)
+            else:
+                _export(watched, path, kind, source)
 
 
 class WatchedTracks(Tracks):
@@ -160,6 +177,23 @@ class WatchedTracks(Tracks):
         for done, frame in enumerate(frames, 1):
             yield frame
             self._update(done, total)
+
+
+def _export(tracks: Tracks, path: Path, kind: str, source: Source) -> None:
+    """Write one of the formats; see `exporting.export`. What an earlier run left half done gives way."""
+    name = cast(Format, kind)
+    if kind in _FOLDERS:
+        _write_folder(path, lambda part: export(tracks, part, name, video=source))
+    else:
+        export(tracks, path, name, video=source, overwrite=not path.exists())
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether maskferry writes such a file into a folder."""
+    if file.suffix == ".json":
+        with translate_os_errors(file):
+            return b'"maskferry"' in file.read_bytes()
+    return file.suffix == ".png" and file.stem.isdecimal()
 
 
 def open_tracks(path: Path) -> Tracks:

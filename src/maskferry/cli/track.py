@@ -31,7 +31,10 @@ killed? The same command goes on where it was. From the finished tracks,
 `maskferry render` and `maskferry export` make more films and files.
 """)
 
-KINDS = ("davis", "csv", "film", "masks", "youtube-vis", "sheet")
+KINDS = (
+    *("davis", "csv", "film", "masks", "youtube-vis", "coco", "labelme", "labelme-masks", "cvat", "cvat-masks"),
+    *("mots", "mots-png", "mot", "label-studio", "parquet", "cutouts", "webm", "sheet"),
+)
 
 
 def track(  # noqa: PLR0913
@@ -45,7 +48,8 @@ def track(  # noqa: PLR0913
             metavar="[FRAME=]PATH",
             show_default=False,
             help="Masks to start from: a picture in which each value or colour is an object; a folder with a black and "
-            "white picture for each object; or a JSON file (COCO, YouTube-VIS). May be given several times, for "
+            "white picture for each object; or a file of COCO, YouTube-VIS, LabelMe (.json), CVAT "
+            "(.xml) or MOTS (.txt). May be given several times, for "
             "several frames: --masks 0=a.png --masks 40=b.png.",
         ),
     ],
@@ -80,8 +84,8 @@ def track(  # noqa: PLR0913
             metavar="KINDS",
             help="What to make of the tracks: davis (OUT/masks, a picture a frame, a value an object), masks "
             "(OUT/objects, black and white), csv (OUT/tracks.csv), youtube-vis (OUT/tracks.json), film "
-            "(OUT/overlay.mp4), sheet (OUT/sheet.png, some frames at a glance), or none. Separate by commas, or give "
-            "the option several times.",
+            "(OUT/overlay.mp4), sheet (OUT/sheet.png, some frames at a glance), or none; and every other --format of "
+            "`maskferry export`: " + ", ".join(KINDS[5:-1]) + ". Separate by commas, or give the option several times.",
         ),
     ] = ["davis,csv,film"],  # noqa: B006
     overlap: options.OverlapOption = options.Overlap.smallest,
@@ -103,6 +107,10 @@ def track(  # noqa: PLR0913
         raise InputError("--audio is for the film: add film to --write")
     if audio and rate is not None:
         raise InputError("--audio with --rate: the sound would not be in step with the picture; leave one of them out")
+    if "parquet" in kinds:
+        from maskferry.formats.parquet import require_pyarrow
+
+        require_pyarrow()
     from maskferry.cli.given import mask_path, read_given
     from maskferry.cli.outputs import Outputs
     from maskferry.cli.running import Request, carry_out, tell

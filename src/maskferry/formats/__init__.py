@@ -1,15 +1,28 @@
 """Files that masks and tracks are read from and written to; one format a module, reading and writing side by side.
 
-    seeds        anything that ``--masks`` takes -> prompts
-    davis        label maps, a PNG or TIFF a frame
-    binary       one black and white picture for each object
-    youtube_vis  YouTube-VIS JSON: every object of a video in one file
-    coco         segmentations as COCO writes them: RLE or polygons
-    table        CSV, a row for each object on each frame
-    film         MP4 with the masks drawn over the frames
-    sound        the sound under a film
-    images       pictures on disk, for the modules above
+    seeds         anything that ``--masks`` takes -> prompts
+    davis         label maps, a PNG or TIFF a frame
+    binary        one black and white picture for each object
+    youtube_vis   YouTube-VIS JSON: every object of a video in one file
+    coco_images   COCO JSON with an image for each frame and tracks, as TAO has it
+    labelme       LabelMe JSON, a file a frame
+    cvat          CVAT XML 1.1: polygon tracks, or masks picture by picture
+    mots          MOTS, as text or as 16-bit PNG
+    mot           MOT CSV: boxes
+    label_studio  Label Studio's JSON of a video: boxes
+    table         CSV, a row for each object on each frame
+    parquet       the same table as Parquet
+    film          MP4 with the masks drawn over the frames
+    cutouts       objects cut out of their frames: PNG or WebM with alpha
+    supervision   a frame's objects as supervision.Detections
+    coco          segmentations as COCO writes them: RLE or polygons
+    content       what files of tracks hold
+    frame_table   the frame table beside files that have no place for it
+    safe_xml      XML from anywhere
+    sound         the sound under a film
+    images        pictures on disk, for the modules above
 
-Every writer takes the `VideoInfo` and an iterable of `FrameTracks` in the order of frames (`film` takes the pictures
-too), holds one frame at a time, and checks its options and its output path before it asks for the first frame.
+Every writer takes the `VideoInfo` and an iterable of `FrameTracks` in the order of frames (`film` and `cutouts` take
+the pictures too), holds one frame at a time, or what is encoded of it, and checks its options and its output path
+before it asks for the first frame. What a format cannot hold is in its writer's docstring, and logged.
 """

@@ -62,7 +62,8 @@ def write_masks(
     for tracks in frames:
         for row in tracks.masks:
             path = folder / str(row.object_id) / f"{tracks.info.index:0{digits}d}.png"
-            write_pixels(path, row.rle.decode().astype(np.uint8) * np.uint8(255), overwrite=overwrite)
+            pixels = row.rle.decode().astype(np.uint8) * np.uint8(255)
+            write_pixels(path, pixels, info=tracks.info, overwrite=overwrite)
             written.append(path)
     return written
 

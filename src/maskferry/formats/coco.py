@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskferry.errors import InputError
+from maskferry.masks.polygons import rasterize
 from maskferry.rle import Rle
 
-__all__ = ["check_size", "get", "load_json", "rasterize", "read_segmentation"]
+__all__ = [
+    "MOST_POLYGONS",
+    "check_size",
+    "get",
+    "load_json",
+    "rasterize",
+    "read_polygon",
+    "read_segmentation",
+    "unite",
+]
 
 _LARGEST = 2**31  # pixels
+
+MOST_POLYGONS = 10_000
+"""Polygons of one object on one frame; more cannot be meant."""
 
 
 def load_json(path: Path) -> Any:  # noqa: ANN401
@@ -90,54 +103,12 @@ def read_segmentation(value: Any, size_hw: tuple[int, int] | None, where: str) -
     return rle
 
 
-def rasterize(polygon_xy: NDArray[np.float64], size_hw: tuple[int, int]) -> Rle:
-    """Fill a polygon just as pycocotools does (``rleFrPoly`` in ``common/maskApi.c``).
+def read_polygon(value: Any, size_hw: tuple[int, int], where: str) -> Rle:  # noqa: ANN401
+    """Fill a polygon ``[x1, y1, x2, y2, ...]``.
 
-    Args:
-        polygon_xy: float (K, 2), pixels, not closed; the middle of the first pixel is (0.5, 0.5).
-        size_hw: of the mask; what is outside is cut off.
+    Raises:
+        InputError: it is none, has absurdly many points, or lies far outside of its picture.
     """
-    height, width = size_hw
-    scale = 5
-    corners = (scale * polygon_xy + 0.5).astype(np.int64)
-    x, y = _walk(corners)
-    step = np.flatnonzero(x[1:] != x[:-1])
-    column = (np.minimum(x[step], x[step + 1]) + 0.5) / scale - 0.5
-    row = np.ceil(np.clip((np.minimum(y[step], y[step + 1]) + 0.5) / scale - 0.5, 0, height))
-    kept = (np.floor(column) == column) & (column >= 0) & (column <= width - 1)
-    edges = np.sort(column[kept].astype(np.int64) * height + row[kept].astype(np.int64))
-    positions, times = np.unique(edges, return_counts=True)
-    positions = positions[(times % 2 == 1) & (positions < height * width)]  # two crossings at one place undo each other
-    return Rle.from_runs(np.diff(positions, prepend=0, append=height * width), size_hw)
-
-
-def _walk(corners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every grid point along the closed polygon, x and y."""
-    xs, ys = [], []
-    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        dx, dy = abs(x2 - x1), abs(y2 - y1)
-        flip = bool(x1 > x2 if dx >= dy else y1 > y2)
-        (xa, ya), (xb, yb) = ((x2, y2), (x1, y1)) if flip else ((x1, y1), (x2, y2))
-        t = np.arange(max(dx, dy) + 1)
-        t = t[::-1] if flip else t
-        slope = (yb - ya) / dx if dx >= dy and dx else (xb - xa) / dy if dy else 0.0
-        xs.append(t + xa if dx >= dy else (xa + slope * t + 0.5).astype(np.int64))
-        ys.append((ya + slope * t + 0.5).astype(np.int64) if dx >= dy else t + ya)
-    return np.concatenate(xs), np.concatenate(ys)
-
-
-def _read_polygons(value: list[Any], size_hw: tuple[int, int], where: str) -> Rle:
-    polygons = [value] if not isinstance(value[0], list) else value
-    parts = [rasterize(_polygon(p, size_hw, f"{where}[{i}]"), size_hw) for i, p in enumerate(polygons)]
-    if len(parts) == 1:
-        return parts[0]
-    mask = parts[0].decode()
-    for part in parts[1:]:
-        mask |= part.decode()
-    return Rle.encode(mask)
-
-
-def _polygon(value: Any, size_hw: tuple[int, int], where: str) -> NDArray[np.float64]:  # noqa: ANN401
     try:
         flat = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as err:
@@ -148,7 +119,27 @@ def _polygon(value: Any, size_hw: tuple[int, int], where: str) -> NDArray[np.flo
     size = np.array([size_hw[1], size_hw[0]])
     if (points < -size).any() or (points > 2 * size).any():
         raise InputError(f"{where}: the polygon lies far outside of its picture of {size[0]}x{size[1]} pixels")
-    return points
+    try:
+        return rasterize(points, size_hw)
+    except InputError as err:
+        raise InputError(f"{where}: {err}") from err
+
+
+def unite(rles: Sequence[Rle]) -> Rle:
+    """What any of several masks of one size covers."""
+    if len(rles) == 1:
+        return rles[0]
+    mask = rles[0].decode()
+    for rle in rles[1:]:
+        mask |= rle.decode()
+    return Rle.encode(mask)
+
+
+def _read_polygons(value: list[Any], size_hw: tuple[int, int], where: str) -> Rle:
+    polygons = [value] if not isinstance(value[0], list) else value
+    if len(polygons) > MOST_POLYGONS:
+        raise InputError(f"{where}: expected {MOST_POLYGONS} polygons of one object at most, got {len(polygons)}")
+    return unite([read_polygon(p, size_hw, f"{where}[{i}]") for i, p in enumerate(polygons)])
 
 
 def _size_of(value: Any, where: str) -> tuple[int, int]:  # noqa: ANN401

@@ -1,7 +1,8 @@
 """Label maps as DAVIS keeps them: a picture a frame, in which 0 is background and n is object n.
 
-8-bit PNGs carry the palette of PASCAL VOC, so that every viewer shows the objects in colours; in them 255 is void
-(pixels that scoring leaves out). An id of 255 or more makes a 16-bit grey picture, which has neither palette nor void.
+Each file carries its row of the frame table (`images.read_frame_info`). 8-bit PNGs carry the palette of PASCAL VOC,
+so that every viewer shows the objects in colours; in them 255 is void (pixels that scoring leaves out). An id of 255 or
+more makes a 16-bit grey picture, which has neither palette nor void.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from maskferry.data import FrameInfo, FrameTracks, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import check_free
-from maskferry.formats.images import list_pictures, picture_stem, read_pixels, write_pixels
+from maskferry.formats.images import check_stem, list_pictures, picture_stem, read_pixels, write_pixels
 from maskferry.masks.labels import Overlap, label_dtype, to_label_map
 
 __all__ = ["VOID", "LabelMap", "Names", "read_label_map", "read_sequence", "voc_palette", "write_label_maps"]
@@ -96,7 +97,7 @@ def write_label_maps(  # noqa: PLR0913
     written: dict[Path, None] = {}
     shared = 0
     for tracks in frames:
-        path = folder / f"{_checked_name(name_of(tracks.info), tracks.info)}.{img_ext}"
+        path = folder / f"{check_stem(name_of(tracks.info), tracks.info)}.{img_ext}"
         if path in written:
             raise InputError(f"frame {tracks.info.index}: {path.name} is taken by an earlier frame; use names='index'")
         kind = dtype or _dtype_for(max(tracks.masks.object_ids, default=0))
@@ -107,7 +108,7 @@ def write_label_maps(  # noqa: PLR0913
         labels = to_label_map(tracks.masks, overlap=overlap, dtype=kind)
         shared += sum(row.rle.area for row in tracks.masks) - int(np.count_nonzero(labels))
         use_palette = kind == np.uint8 and img_ext == "png"
-        write_pixels(path, labels, palette=palette if use_palette else None, overwrite=overwrite)
+        write_pixels(path, labels, palette=palette if use_palette else None, info=tracks.info, overwrite=overwrite)
         written[path] = None
     if shared:
         log.warning("%s: objects overlap on %d pixels; a label map keeps one of them (%s)", folder, shared, overlap)
@@ -157,12 +158,6 @@ def _namer(names: Names, video: VideoInfo) -> Callable[[FrameInfo], str]:
         raise InputError(f'names: expected "index", "source" or a function, got {names!r}')
     digits = max(5, len(str((video.frame_count or 1) - 1)))
     return lambda info: f"{info.index:0{digits}d}"
-
-
-def _checked_name(name: str, info: FrameInfo) -> str:
-    if not name or name in (".", "..") or any(c in name for c in "/\\:\0"):
-        raise InputError(f"frame {info.index}: {name!r} cannot be the name of a file")
-    return name
 
 
 def _dtype_for(largest_id: int) -> type[np.unsignedinteger[Any]]:

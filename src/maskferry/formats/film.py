@@ -24,7 +24,7 @@ from maskferry.files import atomic_path, check_free
 from maskferry.formats.sound import Sound
 from maskferry.rendering import draw_overlay
 
-__all__ = ["write_film"]
+__all__ = ["Clock", "check_picture", "translate_av_errors", "write_film"]
 
 log = logging.getLogger(__name__)
 
@@ -77,16 +77,17 @@ def write_film(
     check_free(path, overwrite=overwrite)
     with ExitStack() as stack:
         sound = stack.enter_context(Sound.open(audio_from)) if audio_from is not None else None
-        clock = _Clock(video, rate, needs_times=sound is not None)
+        clock = Clock(video, rate, needs_times=sound is not None)
         part = stack.enter_context(atomic_path(path, overwrite=overwrite))
-        stack.enter_context(_translate_av_errors(path))
+        stack.enter_context(translate_av_errors(path))
         options = {"movflags": "+faststart", "movie_timescale": str(clock.ticks)}
         out = stack.enter_context(av.open(str(part), "w", format="mp4", options=options))
         return _encode(out, video, frames, clock, draw, sound)
 
 
 @contextmanager
-def _translate_av_errors(path: Path) -> Iterator[None]:
+def translate_av_errors(path: Path) -> Iterator[None]:
+    """Turn what the encoder says while ``path`` is written into an `OutputError`."""
     try:
         yield
     except av.FFmpegError as err:
@@ -95,7 +96,7 @@ def _translate_av_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot encode {path}: {err}") from err
 
 
-class _Clock:
+class Clock:
     """Times of frames -> ticks of the film."""
 
     def __init__(self, video: VideoInfo, rate: Fraction | None, *, needs_times: bool) -> None:
@@ -133,7 +134,7 @@ def _encode(
     out: av.container.OutputContainer,
     video: VideoInfo,
     frames: Iterable[tuple[Frame, FrameMasks]],
-    clock: _Clock,
+    clock: Clock,
     draw: Callable[[Image, FrameMasks], Image],
     sound: Sound | None,
 ) -> int:
@@ -163,21 +164,30 @@ def _encode(
     return count
 
 
-def _picture(
-    frame: Frame, masks: FrameMasks, video: VideoInfo, draw: Callable[[Image, FrameMasks], Image]
-) -> av.VideoFrame:
+def check_picture(frame: Frame, masks: FrameMasks, video: VideoInfo) -> None:
+    """Refuse a picture of another size than the video's, or with the masks of another frame.
+
+    Raises:
+        InputError: it is so.
+    """
     if frame.image.shape[:2] != video.size_hw or frame.index != masks.frame:
         raise InputError(
             f"frame {frame.index}: expected a picture of {video.size_hw} (height, width) with its own masks, got "
             f"{frame.image.shape[:2]} with the masks of frame {masks.frame}"
         )
+
+
+def _picture(
+    frame: Frame, masks: FrameMasks, video: VideoInfo, draw: Callable[[Image, FrameMasks], Image]
+) -> av.VideoFrame:
+    check_picture(frame, masks, video)
     drawn = draw(frame.image, masks)
     if drawn.ndim != 3 or drawn.shape[2] != 3 or drawn.dtype != np.uint8:
         raise InputError(f"draw: expected RGB, uint8 (H, W, 3), got {drawn.dtype} {drawn.shape}")
     return av.VideoFrame.from_ndarray(_even(drawn), format="rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
 
 
-def _add_stream(out: av.container.OutputContainer, picture: av.VideoFrame, clock: _Clock) -> av.VideoStream:
+def _add_stream(out: av.container.OutputContainer, picture: av.VideoFrame, clock: Clock) -> av.VideoStream:
     name = next(name for name in _ENCODERS if name in av.codecs_available and _can_encode(name))
     rate = clock.rate or Fraction(25)
     stream = cast(av.VideoStream, out.add_stream(name, rate=rate))

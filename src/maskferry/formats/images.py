@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -12,14 +13,30 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
 from numpy.typing import NDArray
 
+from maskferry.data import FrameInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
 
-__all__ = ["Pixels", "list_pictures", "picture_stem", "read_pixels", "write_pixels"]
+__all__ = [
+    "Pixels",
+    "check_stem",
+    "file_stem",
+    "list_pictures",
+    "natural_order",
+    "picture_stem",
+    "read_frame_info",
+    "read_pixels",
+    "translate_pillow_errors",
+    "write_pixels",
+]
 
 log = logging.getLogger(__name__)
+
+_KEY = "maskferry"  # of a text in a PNG
+_DESCRIPTION = 270  # ImageDescription, a tag of TIFF
 
 _LOSSY = frozenset({"JPEG", "MPO", "JPEG2000", "WEBP"})
 
@@ -48,7 +65,7 @@ def read_pixels(path: Path) -> Pixels:
     Raises:
         InputError: there is no such file, it is no picture, or its values are no whole numbers from 0 to 65535.
     """
-    with _translate_pillow_errors(path), PIL.Image.open(path) as image:
+    with translate_pillow_errors(path), PIL.Image.open(path) as image:
         if (pages := getattr(image, "n_frames", 1)) > 1:
             log.warning("%s has %d pages: only the first is read", path, pages)
         lossy = image.format in _LOSSY
@@ -68,14 +85,16 @@ def write_pixels(
     values: NDArray[np.unsignedinteger[Any]],
     *,
     palette: NDArray[np.uint8] | None = None,
+    info: FrameInfo | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a picture, in the format that the suffix names (.png, .tif, .jpg, ...).
 
     Args:
         path: nobody sees half of a file there.
-        values: uint8 or uint16 (H, W), or RGB uint8 (H, W, 3).
+        values: uint8 or uint16 (H, W), or uint8 RGB (H, W, 3) or RGBA (H, W, 4).
         palette: RGB (256, 3), for uint8 only.
+        info: row of the frame table, which a PNG or TIFF carries along, see `read_frame_info`.
         overwrite: replace a file.
 
     Raises:
@@ -88,9 +107,29 @@ def write_pixels(
     image = PIL.Image.fromarray(np.ascontiguousarray(values))
     if palette is not None:
         image.putpalette(palette.tobytes())
-    options = {"compression": "tiff_lzw"} if path.suffix.lower() in (".tif", ".tiff") else {}
+    options: dict[str, Any] = {"compression": "tiff_lzw"} if path.suffix.lower() in (".tif", ".tiff") else {}
+    if values.shape[2:] == (4,):
+        options |= {"compress_level": 3}  # mostly transparent: twice as fast, and hardly larger
+    if info is not None:
+        text = json.dumps({"index": info.index, "time": info.time, "name": info.name})
+        options |= {"description": text} if "compression" in options else {"pnginfo": _png_text(text)}
     with atomic_path(path, overwrite=overwrite) as part:
         image.save(part, **options)
+
+
+def read_frame_info(path: Path) -> FrameInfo | None:
+    """The row of the frame table that a PNG or TIFF of maskferry carries; None where there is none.
+
+    Raises:
+        InputError: no such file, or no picture.
+    """
+    with translate_pillow_errors(path), PIL.Image.open(path) as image:
+        text = image.info.get(_KEY) or getattr(image, "tag_v2", {}).get(_DESCRIPTION) or "null"
+        try:
+            found = json.loads(text)
+            return FrameInfo(int(found["index"]), found["time"], str(found["name"]))
+        except (TypeError, KeyError, ValueError, RecursionError):
+            return None
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -105,7 +144,7 @@ def list_pictures(folder: Path) -> list[Path]:
     found = [p for p in folder.iterdir() if p.suffix.lower() in known and not p.name.startswith(".") and p.is_file()]
     if not found:
         raise InputError(f"{folder}: expected pictures (PNG, TIFF, ...), found none")
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural_order)
 
 
 def picture_stem(name: str) -> str:
@@ -114,13 +153,41 @@ def picture_stem(name: str) -> str:
     return path.stem if path.suffix.lower() in PIL.Image.registered_extensions() else path.name
 
 
-def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+def file_stem(info: FrameInfo) -> str:
+    """What a file about this frame is called, without suffix: as the source's own name of the frame.
+
+    Raises:
+        InputError: that cannot be the name of a file.
+    """
+    return check_stem(picture_stem(info.name), info)
+
+
+def check_stem(name: str, info: FrameInfo) -> str:
+    """The name of a file about a frame, without suffix.
+
+    Raises:
+        InputError: it has folders in it, or is otherwise no name of a file.
+    """
+    if not name or name in (".", "..") or any(c in name for c in "/\\:\0"):
+        raise InputError(f"frame {info.index}: {name!r} cannot be the name of a file")
+    return name
+
+
+def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Key that sorts paths by name, 2 before 10."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], path.name
 
 
+def _png_text(text: str) -> PIL.PngImagePlugin.PngInfo:
+    found = PIL.PngImagePlugin.PngInfo()
+    found.add_text(_KEY, text)
+    return found
+
+
 @contextmanager
-def _translate_pillow_errors(path: Path) -> Iterator[None]:
+def translate_pillow_errors(path: object) -> Iterator[None]:
+    """Turn what Pillow says while ``path`` is read into an `InputError`."""
     try:
         yield
     except FileNotFoundError as err:

@@ -1,4 +1,4 @@
-"""Whatever a person has as masks to start from (a picture, a folder of them, a JSON file) -> prompts."""
+"""Whatever a person has as masks to start from (a picture, a folder of them, a file of another program) -> prompts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from maskferry.data import Mask, MaskPrompt, State
 from maskferry.errors import InputError
-from maskferry.formats import binary, youtube_vis
+from maskferry.formats import binary, coco_images, cvat, labelme, mots, youtube_vis
 from maskferry.formats.coco import check_size, get, load_json, read_segmentation
+from maskferry.formats.content import VideoTracks
 from maskferry.formats.davis import VOID, LabelMap, read_label_map
 from maskferry.formats.images import list_pictures, read_pixels
 from maskferry.masks.labels import split_labels
@@ -40,22 +41,28 @@ def read_seeds(path: Path, *, frame: int = 0) -> Seeds:
     - A picture is a label map: value n is object n, and in 8 bits 255 is void and left out. A grey picture that holds
       nothing but 0 and 255 (or 65535) is a binary mask and makes object 1. In RGB every colour is an object, see
       `davis.read_label_map`. A JPEG is a binary mask, cut at 127.
+      In a grey picture whose values are all from 1000, 10000 is MOTS's region to ignore and left out.
     - A folder holds a binary picture for each object, see `binary.read_masks`.
-    - A JSON file of one video, see `youtube_vis.read`: every mask on its own frame; where states are recorded, only
-      the masks that are "given". Of one picture (COCO): every annotation is an object, 1 to N in the order of the file.
-      A list of ``{"segmentation": RLE, ...}``, as SAM's mask generator makes, is read likewise.
+    - A JSON file of one video, see `youtube_vis.read` and `coco_images.read`: every mask on its own frame; where states
+      are recorded, only the masks that are "given". Of one picture (COCO): every annotation is an object, 1 to N in the
+      order of the file. A list of ``{"segmentation": RLE, ...}``, as SAM's mask generator makes, is read likewise. Of
+      LabelMe: ids are the groups, where every shape has one and no group has two labels; otherwise 1 to N.
+    - An XML file of CVAT, see `cvat.read`, or a text file of MOTS, see `mots.read`: every mask on its own frame.
 
     Args:
-        path: a picture, a folder of pictures, or a .json file.
-        frame: the frame that pictures and COCO files belong to, 0-based.
+        path: a picture, a folder of pictures, or a .json, .xml or .txt file.
+        frame: the frame that files belong to which do not say it themselves, 0-based.
 
     Raises:
         InputError: nothing of this kind, or no mask in it.
     """
     if frame < 0:
         raise InputError(f"frame: expected an index from 0, got {frame}")
-    if path.suffix.lower() == ".json":
+    kind = path.suffix.lower()
+    if kind == ".json":
         seeds = _from_json(path, frame)
+    elif kind in (".xml", ".txt"):
+        seeds = _of_video(cvat.read(path) if kind == ".xml" else mots.read(path))
     else:
         masks = _from_folder(path) if path.is_dir() else _from_picture(path)
         seeds = Seeds([MaskPrompt(frame, i, mask) for i, mask in masks.items()], {})
@@ -76,7 +83,9 @@ def _from_picture(path: Path) -> dict[int, Mask]:
     full = np.iinfo(labels.dtype).max
     if not pixels.indexed and np.isin(labels, (0, full)).all():
         labels = (labels == full).astype(np.uint8)
-    return split_labels(labels, void=VOID if labels.dtype == np.uint8 else None)
+    if labels.dtype == np.uint8:
+        return split_labels(labels, void=VOID)
+    return split_labels(labels, void=mots.IGNORED if (labels[labels > 0] >= 1000).all() else None)
 
 
 def _is_gray(rgb: NDArray[np.unsignedinteger[Any]]) -> bool:
@@ -101,14 +110,19 @@ def _from_folder(folder: Path) -> dict[int, Mask]:
 
 def _from_json(path: Path, frame: int) -> Seeds:
     data = load_json(path)
-    if (isinstance(data, dict) and "videos" in data) or _is_list_with(data, "segmentations"):
+    if (isinstance(data, dict) and "videos" in data and "images" not in data) or _is_list_with(data, "segmentations"):
         return _from_video(path, data)
     if _is_list_with(data, "segmentation"):
         return _from_annotations([(None, record) for record in data], {}, f"{path}: ", frame)
+    if isinstance(data, dict) and "shapes" in data:
+        return _from_labelme(path, data, frame)
+    if isinstance(data, dict) and "tracks" in data and "images" in data:
+        return _of_one_video(path, coco_images.parse(data, str(path)))
     if isinstance(data, dict) and "images" in data:
         return _from_coco(path, data, frame)
     raise InputError(
-        f'{path}: expected YouTube-VIS ("videos"), COCO ("images") or a list of {{"segmentation": ...}}, got neither'
+        f'{path}: expected YouTube-VIS ("videos"), COCO ("images"), LabelMe ("shapes") or a list of '
+        '{"segmentation": ...}, got neither'
     )
 
 
@@ -117,13 +131,34 @@ def _is_list_with(data: Any, key: str) -> bool:  # noqa: ANN401
 
 
 def _from_video(path: Path, data: Any) -> Seeds:  # noqa: ANN401
-    videos = youtube_vis.parse(data, str(path))
+    return _of_one_video(path, youtube_vis.parse(data, str(path)))
+
+
+def _of_one_video(path: Path, videos: list[VideoTracks]) -> Seeds:
     if len(videos) != 1:
         raise InputError(f"{path} is about {len(videos)} videos ({', '.join(v.video.name for v in videos)}); give one")
-    rows = [(tracks.info.index, row) for tracks in videos[0].frames for row in tracks.masks if row.rle.area]
+    return _of_video(videos[0])
+
+
+def _of_video(found: VideoTracks) -> Seeds:
+    rows = [(tracks.info.index, row) for tracks in found.frames for row in tracks.masks if row.rle.area]
     given = [item for item in rows if item[1].state is State.GIVEN]
     prompts = [MaskPrompt(index, row.object_id, row.rle.decode()) for index, row in given or rows]
-    return Seeds(sorted(prompts, key=lambda p: (p.frame, p.object_id)), videos[0].labels)
+    return Seeds(sorted(prompts, key=lambda p: (p.frame, p.object_id)), found.labels)
+
+
+def _from_labelme(path: Path, data: Any, frame: int) -> Seeds:  # noqa: ANN401
+    picture = labelme.parse(data, str(path))
+    objects = [item for item in picture.objects if item.rle.area]
+    by_group = labelme.groups_are_ids(objects)
+    seeds = Seeds([], {})
+    for i, item in enumerate(objects, 1):
+        object_id = item.group if by_group and item.group is not None else i
+        seeds.prompts.append(MaskPrompt(picture.info.index if picture.info else frame, object_id, item.rle.decode()))
+        if object_id not in picture.extra.get("unnamed", ()):
+            seeds.labels[object_id] = item.label
+    seeds.prompts.sort(key=lambda prompt: prompt.object_id)
+    return seeds
 
 
 def _from_coco(path: Path, data: dict[str, Any], frame: int) -> Seeds:

@@ -20,6 +20,7 @@ from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.coco import check_size, get, load_json, read_segmentation
+from maskferry.formats.content import VideoTracks, check_name
 from maskferry.rle import Rle
 
 __all__ = ["VideoTracks", "parse", "read", "write"]
@@ -27,21 +28,6 @@ __all__ = ["VideoTracks", "parse", "read", "write"]
 log = logging.getLogger(__name__)
 
 _EXTRA = "maskferry"
-
-
-@dataclass(frozen=True, slots=True)
-class VideoTracks:
-    """One video of a file.
-
-    Attributes:
-        video: size, name, and what else is known.
-        frames: in the order of the file.
-        labels: {object id: name}; an object may have none.
-    """
-
-    video: VideoInfo
-    frames: tuple[FrameTracks, ...]
-    labels: dict[int, str]
 
 
 @dataclass(slots=True)
@@ -187,6 +173,7 @@ def _read_video(record: Any, at: str) -> tuple[VideoInfo, list[FrameInfo]]:  # n
     extra = get(record, _EXTRA, (dict, NoneType), at) or {}
     height, width = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
     names = _per_frame(names or [f"{i:06d}" for i in range(min(length, 10**7))], length, f"{at}.file_names", str)
+    names = [check_name(name, f"{at}.file_names[{i}]") for i, name in enumerate(names)]
     indices = _per_frame(extra.get("indices", list(range(length))), length, f"{at}.{_EXTRA}.indices", int)
     times = _per_frame(extra.get("times", [None] * length), length, f"{at}.{_EXTRA}.times", (float, int, NoneType))
     if len(set(indices)) < length or min(indices, default=0) < 0:
@@ -194,7 +181,7 @@ def _read_video(record: Any, at: str) -> tuple[VideoInfo, list[FrameInfo]]:  # n
     video = VideoInfo(
         width,
         height,
-        rate=_read_rate(get(extra, "rate", (str, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.rate"),
+        rate=read_rate(get(extra, "rate", (str, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.rate"),
         frame_count=get(extra, "frame_count", (int, NoneType), f"{at}.{_EXTRA}") if extra else length,
         name=str(record.get("name") or Path(next(iter(names), "")).parent.name or "video"),
     )
@@ -203,7 +190,8 @@ def _read_video(record: Any, at: str) -> tuple[VideoInfo, list[FrameInfo]]:  # n
     ]
 
 
-def _read_rate(text: str | None, at: str) -> Fraction | None:
+def read_rate(text: str | None, at: str) -> Fraction | None:
+    """An exact rate, written as "30000/1001"; None stays None."""
     try:
         rate = None if text is None else Fraction(text)
     except (ValueError, ZeroDivisionError) as err:
@@ -241,6 +229,8 @@ def _read_objects(
     labels = {}
     for object_id, (at, record) in zip(ids, records, strict=True):
         category = get(record, "category_id", (int, NoneType), at)
+        if categories and category is not None and category not in categories:
+            raise InputError(f"{at}.category_id: no category has the id {category}")
         own = objects[object_id].label if record.get(_EXTRA) else categories.get(category)
         if own is not None:
             labels[object_id] = own

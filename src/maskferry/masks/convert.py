@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from maskferry.data import Mask
 from maskferry.errors import InputError, MaskResizedWarning
 
-__all__ = ["as_mask", "as_masks", "resize_mask"]
+__all__ = ["as_mask", "as_masks", "resize_mask", "to_numpy"]
 
 
 def as_mask(value: ArrayLike, size_hw: tuple[int, int], *, what: str = "mask") -> Mask:
@@ -31,7 +31,7 @@ def as_mask(value: ArrayLike, size_hw: tuple[int, int], *, what: str = "mask") -
     Raises:
         InputError: wrong rank or channels, NaN, negative values, or no pixel set.
     """
-    array = _to_numpy(value, what)
+    array = to_numpy(value, what)
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
     elif array.ndim == 3 and array.shape[2] == 1:
@@ -89,8 +89,15 @@ def _size(size_hw: tuple[int, ...]) -> str:
     return f"{size_hw[1]}x{size_hw[0]}"
 
 
-def _to_numpy(value: ArrayLike, what: str) -> np.ndarray[Any, Any]:
+def to_numpy(value: Any, what: str) -> np.ndarray[Any, Any]:  # noqa: ANN401
+    """Read numbers or bools of any shape: whatever numpy reads, and tensors of torch, wherever they lie.
+
+    Raises:
+        InputError: it is no array of numbers; named by ``what``.
+    """
     try:
+        if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # a type that numpy does not have
+            value = value.float()
         for step in ("detach", "cpu", "numpy"):
             if not isinstance(value, np.ndarray) and callable(method := getattr(value, step, None)):
                 value = method()

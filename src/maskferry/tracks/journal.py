@@ -7,7 +7,7 @@ finished frame.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -72,19 +72,28 @@ class Journal:
             return _read_prompt(frame, object_id, kind, value, self.tracks.video.size_hw)
         return None
 
-    def add_prompts(self, prompts: Sequence[Seedable], info: FrameInfo | None, labels: Sequence[str | None]) -> None:
+    def add_prompts(
+        self,
+        prompts: Sequence[Seedable],
+        info: FrameInfo | None,
+        labels: Sequence[str | None],
+        scores: Mapping[int, float] | None = None,
+    ) -> None:
         """Add prompts of one frame, all or none; a prompt of the same object on the same frame is replaced.
 
         Args:
             prompts: checked by the caller.
             info: the frame's row of the frame table, where it is known already.
             labels: a name for each prompt's object, or None to leave it as it is.
+            scores: {object id: score}, of the model that the prompts are from.
         """
         with self._db.transaction():
             if info is not None:
                 self._db.execute("INSERT OR REPLACE INTO frame VALUES (?, ?, ?)", [info.index, info.time, info.name])
             for prompt, label in zip(prompts, labels, strict=True):
                 self._add_prompt(prompt, label)
+            rows = [(f"score:{object_id}", repr(score)) for object_id, score in (scores or {}).items()]
+            self._db.execute_many("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
     def _add_prompt(self, prompt: Seedable, label: str | None) -> None:
         frame, object_id = prompt.frame, prompt.object_id
@@ -128,7 +137,7 @@ class Journal:
         with self._db.transaction():
             for table in ("prompt", "mask", "span", "job", "object", "frame"):
                 self._db.execute(f"DELETE FROM {table}")
-            self._db.execute("DELETE FROM meta WHERE key = 'damage'")
+            self._db.execute("DELETE FROM meta WHERE key = 'damage' OR key LIKE 'score:%'")
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 

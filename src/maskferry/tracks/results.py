@@ -70,6 +70,13 @@ class Tracks(Mapping[int, FrameMasks]):
         return dict(self.database.rows("SELECT id, label FROM object WHERE NOT removed AND label IS NOT NULL"))
 
     @property
+    def given_scores(self) -> dict[int, float]:
+        """{object id: score}, for the objects that another model found and scored, by ascending id."""
+        rows = self.database.rows("SELECT key, value FROM meta WHERE key LIKE 'score:%'")
+        found = {int(key.removeprefix("score:")): float(value) for key, value in rows}
+        return {i: found[i] for i in self.object_ids if i in found}
+
+    @property
     def stopped_at(self) -> str | None:
         """Where and why the video could not be read on; None where it was read to its end."""
         found = self.database.rows("SELECT value FROM meta WHERE key = 'damage'")

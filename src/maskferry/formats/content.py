@@ -1,0 +1,132 @@
+"""What the files of tracks hold, whatever their format: `VideoTracks`, `TrackedBox`, and putting them together."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
+from maskferry.errors import InputError
+from maskferry.rle import Rle
+
+__all__ = ["Rows", "TrackedBox", "VideoTracks", "check_name", "checked", "warn_of_loss"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTracks:
+    """One video of a file.
+
+    Attributes:
+        video: size, name, and what else is known.
+        frames: in the order of the file.
+        labels: {object id: name}; an object may have none.
+    """
+
+    video: VideoInfo
+    frames: tuple[FrameTracks, ...]
+    labels: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedBox:
+    """One object on one frame, in a format that knows boxes only.
+
+    Attributes:
+        frame: 0-based index.
+        object_id: >= 1.
+        box_xyxy: pixels, x2 and y2 exclusive.
+        score: in [0, 1].
+        label: the object's name; None where it has none.
+    """
+
+    frame: int
+    object_id: int
+    box_xyxy: tuple[float, float, float, float]
+    score: float = 1.0
+    label: str | None = None
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a reader has found so far: rows by frame and by the file's own key of an object.
+
+    Attributes:
+        found: {frame: {key: row}}; the ids in the rows are set at the end.
+        labels: {key: name}.
+    """
+
+    found: dict[int, dict[Hashable, ObjectMask]] = field(default_factory=dict)
+    labels: dict[Hashable, str] = field(default_factory=dict)
+
+    def add(
+        self,
+        frame: int,
+        key: Hashable,
+        rle: Rle,
+        where: str,
+        *,
+        score: float = 1.0,
+        state: State = State.GIVEN,
+        label: str | None = None,
+    ) -> None:
+        """Add an object's row of a frame.
+
+        Raises:
+            InputError: it has one there already, or is called by two names; named by ``where``.
+        """
+        rows = self.found.setdefault(frame, {})
+        if key in rows:
+            raise InputError(f"{where}: object {key} is on frame {frame} a second time")
+        rows[key] = ObjectMask(0, rle, score, state)
+        if label is not None and self.labels.setdefault(key, label) != label:
+            raise InputError(f"{where}: object {key} is called {label!r}, and {self.labels[key]!r} before")
+
+    def tracks(self, video: VideoInfo, infos: Iterable[FrameInfo], where: str) -> VideoTracks:
+        """Put the rows together. Keys that are whole numbers from 1 are the objects' ids; otherwise all are numbered
+        1 to N in the order in which they came."""
+        keys = list(dict.fromkeys(key for rows in self.found.values() for key in rows))
+        usable = all(isinstance(key, int) and 1 <= key < 1 << 31 for key in keys)
+        ids = {key: key if usable and isinstance(key, int) else i for i, key in enumerate(keys, 1)}
+        if not usable:
+            log.info("%s: objects have no usable ids: numbered 1 to %d", where, len(keys))
+        frames = []
+        for info in infos:
+            rows = {ids[key]: row for key, row in self.found.get(info.index, {}).items()}
+            objects = tuple(ObjectMask(i, r.rle, r.score, r.state) for i, r in sorted(rows.items()))
+            frames.append(FrameTracks(info, FrameMasks(info.index, video.size_hw, objects)))
+        return VideoTracks(video, tuple(frames), {ids[key]: name for key, name in self.labels.items() if key in ids})
+
+
+def checked(video: VideoInfo, frames: Iterable[FrameTracks]) -> Iterator[FrameTracks]:
+    """The frames, one by one.
+
+    Raises:
+        InputError: masks of another size than the video.
+    """
+    for tracks in frames:
+        if tracks.masks.size_hw != video.size_hw:
+            raise InputError(f"frame {tracks.info.index}: masks are {tracks.masks.size_hw}, the video {video.size_hw}")
+        yield tracks
+
+
+def check_name(name: str, where: str) -> str:
+    """The name of a frame or video in a file of others, refused where it leads out of its folder.
+
+    Raises:
+        InputError: an absolute path, a drive, or "..".
+    """
+    parts = re.split(r"[/\\]", name)
+    if "\0" in name or ".." in parts or (len(parts) > 1 and not parts[0]) or re.match(r"[A-Za-z]:[/\\]", name):
+        raise InputError(f"{where}: expected a name, or a path inside of a folder, got {name!r:.80}")
+    return name
+
+
+def warn_of_loss(path: object, losses: Mapping[str, int]) -> None:
+    """Log what an export has lost: {what: how many}, or nothing where all are 0."""
+    told = [f"{what} ({count})" if count > 1 else what for what, count in losses.items() if count]
+    if told:
+        log.warning("%s loses: %s", path, "; ".join(told))

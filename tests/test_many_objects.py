@@ -1,0 +1,56 @@
+"""A thousand objects on one frame: imported, tracked, and written in every format, in under two minutes."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import time
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+import maskferry
+from clips import make_clip
+from maskferry.exporting import Format, export
+
+log = logging.getLogger(__name__)
+
+COUNT, FRAMES, SIZE = 1000, 10, (360, 640)
+LIMIT = 120  # seconds
+
+
+def generated() -> list[dict]:
+    """As SAM's mask generator gives them: 40 x 25 blobs, which overlap a little."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    out = []
+    for i in range(COUNT):
+        center = 8 + 16 * (i % 40), 7 + 14 * (i // 40)
+        mask = (x - center[0]) ** 2 / 81 + (y - center[1]) ** 2 / 49 <= 1
+        out.append(
+            {"segmentation": mask, "predicted_iou": 0.5 + i / 2001, "bbox": [0, 0, 1, 1], "area": int(mask.sum())}
+        )
+    return out
+
+
+@pytest.mark.slow
+def test_a_thousand_objects(tmp_path: Path):
+    clip = make_clip(tmp_path / "clip.mp4", FRAMES, size_hw=SIZE)
+    masks = generated()
+    formats = [f for f in get_args(Format) if f != "parquet" or importlib.util.find_spec("pyarrow")]
+    clock = {"start": time.perf_counter()}
+    with maskferry.MaskTracker(clip, engine="hold", tracks=tmp_path / "t.sqlite") as tracker:
+        ids = tracker.add_masks_prompt(masks)
+        clock["import"] = time.perf_counter()
+        tracks = tracker.propagate()
+        clock["track"] = time.perf_counter()
+        for name in formats:
+            assert export(tracks, tmp_path / "out" / f"{name}{'.webm' if name == 'webm' else ''}", name)
+            clock[name] = time.perf_counter()
+        assert len(ids) == len(tracks.object_ids) == COUNT
+        assert len(tracks) == FRAMES
+        np.testing.assert_array_equal(tracks[FRAMES - 1].mask(ids[-1]), masks[-1]["segmentation"])
+    took = np.diff(list(clock.values()))
+    log.info("%s", dict(zip(list(clock)[1:], took.round(2).tolist(), strict=True)))
+    assert took.sum() < LIMIT
