@@ -17,7 +17,7 @@ from maskferry.engines.flow.grid import Grid, box_of
 from maskferry.engines.flow.linear import gram, product, solve
 from maskferry.engines.flow.motion import FlowEstimator, fit_affine, fit_homography, flow_grey, map_points, warp
 from maskferry.engines.flow.options import PRESETS, FlowOptions
-from maskferry.engines.flow.place import place_in
+from maskferry.engines.flow.place import Place
 from maskferry.engines.flow.propagation import distance_prior
 from maskferry.engines.flow.recovery import keep_believable
 from maskferry.engines.flow.segmentation import edge_weights, minimise
@@ -212,11 +212,11 @@ def test_places_move_and_grow_with_the_object() -> None:
     grid, size = Grid.for_frame((90, 120), 90 * 120), 20
     masks = np.zeros((3, 90, 120), np.bool_)
     masks[0, 10:30, 10:30] = masks[1, 40:60, 70:90] = masks[2, 20:60, 30:70] = True
-    first, moved, grown = (place_in(mask, grid) for mask in masks)
+    first, moved, grown = (Place.of(mask, grid).coordinates(grid.xy) for mask in masks)
     assert np.array_equal(first[10 : 10 + size, 10 : 10 + size], moved[40 : 40 + size, 70 : 70 + size])
     assert np.allclose(grown[20:60, 30:70].reshape(20, 2, 20, 2, 2).mean(axis=(1, 3)), first[10:30, 10:30], atol=1e-6)
     assert np.abs(first).max() == 1.5
-    assert not place_in(np.zeros_like(masks[0]), grid).any()
+    assert not Place.of(np.zeros_like(masks[0]), grid).coordinates(grid.xy).any()
 
 
 def test_the_classifier_tells_a_part_from_a_twin_beside_the_object() -> None:
@@ -228,7 +228,7 @@ def test_the_classifier_tells_a_part_from_a_twin_beside_the_object() -> None:
     features, lift = feature_map(lab_image(image), 0.5), RandomFeatures(256, 0)
     grid = Grid.for_frame((60, 90), 60 * 90)
     theta = fit(soft, features, lift, grid, 800, np.random.default_rng(0)).solve(1e-3)
-    looks = evaluate(features, lift, {1: Model(theta, (0, 0, 90, 60), place_in(soft > 0, grid))})[1]
+    looks = evaluate(features, lift, grid, {1: Model(theta, (0, 0, 90, 60), Place.of(soft > 0, grid))})[1]
     assert (looks[12:20, 36:44] > 0).mean() > 0.9
     assert (looks[25:33, 60:68] < 0).mean() > 0.9
 
@@ -245,8 +245,8 @@ def test_the_classifier_tells_object_from_background() -> None:
     grid = Grid.for_frame((60, 90), 60 * 90)
     equations = fit(soft, features, lift, grid, 300, np.random.default_rng(0))
     assert np.array_equal(equations.gram, equations.gram.T)  # snapshots keep one half
-    model = Model(equations.solve(1e-3), (10, 5, 80, 55), place_in(soft > 0, grid))
-    looks = evaluate(features, lift, {1: model})[1]
+    model = Model(equations.solve(1e-3), (10, 5, 80, 55), Place.of(soft > 0, grid))
+    looks = evaluate(features, lift, grid, {1: model})[1]
     assert ((looks > 0) == (soft > 0)).mean() > 0.97
     assert (looks[:5] == -1).all()
 
@@ -256,11 +256,12 @@ def test_a_value_does_not_depend_on_the_other_objects() -> None:
     rng = np.random.default_rng(1)
     thetas = rng.normal(0, 1, (3, lift.size)).astype(np.float32)
     boxes = [(3, 4, 40, 50), (20, 10, 90, 70), (0, 0, 90, 70)]
-    places = rng.normal(0, 1, (3, 70, 90, 2)).astype(np.float32)
+    places = [Place((20, 30), 10), Place((50, 40), 20), Place((0, 0), np.inf)]
+    grid = Grid.for_frame((70, 90), 70 * 90)
     models = {i + 1: Model(*parts) for i, parts in enumerate(zip(thetas, boxes, places, strict=True))}
-    together = evaluate(features, lift, models)
+    together = evaluate(features, lift, grid, models)
     for i, model in models.items():
-        assert np.array_equal(together[i], evaluate(features, lift, {i: model})[i])
+        assert np.array_equal(together[i], evaluate(features, lift, grid, {i: model})[i])
 
 
 @pytest.mark.parametrize("soft_value", [0.2, 1.0])

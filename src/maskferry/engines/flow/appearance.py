@@ -13,7 +13,7 @@ from maskferry.data import Mask
 from maskferry.engines.flow.features import CHANNELS, RandomFeatures
 from maskferry.engines.flow.grid import Box, FloatArray, Grid
 from maskferry.engines.flow.linear import gram, product, solve
-from maskferry.engines.flow.place import place_in
+from maskferry.engines.flow.place import Place
 from maskferry.masks.regions import signed_distance
 
 __all__ = ["Model", "NormalEquations", "evaluate", "fit"]
@@ -70,12 +70,12 @@ class Model(NamedTuple):
     Attributes:
         theta: its weights, float32 (D,).
         box: where.
-        places: of the cells in the object, float32 (h, w, 2), from `place.place_in`.
+        place: where the object is expected.
     """
 
     theta: FloatArray
     box: Box
-    places: FloatArray
+    place: Place
 
 
 def fit(
@@ -100,8 +100,8 @@ def fit(
     weight = np.concatenate(
         (np.full(inside.size, 0.5 / inside.size), np.full(around.size, 0.5 / max(1, around.size)))
     ).astype(np.float32)
-    places = place_in(soft > min(0.5, 0.9 * highest), grid)
-    phi = lift(features.reshape(-1, CHANNELS)[cells], places.reshape(-1, 2)[cells])
+    place = Place.of(soft > min(0.5, 0.9 * highest), grid)
+    phi = lift(features.reshape(-1, CHANNELS)[cells], place.coordinates(grid.xy.reshape(-1, 2)[cells]))
     label = np.concatenate((np.ones(inside.size), -np.ones(around.size))).astype(np.float32)
     return NormalEquations(gram(phi, weight), (phi * (weight * label)[:, None]).sum(axis=0))
 
@@ -111,7 +111,9 @@ def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]
     return cells if cells.size <= count else rng.choice(cells, count, replace=False, shuffle=False)
 
 
-def evaluate(features: FloatArray, lift: RandomFeatures, models: Mapping[int, Model]) -> dict[int, FloatArray]:
+def evaluate(
+    features: FloatArray, lift: RandomFeatures, grid: Grid, models: Mapping[int, Model]
+) -> dict[int, FloatArray]:
     """How much each cell looks like each object: about +1 on it, -1 on its background.
 
     What a tile looks like is projected once for all objects whose box touches it. Tiles are fixed, so that a value
@@ -120,6 +122,7 @@ def evaluate(features: FloatArray, lift: RandomFeatures, models: Mapping[int, Mo
     Args:
         features: float32 (h, w, CHANNELS).
         lift: the random-feature map.
+        grid: the grid.
         models: by object id.
 
     Returns:
@@ -135,8 +138,8 @@ def evaluate(features: FloatArray, lift: RandomFeatures, models: Mapping[int, Mo
             tile = features[y : y + TILE, x : x + TILE]
             projected = lift.project(tile.reshape(-1, CHANNELS))
             for i in touching:
-                theta, (x1, y1, x2, y2), places = models[i]
-                phi = lift.lift(projected, places[y : y + TILE, x : x + TILE].reshape(-1, 2))
+                theta, (x1, y1, x2, y2), place = models[i]
+                phi = lift.lift(projected, place.coordinates(grid.xy[y : y + TILE, x : x + TILE]).reshape(-1, 2))
                 left, top, right, bottom = max(x, x1), max(y, y1), min(x + TILE, x2), min(y + TILE, y2)
                 values = product(phi, theta[:, None]).reshape(tile.shape[:2])
                 out[i][top:bottom, left:right] = values[top - y : bottom - y, left - x : right - x]

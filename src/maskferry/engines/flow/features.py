@@ -64,7 +64,7 @@ PLACE_SCALE = 0.75
 class RandomFeatures:
     """phi(x, p) = (max(0, xW + pV + b), 1): random rectified projections (Rahimi and Recht, 2008).
 
-    x are a cell's features and p its place in the object (`place.place_in`), so that phi tells a white helmet on top
+    x are a cell's features and p its place in the object (`place.Place`), so that phi tells a white helmet on top
     of the object from a white line below it. W ~ N(0, 1/4), V ~ `PLACE_SCALE` N(0, 1/4), b ~ U(-2, 2).
 
     Attributes:

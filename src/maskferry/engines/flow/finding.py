@@ -11,7 +11,7 @@ from maskferry.data import Mask
 from maskferry.engines.flow.appearance import Model, evaluate
 from maskferry.engines.flow.grid import FloatArray, box_of
 from maskferry.engines.flow.options import FlowOptions
-from maskferry.engines.flow.place import place_in
+from maskferry.engines.flow.place import Place
 from maskferry.engines.flow.propagation import Prediction, carry
 from maskferry.engines.flow.recovery import follow_camera, keep_believable, resembles, search
 from maskferry.engines.flow.scene import Observer, Scene
@@ -61,8 +61,8 @@ def find(targets: Mapping[int, Target], scene: Scene, observer: Observer, option
         for target in targets.values():
             target.lose_place()
     predictions = {i: _predict(target, scene, observer, options) for i, target in targets.items()}
-    models = {i: Model(targets[i].theta, p.box, place_in(p.carried > 0.5, scene.grid)) for i, p in predictions.items()}
-    looks = evaluate(scene.features, observer.lift, models)
+    models = {i: Model(targets[i].theta, p.box, Place.of(p.carried > 0.5, scene.grid)) for i, p in predictions.items()}
+    looks = evaluate(scene.features, observer.lift, scene.grid, models)
     found = {i: _segment(target, predictions[i], looks[i], scene, options) for i, target in targets.items()}
     return {i: _doubt(targets[i], f, scene, observer) if targets[i].cut_off else f for i, f in found.items()}
 
@@ -96,7 +96,7 @@ def _doubt(target: Target, found: Finding, scene: Scene, observer: Observer) -> 
     """After a cut, when its place says nothing, take back what as a whole does not look like the object."""
     if not found.mask.any():
         return found
-    places = place_in(found.mask, scene.grid)
-    if resembles(target, observer.lift(scene.features[found.mask], places[found.mask])):
+    places = Place.of(found.mask, scene.grid).coordinates(scene.grid.xy[found.mask])
+    if resembles(target, observer.lift(scene.features[found.mask], places)):
         return found
     return replace(found, mask=np.zeros_like(found.mask))
