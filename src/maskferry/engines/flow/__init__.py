@@ -5,7 +5,8 @@ A video frame passes through these rooms, in this order:
     grid          the size at which all of it is computed, and the way there and back
     motion        dense flow both ways, how far it can be trusted, the camera's motion
     features      what a cell looks like: colour and texture, and their random-feature map
-    linear        products and systems, in pieces that stay on one thread
+    compiled      how inner loops become machine code
+    linear        Gram matrices and systems, in pieces that stay on one thread
     scene         all of these, once a frame, shared by all objects
     appearance    one ridge classifier an object: what belongs to it, what is its background
     propagation   one object's evidence: where the flow carries it, what looks and moves like it

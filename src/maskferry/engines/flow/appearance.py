@@ -9,17 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import Mask
-from maskferry.engines.flow.features import CHANNELS, RandomFeatures
+from maskferry.engines.flow.compiled import compiled
+from maskferry.engines.flow.features import CHANNELS, RandomFeatures, lift_quad
 from maskferry.engines.flow.grid import Box, FloatArray
-from maskferry.engines.flow.linear import gram, product, solve
+from maskferry.engines.flow.linear import gram, solve
 from maskferry.masks.regions import signed_distance
 
 __all__ = ["NormalEquations", "evaluate", "fit"]
 
 NEAR = 60
 """Most negatives are drawn this near to the object, in reference cells; wider costs accuracy."""
-
-TILE = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,8 +97,7 @@ def evaluate(
 ) -> dict[int, FloatArray]:
     """How much each cell looks like each object: about +1 on it, -1 on its background.
 
-    The map of a tile is computed once for all objects whose box touches it. Tiles are fixed, so that a value never
-    depends on which other objects there are.
+    What is computed of a cell is computed once for all objects whose box it is in, and never depends on which they are.
 
     Args:
         features: float32 (h, w, CHANNELS).
@@ -107,24 +105,52 @@ def evaluate(
         models: theta and box of interest by object id.
 
     Returns:
-        float32 (h, w) by object id; -1 outside of its box.
+        float32 (y2 - y1, x2 - x1), on its box, by object id.
     """
-    h, w, _ = features.shape
-    out = {i: np.full((h, w), -1, dtype=np.float32) for i in models}
-    for y in range(0, h, TILE):
-        for x in range(0, w, TILE):
-            touching = [i for i, (_, box) in models.items() if _overlap((x, y, x + TILE, y + TILE), box)]
-            if not touching:
-                continue
-            tile = features[y : y + TILE, x : x + TILE]
-            phi = lift(tile.reshape(-1, CHANNELS))
-            for i in touching:
-                theta, (x1, y1, x2, y2) = models[i]
-                left, top, right, bottom = max(x, x1), max(y, y1), min(x + TILE, x2), min(y + TILE, y2)
-                values = product(phi, theta[:, None]).reshape(tile.shape[:2])
-                out[i][top:bottom, left:right] = values[top - y : bottom - y, left - x : right - x]
-    return out
+    if not models:
+        return {}
+    boxes = np.array([box for _, box in models.values()], dtype=np.int64)
+    sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    thetas = np.stack([theta for theta, _ in models.values()])
+    values = np.empty(starts[-1], dtype=np.float32)
+    _evaluate(np.ascontiguousarray(features), lift.weights, lift.bias, thetas, boxes, starts, values)
+    return {
+        i: values[start : start + size].reshape(box[3] - box[1], box[2] - box[0])
+        for (i, (_, box)), start, size in zip(models.items(), starts, sizes, strict=False)
+    }
 
 
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+@compiled
+def _evaluate(
+    features: FloatArray,
+    weights: FloatArray,
+    bias: FloatArray,
+    thetas: FloatArray,
+    boxes: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    out: FloatArray,
+) -> None:
+    h, w, k = features.shape
+    count, size = thetas.shape
+    cells = np.zeros((4, k), np.float32)
+    phi = np.empty((4, size), np.float32)
+    for y in range(h):
+        for x in range(0, w, 4):
+            lifted = False
+            for m in range(count):
+                x1, y1, x2, y2 = boxes[m]
+                if y < y1 or y >= y2 or x + 4 <= x1 or x >= x2:
+                    continue
+                if not lifted:
+                    for i in range(min(4, w - x)):
+                        cells[i] = features[y, x + i]
+                    lift_quad(cells, weights, bias, phi)
+                    lifted = True
+                first = starts[m] + (y - y1) * (x2 - x1) - x1
+                for i in range(max(x, x1), min(x + 4, x2)):
+                    row, theta = phi[i - x], thetas[m]
+                    total = np.float32(0)
+                    for j in range(size):
+                        total += row[j] * theta[j]
+                    out[first + i] = total

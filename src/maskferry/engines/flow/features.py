@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from maskferry.data import Image
+from maskferry.engines.flow.compiled import compiled
 from maskferry.engines.flow.grid import FloatArray
-from maskferry.engines.flow.linear import product
 
-__all__ = ["CHANNELS", "RandomFeatures", "feature_map", "lab_image"]
+__all__ = ["CHANNELS", "QUAD", "RandomFeatures", "feature_map", "lab_image", "lift_quad"]
 
 CHANNELS = 17
 
@@ -55,18 +55,65 @@ class RandomFeatures:
 
     Attributes:
         size: length D of phi, the constant included.
+        weights: W, float32 (CHANNELS, D), with a column of 0 for the constant.
+        bias: b, float32 (D,), with a 1 for the constant.
     """
 
     def __init__(self, count: int, seed: int) -> None:
         rng = np.random.default_rng([seed, count])
-        self._weights = rng.normal(0, 0.5, (CHANNELS, count - 1)).astype(np.float32)
-        self._bias = rng.uniform(-2, 2, count - 1).astype(np.float32)
         self.size = count
+        self.weights: FloatArray = np.zeros((CHANNELS, count), dtype=np.float32)
+        self.bias: FloatArray = np.ones(count, dtype=np.float32)
+        self.weights[:, :-1] = rng.normal(0, 0.5, (CHANNELS, count - 1))
+        self.bias[:-1] = rng.uniform(-2, 2, count - 1)
 
     def __call__(self, features: FloatArray) -> FloatArray:
         """(n, CHANNELS) -> float32 (n, size)."""
-        out = np.ones((len(features), self.size), dtype=np.float32)
-        lifted = product(features, self._weights)
-        lifted += self._bias
-        np.maximum(lifted, 0, out=out[:, :-1])
-        return out
+        n = len(features)
+        padded = np.zeros((-(-n // QUAD) * QUAD, features.shape[1]), dtype=np.float32)
+        padded[:n] = features
+        out = np.empty((len(padded), self.size), dtype=np.float32)
+        _lift_all(padded, self.weights, self.bias, out)
+        return out[:n]
+
+
+QUAD = 4
+"""Cells that are lifted together, so that each weight is loaded once for all of them."""
+
+
+@compiled
+def lift_quad(x: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray) -> None:
+    """phi of four cells, (4, k) -> (4, D), written to ``out``."""
+    k, size = weights.shape
+    a, b, c, d = out[0], out[1], out[2], out[3]
+    for j in range(size):
+        a[j] = b[j] = c[j] = d[j] = bias[j]
+    even = k - k % 2
+    for i in range(0, even, 2):
+        w, v = weights[i], weights[i + 1]
+        wa, wb, wc, wd = x[0, i], x[1, i], x[2, i], x[3, i]
+        va, vb, vc, vd = x[0, i + 1], x[1, i + 1], x[2, i + 1], x[3, i + 1]
+        for j in range(size):
+            a[j] += wa * w[j] + va * v[j]
+            b[j] += wb * w[j] + vb * v[j]
+            c[j] += wc * w[j] + vc * v[j]
+            d[j] += wd * w[j] + vd * v[j]
+    for i in range(even, k):
+        w = weights[i]
+        wa, wb, wc, wd = x[0, i], x[1, i], x[2, i], x[3, i]
+        for j in range(size):
+            a[j] += wa * w[j]
+            b[j] += wb * w[j]
+            c[j] += wc * w[j]
+            d[j] += wd * w[j]
+    zero = np.float32(0)
+    for i in range(4):
+        row = out[i]
+        for j in range(size):
+            row[j] = row[j] if row[j] > zero else zero
+
+
+@compiled
+def _lift_all(x: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray) -> None:
+    for i in range(0, len(x), 4):
+        lift_quad(x[i : i + 4], weights, bias, out[i : i + 4])

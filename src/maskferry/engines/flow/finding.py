@@ -61,7 +61,10 @@ def find(targets: Mapping[int, Target], scene: Scene, observer: Observer, option
             target.lose_place()
     predictions = {i: _predict(target, scene, observer, options) for i, target in targets.items()}
     models = {i: (targets[i].theta, p.box) for i, p in predictions.items()}
-    looks = evaluate(scene.features, observer.lift, models)
+    looks = {i: np.full(scene.grid.size_hw, -1, dtype=np.float32) for i in targets}
+    for i, values in evaluate(scene.features, observer.lift, models).items():
+        x1, y1, x2, y2 = predictions[i].box
+        looks[i][y1:y2, x1:x2] = values
     found = {i: _segment(target, predictions[i], looks[i], scene, options) for i, target in targets.items()}
     return {i: _doubt(targets[i], f, scene, observer) if targets[i].cut_off else f for i, f in found.items()}
 

@@ -11,9 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import Image, Mask
+from maskferry.engines.flow.compiled import compiled
 from maskferry.engines.flow.grid import FloatArray, Grid
 
-__all__ = ["FlowEstimator", "FlowField", "fit_affine", "fit_homography", "flow_grey", "map_points", "warp"]
+__all__ = [
+    "FlowEstimator",
+    "FlowField",
+    "fit_affine",
+    "fit_homography",
+    "flow_grey",
+    "map_points",
+    "residual",
+    "warp",
+]
 
 Grey = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -100,9 +110,20 @@ def warp(values: FloatArray, flow: FloatArray, grid: Grid, *, border: int = cv2.
 def consistency(backward: FloatArray, forward: FloatArray, grid: Grid) -> FloatArray:
     """Confidence from the error of going there and back, relative to the length of the way (Sundaram et al., 2010)."""
     back = warp(forward, backward, grid)
-    error = np.square(back + backward).sum(axis=2)
-    length = np.square(back).sum(axis=2) + np.square(backward).sum(axis=2)
-    return np.asarray(1 / (1 + error / (grid.unit**2 + 0.02 * length)), dtype=np.float32)
+    return _agreement(back, backward, np.float32(grid.unit**2))
+
+
+@compiled
+def _agreement(back: FloatArray, there: FloatArray, tolerance: np.float32) -> FloatArray:
+    h, w, _ = back.shape
+    out = np.empty((h, w), np.float32)
+    for y in range(h):
+        for x in range(w):
+            bx, by, tx, ty = back[y, x, 0], back[y, x, 1], there[y, x, 0], there[y, x, 1]
+            error = (bx + tx) * (bx + tx) + (by + ty) * (by + ty)
+            length = bx * bx + by * by + tx * tx + ty * ty
+            out[y, x] = np.float32(1) / (np.float32(1) + error / (tolerance + np.float32(0.02) * length))
+    return out
 
 
 def fit_homography(flow: FloatArray, where: Mask, grid: Grid, rng: np.random.Generator) -> Matrix | None:
@@ -129,6 +150,26 @@ def map_points(matrix: Matrix, points_xy: FloatArray) -> FloatArray:
     """Apply a homography (3, 3) to points float32 (..., 2)."""
     flat = points_xy.reshape(-1, 1, 2)
     return np.asarray(cv2.perspectiveTransform(flat, matrix), dtype=np.float32).reshape(points_xy.shape)
+
+
+def residual(flow: FloatArray, motion: Matrix, grid: Grid) -> FloatArray:
+    """Squared difference between the flow and a motion (3, 3), float32 (h, w), in cells squared."""
+    return _squared_residual(flow, grid.xy, motion)
+
+
+@compiled
+def _squared_residual(flow: FloatArray, xy: FloatArray, motion: Matrix) -> FloatArray:
+    h, w, _ = flow.shape
+    m = motion.astype(np.float32)
+    out = np.empty((h, w), np.float32)
+    for r in range(h):
+        for c in range(w):
+            x, y = xy[r, c, 0], xy[r, c, 1]
+            depth = m[2, 0] * x + m[2, 1] * y + m[2, 2]
+            dx = x + flow[r, c, 0] - (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / depth
+            dy = y + flow[r, c, 1] - (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / depth
+            out[r, c] = dx * dx + dy * dy
+    return out
 
 
 def _checked(matrix: Matrix | None, grid: Grid) -> Matrix | None:

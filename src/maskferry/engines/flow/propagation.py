@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from maskferry.data import Mask
-from maskferry.engines.flow.grid import Box, FloatArray, Grid, box_of
-from maskferry.engines.flow.motion import FlowField, Matrix, fit_affine, fit_homography, map_points, warp
+from maskferry.engines.flow.grid import Box, FloatArray, box_of
+from maskferry.engines.flow.motion import FlowField, fit_affine, fit_homography, residual, warp
 from maskferry.engines.flow.options import FlowOptions
 from maskferry.engines.flow.scene import Scene
 from maskferry.masks.regions import signed_distance
@@ -84,8 +84,3 @@ def _motion_cue(carried: FloatArray, scene: Scene, flow: FlowField, rng: np.rand
     as_camera, as_object = (residual(flow.backward, m, grid) for m in (camera, own))
     scale = np.float32(grid.unit**2 + 2 * float(np.median(as_camera[outside])))
     return np.asarray(as_camera / (as_camera + scale) - as_object / (as_object + scale), dtype=np.float32)
-
-
-def residual(flow: FloatArray, motion: Matrix, grid: Grid) -> FloatArray:
-    """Squared difference between the flow and a motion (3, 3), float32 (h, w), in cells squared."""
-    return np.asarray(np.square(grid.xy + flow - map_points(motion, grid.xy)).sum(axis=2), dtype=np.float32)
