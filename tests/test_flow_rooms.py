@@ -15,7 +15,15 @@ from maskferry.engines.flow.cuts import is_cut
 from maskferry.engines.flow.features import CHANNELS, RandomFeatures, feature_map, lab_image
 from maskferry.engines.flow.grid import Grid, box_of
 from maskferry.engines.flow.linear import gram, solve
-from maskferry.engines.flow.motion import FlowEstimator, fit_affine, fit_homography, flow_grey, map_points, warp
+from maskferry.engines.flow.motion import (
+    FlowEstimator,
+    fit_affine,
+    fit_homography,
+    flow_grey,
+    grey_image,
+    map_points,
+    warp,
+)
 from maskferry.engines.flow.options import PRESETS, FlowOptions
 from maskferry.engines.flow.propagation import distance_prior
 from maskferry.engines.flow.recovery import keep_believable
@@ -140,8 +148,8 @@ def test_flow_finds_a_shift_and_trusts_it() -> None:
     picture = texture(200, 300)
     grid = Grid.for_frame((180, 270), 12_000)
     before, after = picture[8:188, 12:282], picture[2:182, 6:276]  # everything moves by (6, 6) pixels
-    estimator = FlowEstimator(grid)
-    flow = estimator.between(flow_grey(before, grid), flow_grey(after, grid))
+    estimator = FlowEstimator()
+    flow = estimator.between(*(flow_grey(grey_image(p), grid) for p in (before, after)), grid)
     estimator.close()
     inner = flow.backward[15:-15, 15:-15]
     expected = -6 * grid.size_hw[1] / 270
@@ -155,8 +163,8 @@ def test_flow_finds_a_shift_and_trusts_it() -> None:
 @pytest.mark.parametrize("size_hw", [(16, 16), (16, 200), (17, 33), (63, 65)])
 def test_flow_of_small_pictures(size_hw: tuple[int, int]) -> None:
     grid = Grid.for_frame(size_hw, 25_680)
-    estimator = FlowEstimator(grid)
-    flow = estimator.between(flow_grey(texture(*size_hw, 1), grid), flow_grey(texture(*size_hw, 2), grid))
+    estimator = FlowEstimator()
+    flow = estimator.between(*(flow_grey(grey_image(texture(*size_hw, i)), grid) for i in (1, 2)), grid)
     estimator.close()
     assert flow.backward.shape == flow.forward.shape == (*grid.size_hw, 2)
     assert np.isfinite(flow.backward).all()
@@ -196,9 +204,9 @@ def test_no_motion_is_fitted_to_nothing() -> None:
 def test_what_is_a_cut(after: np.ndarray, cut: bool) -> None:
     before = texture(130, 170, 1)[:120, :160]
     grid = Grid.for_frame((120, 160), 25_680)
-    estimator = FlowEstimator(grid)
-    greys = flow_grey(before, grid), flow_grey(after, grid)
-    assert is_cut(*greys, estimator.between(*greys), grid) is cut
+    estimator = FlowEstimator()
+    greys = flow_grey(grey_image(before), grid), flow_grey(grey_image(after), grid)
+    assert is_cut(*greys, estimator.between(*greys, grid), grid) is cut
     estimator.close()
 
 
@@ -314,7 +322,7 @@ def make_target(area: float, *, cut_off: bool) -> Target:
     features, lift = feature_map(lab_image(texture(60, 80)), 0.5), RandomFeatures(16, 0)
     soft[:10, :10] = 1
     seen = fit(soft, features, lift, 0.5, 50, np.random.default_rng(0))
-    target = Target.begin(1, soft, seen, FlowOptions())
+    target = Target.begin(1, Grid.for_frame((60, 80), 25_680), soft, seen, FlowOptions())
     target.area, target.cut_off, target.hidden = area, cut_off, 3
     return target
 
@@ -351,12 +359,12 @@ def test_a_hidden_object_keeps_its_usual_area_and_its_state_says_so() -> None:
     some[:3, :10] = True
     seen = [(some, State.OCCLUDED), (none, State.LOST), (none, State.LOST), (some, State.RETURNED)]
     for mask, state in seen:
-        target.see(mask, looks=0.9)
+        target.see(mask, target.grid, (0, 0), looks=0.9)
         assert target.state is state
     assert 90 < target.area <= 100
     whole = none.copy()
     whole[:10, :10] = True
-    target.see(whole, looks=0.9)
+    target.see(whole, target.grid, (0, 0), looks=0.9)
     assert target.state is State.TRACKED
     assert target.hidden == 0
 

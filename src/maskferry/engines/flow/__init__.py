@@ -14,6 +14,8 @@ A video frame passes through these rooms, in this order:
     recovery      finding an object again that was hidden, left the picture, or was cut away
     competition   one pixel, one object
     target        what is remembered of an object; its normal equations, area and state
+    windows       a finer lattice for a small object
+    sharing       masks in pixels that share nothing
     snapshot      all that is remembered, as bytes
     session       the order of the above; options and engine are what a caller sees
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 
 from maskferry.data import Image, Mask
 from maskferry.engines.flow.compiled import compiled
-from maskferry.engines.flow.grid import FloatArray, Grid
+from maskferry.engines.flow.grid import Box, FloatArray, Grid
 
 __all__ = [
+    "Camera",
     "FlowEstimator",
     "FlowField",
+    "camera_of",
     "fit_affine",
     "fit_homography",
     "flow_grey",
+    "grey_image",
     "map_points",
     "residual",
     "warp",
@@ -51,29 +54,57 @@ class FlowField:
     forward: FloatArray
     confidence: FloatArray
 
+    def part(self, box: Box) -> FlowField:
+        """On the cells of a box (x1, y1, x2, y2)."""
+        x1, y1, x2, y2 = box
+        inside = slice(y1, y2), slice(x1, x2)
+        return FlowField(self.backward[inside], self.forward[inside], self.confidence[inside])
 
-def flow_grey(image: Image, grid: Grid) -> Grey:
+
+def grey_image(image: Image) -> Grey:
+    """Luma of RGB uint8 (H, W, 3), uint8 (H, W)."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def flow_grey(grey: Grey, grid: Grid) -> Grey:
     """What the flow is computed from: luma at two pixels a cell, uint8 (2h, 2w)."""
-    h, w = grid.size_hw
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (2 * w, 2 * h), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return grid.sample(grey, per_cell=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """The motion of a still background.
+
+    Attributes:
+        matrix: homography (3, 3) from this frame's cells to the last one's.
+        residual: squared difference between it and the flow, float32 (h, w), in cells squared.
+        usual: its median.
+    """
+
+    matrix: Matrix
+    residual: FloatArray
+    usual: float
+
+    def part(self, box: Box) -> Camera:
+        """On the cells of a box (x1, y1, x2, y2)."""
+        x1, y1, x2, y2 = box
+        return replace(self, residual=self.residual[y1:y2, x1:x2])
 
 
 class FlowEstimator:
     """Dense inverse search (Kroeger et al., 2016), both directions at once on two threads."""
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
+    def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="maskferry-flow")
         self._methods = (_dense_inverse_search(), _dense_inverse_search())
 
-    def between(self, before: Grey, after: Grey) -> FlowField:
-        """Flow between two pictures of `flow_grey`."""
+    def between(self, before: Grey, after: Grey, grid: Grid) -> FlowField:
+        """Flow between two pictures of `flow_grey` on a lattice."""
         before, after = _pad(before), _pad(after)
         other = self._pool.submit(self._flow, 1, before, after)
-        backward = self._to_grid(self._flow(0, after, before))
-        forward = self._to_grid(other.result())
-        return FlowField(backward, forward, consistency(backward, forward, self._grid))
+        backward = _to_grid(self._flow(0, after, before), grid)
+        forward = _to_grid(other.result(), grid)
+        return FlowField(backward, forward, consistency(backward, forward, grid))
 
     def close(self) -> None:
         """Let the second thread go."""
@@ -82,9 +113,10 @@ class FlowEstimator:
     def _flow(self, method: int, start: Grey, end: Grey) -> FloatArray:
         return np.asarray(self._methods[method].calc(start, end, _NO_ARRAY), dtype=np.float32)
 
-    def _to_grid(self, flow: FloatArray) -> FloatArray:
-        h, w = self._grid.size_hw
-        return np.asarray(cv2.resize(flow[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA) / 2, np.float32)
+
+def _to_grid(flow: FloatArray, grid: Grid) -> FloatArray:
+    h, w = grid.size_hw
+    return np.asarray(cv2.resize(flow[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA) / 2, np.float32)
 
 
 def _dense_inverse_search() -> cv2.DISOpticalFlow:
@@ -150,6 +182,15 @@ def map_points(matrix: Matrix, points_xy: FloatArray) -> FloatArray:
     """Apply a homography (3, 3) to points float32 (..., 2)."""
     flat = points_xy.reshape(-1, 1, 2)
     return np.asarray(cv2.perspectiveTransform(flat, matrix), dtype=np.float32).reshape(points_xy.shape)
+
+
+def camera_of(flow: FlowField, where: Mask, grid: Grid, rng: np.random.Generator) -> Camera | None:
+    """The camera's motion, from the cells of ``where``; None where too few agree."""
+    matrix = fit_homography(flow.backward, where, grid, rng)
+    if matrix is None:
+        return None
+    stray = residual(flow.backward, matrix, grid)
+    return Camera(matrix, stray, float(np.median(stray[where])))
 
 
 def residual(flow: FloatArray, motion: Matrix, grid: Grid) -> FloatArray:
