@@ -150,7 +150,6 @@ def test_flow_finds_a_shift_and_trusts_it() -> None:
     before, after = picture[8:188, 12:282], picture[2:182, 6:276]  # everything moves by (6, 6) pixels
     estimator = FlowEstimator()
     flow = estimator.between(*(flow_grey(grey_image(p), grid) for p in (before, after)), grid)
-    estimator.close()
     inner = flow.backward[15:-15, 15:-15]
     expected = -6 * grid.size_hw[1] / 270
     assert np.abs(inner - expected).max() < 0.3
@@ -165,7 +164,6 @@ def test_flow_of_small_pictures(size_hw: tuple[int, int]) -> None:
     grid = Grid.for_frame(size_hw, 25_680)
     estimator = FlowEstimator()
     flow = estimator.between(*(flow_grey(grey_image(texture(*size_hw, i)), grid) for i in (1, 2)), grid)
-    estimator.close()
     assert flow.backward.shape == flow.forward.shape == (*grid.size_hw, 2)
     assert np.isfinite(flow.backward).all()
     assert ((flow.confidence >= 0) & (flow.confidence <= 1)).all()
@@ -207,7 +205,6 @@ def test_what_is_a_cut(after: np.ndarray, cut: bool) -> None:
     estimator = FlowEstimator()
     greys = flow_grey(grey_image(before), grid), flow_grey(grey_image(after), grid)
     assert is_cut(*greys, estimator.between(*greys, grid), grid) is cut
-    estimator.close()
 
 
 # appearance

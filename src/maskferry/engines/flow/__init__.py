@@ -6,6 +6,7 @@ A video frame passes through these rooms, in this order:
     motion        dense flow both ways, how far it can be trusted, the camera's motion
     features      what a cell looks like: colour and texture, and their random-feature map
     compiled      how inner loops become machine code
+    workers       two threads for what can be done at once
     linear        Gram matrices and systems, in pieces that stay on one thread
     scene         all of these, once a frame, shared by all objects
     appearance    one ridge classifier an object: what belongs to it, what is its background

@@ -87,14 +87,25 @@ def find(
     if scene.cut:
         for target in targets.values():
             target.lose_place()
-    views = {i: _view(target, frame, scene, observer, options) for i, target in targets.items()}
+    views = _views(targets, frame, scene, observer, options)
     looks = _look(views, targets, observer)
     found = {i: _segment(target, views[i], looks[i], options) for i, target in targets.items()}
     return {i: _doubt(targets[i], f, observer) if targets[i].cut_off else f for i, f in found.items()}
 
 
+def _views(
+    targets: Mapping[int, Target], frame: Frame, scene: Scene, observer: Observer, options: FlowOptions
+) -> dict[int, _View]:
+    """Of each object; windows on several threads."""
+    for target in targets.values():
+        refocus(target, scene.grid)
+    windows = {i: t for i, t in targets.items() if t.grid.is_window}
+    seen = observer.workers.map(lambda t: _view(t, frame, scene, observer, options), windows.values())
+    views = dict(zip(windows, seen, strict=True))
+    return {i: views.get(i) or _view(t, frame, scene, observer, options) for i, t in targets.items()}
+
+
 def _view(target: Target, frame: Frame, scene: Scene, observer: Observer, options: FlowOptions) -> _View:
-    refocus(target, scene.grid)
     still = expected_place(target, scene.grid, scene.camera)
     moving = scene.flow is not None and bool(target.soft.any())
     before = target.grid

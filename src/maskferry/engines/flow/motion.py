@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from maskferry.data import Image, Mask
 from maskferry.engines.flow.compiled import compiled
 from maskferry.engines.flow.grid import Box, FloatArray, Grid
+from maskferry.engines.flow.workers import Workers
 
 __all__ = [
     "Camera",
@@ -92,37 +93,28 @@ class Camera:
 
 
 class FlowEstimator:
-    """Dense inverse search (Kroeger et al., 2016), both directions at once on two threads."""
+    """Dense inverse search (Kroeger et al., 2016). Each thread has working memory of its own."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="maskferry-flow")
-        self._methods = (_dense_inverse_search(), _dense_inverse_search())
+        self._own = threading.local()
 
-    def between(self, before: Grey, after: Grey, grid: Grid) -> FlowField:
-        """Flow between two pictures of `flow_grey` on a lattice."""
-        before, after = _pad(before), _pad(after)
-        other = self._pool.submit(self._flow, 1, before, after)
-        backward = _to_grid(self._flow(0, after, before), grid)
-        forward = _to_grid(other.result(), grid)
+    def between(self, before: Grey, after: Grey, grid: Grid, workers: Workers | None = None) -> FlowField:
+        """Flow between two pictures of `flow_grey` on a lattice; both directions at once where there are workers."""
+        ways = (_pad(after), _pad(before)), (_pad(before), _pad(after))
+        run = map if workers is None else workers.map
+        backward, forward = run(lambda way: _to_grid(self._flow(*way), grid), ways)
         return FlowField(backward, forward, consistency(backward, forward, grid))
 
-    def close(self) -> None:
-        """Let the second thread go."""
-        self._pool.shutdown()
-
-    def _flow(self, method: int, start: Grey, end: Grey) -> FloatArray:
-        return np.asarray(self._methods[method].calc(start, end, _NO_ARRAY), dtype=np.float32)
+    def _flow(self, start: Grey, end: Grey) -> FloatArray:
+        if not hasattr(self._own, "method"):
+            self._own.method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+            self._own.method.setFinestScale(1)
+        return np.asarray(self._own.method.calc(start, end, _NO_ARRAY), dtype=np.float32)
 
 
 def _to_grid(flow: FloatArray, grid: Grid) -> FloatArray:
     h, w = grid.size_hw
     return np.asarray(cv2.resize(flow[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA) / 2, np.float32)
-
-
-def _dense_inverse_search() -> cv2.DISOpticalFlow:
-    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    method.setFinestScale(1)
-    return method
 
 
 def _pad(grey: Grey) -> Grey:
@@ -160,7 +152,7 @@ def _agreement(back: FloatArray, there: FloatArray, tolerance: np.float32) -> Fl
 
 def fit_homography(flow: FloatArray, where: Mask, grid: Grid, rng: np.random.Generator) -> Matrix | None:
     """The plane motion (3, 3) that most cells of ``where`` follow, by RANSAC; None where too few agree."""
-    points = _draw(where, MAX_CAMERA_POINTS, rng)
+    points = _draw(where, min(MAX_CAMERA_POINTS, max(100, where.size // 16)), rng)
     if len(points) < 16:
         return None
     start, end = _ends(flow, points, grid)

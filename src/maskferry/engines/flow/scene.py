@@ -13,6 +13,7 @@ from maskferry.engines.flow.grid import Box, FloatArray, Grid
 from maskferry.engines.flow.motion import Camera, FlowEstimator, FlowField, Grey, camera_of, flow_grey, grey_image
 from maskferry.engines.flow.options import FlowOptions
 from maskferry.engines.flow.segmentation import edge_weights
+from maskferry.engines.flow.workers import Workers
 
 __all__ = ["Observer", "Scene"]
 
@@ -51,7 +52,14 @@ class Scene:
 
 
 class Observer:
-    """Looks at frames, in order; remembers the last one in grey."""
+    """Looks at frames, in order; remembers the last one in grey.
+
+    Attributes:
+        grid: the lattice of the whole frame.
+        lift: the random-feature map.
+        last: the last frame in grey, uint8 (H, W); None before the first one.
+        workers: threads; windows are looked through at the same time.
+    """
 
     def __init__(self, grid: Grid, options: FlowOptions, seed: int) -> None:
         self.grid = grid
@@ -61,6 +69,7 @@ class Observer:
         self._options = options
         self._seed = seed
         self._estimator = FlowEstimator()
+        self.workers = Workers()
 
     def look(self, frame: Frame, *, tracking: bool) -> Scene:
         """Take in a frame, as a whole.
@@ -73,7 +82,7 @@ class Observer:
         flow, cut = None, False
         if tracking and self._before is not None:
             greys = flow_grey(self._before, self.grid), flow_grey(self.last, self.grid)
-            flow = self._estimator.between(*greys, self.grid)
+            flow = self._estimator.between(*greys, self.grid, self.workers)
             cut = is_cut(*greys, flow, self.grid)
         return self._describe(frame, self.grid, None if cut else flow, cut=cut)
 
@@ -96,8 +105,8 @@ class Observer:
         return np.random.default_rng([self._seed, frame, object_id, purpose])
 
     def close(self) -> None:
-        """Let the flow's thread go."""
-        self._estimator.close()
+        """Let the threads go."""
+        self.workers.close()
 
     def _describe(self, frame: Frame, grid: Grid, flow: FlowField | None, *, cut: bool) -> Scene:
         lab = lab_image(grid.sample(frame.image))

@@ -17,7 +17,7 @@ from maskferry.engines.flow.target import Target
 
 __all__ = ["expected_place", "follow", "lattice_for", "refocus"]
 
-SMALL = 400.0
+SMALL = 160.0
 """Objects below this area on the frame's lattice, in reference cells squared, get a window ..."""
 
 LEAVE = 1.5
