@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from maskferry.data import Mask
 from maskferry.engines.flow.compiled import compiled
 from maskferry.engines.flow.features import CHANNELS, RandomFeatures, lift_quad
-from maskferry.engines.flow.grid import Box, FloatArray
+from maskferry.engines.flow.grid import Box, FloatArray, box_of
 from maskferry.engines.flow.linear import gram, solve
 from maskferry.masks.regions import signed_distance
 
@@ -75,9 +76,7 @@ def fit(
         rng: draws them.
     """
     inside = _draw(soft > min(0.9, 0.9 * float(soft.max())), count, rng)
-    outside = soft < 0.1
-    near = signed_distance(soft > 0.5) > -NEAR * unit
-    around = np.concatenate((_draw(outside & near, count, rng), _draw(outside & ~near, count // 2, rng)))
+    around = _surroundings(soft, math.ceil(NEAR * unit), count, rng)
     cells = np.concatenate((inside, around))
     weight = np.concatenate(
         (np.full(inside.size, 0.5 / inside.size), np.full(around.size, 0.5 / max(1, around.size)))
@@ -85,6 +84,25 @@ def fit(
     phi = lift(features.reshape(-1, CHANNELS)[cells])
     label = np.concatenate((np.ones(inside.size), -np.ones(around.size))).astype(np.float32)
     return NormalEquations(gram(phi, weight), (phi * (weight * label)[:, None]).sum(axis=0))
+
+
+def _surroundings(soft: FloatArray, near: int, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """``count`` cells of the background within ``near`` cells of the object, and about half as many further away."""
+    h, w = soft.shape
+    x1, y1, x2, y2 = box_of(soft > 0) or (0, 0, w, h)
+    x1, y1, x2, y2 = max(0, x1 - near), max(0, y1 - near), min(w, x2 + near), min(h, y2 + near)
+    crowded = 2 * (x2 - x1) * (y2 - y1) > h * w
+    if crowded:
+        x1, y1, x2, y2 = 0, 0, w, h
+    crop = soft[y1:y2, x1:x2]
+    outside, close = crop < 0.1, signed_distance(crop > 0.5) > -near
+    ys, xs = np.divmod(_draw(outside & close, count, rng), x2 - x1)
+    around = (y1 + ys) * w + x1 + xs
+    if crowded:
+        return np.concatenate((around, _draw(outside & ~close, count // 2, rng)))
+    ys, xs = np.divmod(rng.choice(h * w, min(count, h * w), replace=False, shuffle=False), w)
+    far = (xs < x1) | (xs >= x2) | (ys < y1) | (ys >= y2)
+    return np.concatenate((around, (ys * w + xs)[far]))
 
 
 def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]:

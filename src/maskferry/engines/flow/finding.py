@@ -96,39 +96,60 @@ def find(
 def _views(
     targets: Mapping[int, Target], frame: Frame, scene: Scene, observer: Observer, options: FlowOptions
 ) -> dict[int, _View]:
-    """Of each object; windows on several threads."""
-    for target in targets.values():
-        refocus(target, scene.grid)
-    windows = {i: t for i, t in targets.items() if t.grid.is_window}
-    seen = observer.workers.map(lambda t: _view(t, frame, scene, observer, options), windows.values())
-    views = dict(zip(windows, seen, strict=True))
-    return {i: views.get(i) or _view(t, frame, scene, observer, options) for i, t in targets.items()}
+    """Of each object; windows at the same time, and those that are the same once."""
+    refocus(targets, scene.grid)
+    steps = {i: _go_along(target, scene) for i, target in targets.items()}
+    windows: dict[tuple[Grid, Grid], bool] = {}
+    for i, step in steps.items():
+        if targets[i].grid.is_window and not step.pausing:
+            windows[step.lattices] = windows.get(step.lattices, False) or step.moving
+    seen = observer.workers.map(lambda item: observer.look_closer(frame, *item[0], flow=item[1]), windows.items())
+    scenes = dict(zip(windows, seen, strict=True))
+    return {i: _view(t, steps[i], scenes.get(steps[i].lattices, scene), observer, options) for i, t in targets.items()}
 
 
-def _view(target: Target, frame: Frame, scene: Scene, observer: Observer, options: FlowOptions) -> _View:
-    still = expected_place(target, scene.grid, scene.camera)
-    moving = scene.flow is not None and bool(target.soft.any())
-    before = target.grid
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """From the last frame to this one, before anything is looked at.
+
+    Attributes:
+        lattices: the object's lattice on the last frame and on this one.
+        still_xy: where it would be if it moved with the picture, in pixels of the frame.
+        moving: there is something to carry over from the last frame.
+        pausing: it has been lost for so long that it is not looked for on this frame.
+    """
+
+    lattices: tuple[Grid, Grid]
+    still_xy: tuple[float, float]
+    moving: bool
+    pausing: bool
+
+
+def _go_along(target: Target, scene: Scene) -> _Step:
+    """Point an object's window at where it should be."""
+    before, still = target.grid, expected_place(target, scene.grid, scene.camera)
     if before.is_window:
         target.grid = follow(before, (still[0] + target.drift_xy[0], still[1] + target.drift_xy[1]))
     if target.hidden:
         target.centre_xy = target.grid.to_cells(still)
-    if not moving and target.hidden > PATIENCE and target.hidden % PAUSE:
-        return _View(scene, scene.part((0, 0, 1, 1)), Prediction.nothing(), still)
-    local = scene
-    if target.grid.is_window:
-        local = observer.look_closer(frame, before if moving else None, target.grid)
-    arrived = arrival(target.soft, local) if moving else None
-    if arrived is None or target.hidden:
-        part = local.part(union(arrived, search_box(target, local.grid)))
-    else:
-        part = local.part(arrived)
+    moving = scene.flow is not None and bool(target.soft.any())
+    pausing = not moving and target.hidden > PATIENCE and target.hidden % PAUSE > 0
+    return _Step((before, target.grid), still, moving, pausing)
+
+
+def _view(target: Target, step: _Step, local: Scene, observer: Observer, options: FlowOptions) -> _View:
+    """Where an object is looked for on its lattice."""
+    if step.pausing:
+        return _View(local, local.part((0, 0, 1, 1)), Prediction.nothing(), step.still_xy)
+    box = arrival(target.soft, local) if step.moving else None
     carried = None
-    if arrived is not None:
-        carried = carry(target.soft, part, options, observer.random(scene.frame, target.object_id))
+    searching = box is None or bool(target.hidden)
+    part = local.part(union(box, search_box(target, local.grid)) if searching or box is None else box)
+    if box is not None:
+        carried = carry(target.soft, part, options, observer.random(local.frame, target.object_id))
     if carried is None or target.hidden:
-        return _View(local, part, search(target, part.grid, carried), still)
-    return _View(local, part, carried, still)
+        carried = search(target, part.grid, carried)
+    return _View(local, part, carried, step.still_xy)
 
 
 def _look(views: Mapping[int, _View], targets: Mapping[int, Target], observer: Observer) -> dict[int, FloatArray]:

@@ -43,7 +43,7 @@ class Grid:
     frame_hw: tuple[int, int]
     size_hw: tuple[int, int]
     unit: float
-    xy: FloatArray = field(repr=False)
+    xy: FloatArray = field(repr=False, compare=False)
     pitch_xy: tuple[float, float]
     corner_xy: tuple[int, int] = (0, 0)
     is_window: bool = False
@@ -164,7 +164,7 @@ class Grid:
 
     def resample(self, values: FloatArray, onto: Grid) -> FloatArray:
         """Values of this whole lattice on the cells of another one over the same frame; 0 outside; bilinear."""
-        if onto.pitch_xy == self.pitch_xy and onto.corner_xy == self.corner_xy and onto.size_hw == self.size_hw:
+        if onto == self:
             return values
         (sx, sy), (ox, oy) = onto.pitch_xy, self.to_cells(onto.to_pixels((0, 0)))
         to_here = np.array([[sx / self.pitch_xy[0], 0, ox], [0, sy / self.pitch_xy[1], oy]])

@@ -86,19 +86,20 @@ class Observer:
             cut = is_cut(*greys, flow, self.grid)
         return self._describe(frame, self.grid, None if cut else flow, cut=cut)
 
-    def look_closer(self, frame: Frame, before: Grid | None, grid: Grid) -> Scene:
+    def look_closer(self, frame: Frame, before: Grid, grid: Grid, *, flow: bool) -> Scene:
         """See the same frame through a window.
 
         Args:
             frame: the one that `look` was called with last.
-            before: the window of the same size through which the last frame was seen; None for no flow.
+            before: the window of the same size through which the last frame was seen.
             grid: the window.
+            flow: whether flow from the last frame is wanted.
         """
-        flow = None
-        if before is not None and self._before is not None and self.last is not None:
+        moved = None
+        if flow and self._before is not None and self.last is not None:
             greys = flow_grey(self._before, before), flow_grey(self.last, grid)
-            flow = self._estimator.between(*greys, grid)
-        return self._describe(frame, grid, flow, cut=False)
+            moved = self._estimator.between(*greys, grid)
+        return self._describe(frame, grid, moved, cut=False)
 
     def random(self, frame: int, object_id: int, purpose: int = 0) -> np.random.Generator:
         """Random numbers that depend on nothing but seed, frame, object (0: the background) and purpose."""

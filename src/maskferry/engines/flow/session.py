@@ -121,7 +121,7 @@ class FlowSession:
     def _give(self, object_id: int, mask: Mask, frame: Frame, scene: Scene) -> None:
         """Take in a mask of the caller's: a new object, or a correction of a known one."""
         grid = lattice_for(self._grid, mask)
-        local = self._observer.look_closer(frame, None, grid) if grid.is_window else scene
+        local = self._observer.look_closer(frame, grid, grid, flow=False) if grid.is_window else scene
         soft = grid.mask_to_grid(mask)
         seen = self._fit(object_id, soft, local, FIRST_FIT * self._options.samples)
         if object_id in self._targets:

@@ -7,6 +7,8 @@ other, in which the object has a usual size, so that everything else is the same
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,14 +19,14 @@ from maskferry.engines.flow.target import Target
 
 __all__ = ["expected_place", "follow", "lattice_for", "refocus"]
 
-SMALL = 160.0
+SMALL = 400.0
 """Objects below this area on the frame's lattice, in reference cells squared, get a window ..."""
 
 LEAVE = 1.5
 """... and lose it above this many times as much."""
 
 USUAL = 1024.0
-"""Area of an object as its window shows it, in reference cells squared, where the frame has the pixels."""
+"""About the area of an object as its window shows it, in reference cells squared, where the frame has the pixels."""
 
 MARGIN, SMALLEST, LARGEST = 48.0, 128.0, 320.0
 """Room around the object and the window's side, in reference cells."""
@@ -32,50 +34,103 @@ MARGIN, SMALLEST, LARGEST = 48.0, 128.0, 320.0
 STEP = 16
 """Sides are multiples of this many cells, so that windows seldom change."""
 
+PART = 0.7
+"""Windows become one when together they have more cells than the frame, and single again below this share of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """How an object is to be looked at.
+
+    Attributes:
+        pitch: pixels a cell; a power of 2.
+        unit: one reference cell in cells.
+        side: of its window, in cells.
+    """
+
+    pitch: int
+    unit: float
+    side: int
+
+    @property
+    def scale(self) -> tuple[int, float]:
+        """What windows that become one have in common."""
+        return self.pitch, self.unit
+
 
 def lattice_for(frame: Grid, mask: Mask) -> Grid:
     """The lattice on which an object given as bool (H, W) is tracked."""
     x1, y1, x2, y2 = box_of(mask) or (0, 0, 1, 1)
     area, extent = float(np.count_nonzero(mask[y1:y2, x1:x2])), float(max(x2 - x1, y2 - y1))
-    return _choose(frame, None, area, extent, ((x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2))
+    focus = _focus(frame, None, area, extent)
+    centre = (x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2
+    return frame if focus is None else Grid.window(frame.frame_hw, centre, focus.side, focus.pitch, focus.unit)
 
 
-def refocus(target: Target, frame: Grid) -> None:
-    """Move an object to another lattice where it has become too small or too large for its own; its place stays."""
-    pitch = target.grid.pitch_xy[0] * target.grid.pitch_xy[1]
-    extent = math.sqrt(target.area * pitch)
-    box = box_of(target.soft >= 0.5)
-    if box is not None:
-        extent = max((box[2] - box[0]) * target.grid.pitch_xy[0], (box[3] - box[1]) * target.grid.pitch_xy[1])
+def refocus(targets: Mapping[int, Target], frame: Grid) -> None:
+    """Move objects to other lattices where they have become too small or too large for their own; their places stay.
+
+    Where the windows of one scale have more cells than the whole frame at that scale, they become one, which covers it.
+    """
+    wanted = {i: _wanted(target, frame) for i, target in targets.items()}
+    for scale in {focus.scale for focus in wanted.values() if focus is not None}:
+        group = {i: focus for i, focus in wanted.items() if focus is not None and focus.scale == scale}
+        pitch, unit = scale
+        whole = Grid.window(frame.frame_hw, (0, 0), max(frame.frame_hw), pitch, unit)
+        joined = any(_covers(targets[i].grid, whole) for i in group)
+        cells = sum(focus.side**2 for focus in group.values())
+        join = cells > (PART if joined else 1.0) * whole.size_hw[0] * whole.size_hw[1]
+        for i, focus in group.items():
+            _move(targets[i], whole if join else _own_window(targets[i], whole, focus))
+    for i, none in wanted.items():
+        if none is None:
+            _move(targets[i], frame)
+
+
+def _wanted(target: Target, frame: Grid) -> Focus | None:
+    (sx, sy), box = target.grid.pitch_xy, box_of(target.soft >= 0.5)
+    area = target.area * sx * sy
+    extent = math.sqrt(area) if box is None else max((box[2] - box[0]) * sx, (box[3] - box[1]) * sy)
     if target.hidden:
         extent *= 1 + min(3.0, 0.3 * target.hidden)  # it may be further away
-    centre = target.grid.to_pixels(target.centre_xy)
-    grid = _choose(frame, target.grid, target.area * pitch, extent, centre)
-    if grid is not target.grid:
-        target.soft = target.grid.resample(target.soft, grid)
-        target.area *= pitch / (grid.pitch_xy[0] * grid.pitch_xy[1])
-        target.centre_xy = grid.to_cells(centre)
-        target.grid = grid
+    return _focus(frame, target.grid, area, extent)
 
 
-def _choose(frame: Grid, now: Grid | None, area: float, extent: float, centre_xy: tuple[float, float]) -> Grid:
-    """The frame's lattice, or a window; ``now`` again, the same object, unless it does not fit any more."""
-    through_window = now is not None and now.is_window
-    small = SMALL * frame.unit**2 * (LEAVE if through_window else 1)
+def _focus(frame: Grid, now: Grid | None, area: float, extent: float) -> Focus | None:
+    """None for the frame's lattice; the scale of ``now`` unless it does not fit any more. Area, extent: in pixels."""
+    now = now if now is not None and now.is_window else None
     pixels = frame.pitch_xy[0] * frame.pitch_xy[1]
-    if area >= small * pixels or pixels < 2:
-        return frame
-    pitch = max(1, math.floor(math.sqrt(area / (USUAL * frame.unit**2))))
-    unit = min(frame.unit, max(0.5, math.sqrt(area / pitch**2 / USUAL)))
-    if now is not None and through_window:
-        shown = area / now.pitch_xy[0] ** 2
-        if 0.4 < shown / (USUAL * now.unit**2) < 2.5 or now.pitch_xy[0] == pitch:
-            pitch, unit = round(now.pitch_xy[0]), now.unit
-    needed = min(max(extent / pitch + 2 * MARGIN * unit, SMALLEST * unit), LARGEST * unit)
-    side = math.ceil(needed / STEP) * STEP
-    if now is not None and through_window and now.pitch_xy[0] == pitch and side <= max(now.size_hw) <= 1.6 * side:
+    if pixels < 2 or area >= SMALL * frame.unit**2 * (1 if now is None else LEAVE) * pixels:
+        return None
+    pitch = 2 ** max(0, round(math.log2(math.sqrt(max(area, 1.0) / USUAL) / frame.unit)))
+    unit = min(frame.unit, 0.5 * max(1, round(2 * math.sqrt(area / pitch**2 / USUAL))))
+    if now is not None and 0.35 < area / (now.pitch_xy[0] * now.unit) ** 2 / USUAL < 2.8:
+        pitch, unit = round(now.pitch_xy[0]), now.unit
+    side = min(max(extent / pitch + 2 * MARGIN * unit, SMALLEST * unit), LARGEST * unit)
+    return Focus(pitch, unit, math.ceil(side / STEP) * STEP)
+
+
+def _own_window(target: Target, whole: Grid, focus: Focus) -> Grid:
+    now = target.grid
+    alike = now.is_window and now.pitch_xy == whole.pitch_xy and not _covers(now, whole)
+    if alike and focus.side <= max(now.size_hw) <= 1.6 * focus.side:
         return now
-    return Grid.window(frame.frame_hw, centre_xy, side, pitch, unit)
+    centre = now.to_pixels(target.centre_xy)
+    return Grid.window(now.frame_hw, centre, focus.side, focus.pitch, focus.unit)
+
+
+def _covers(grid: Grid, whole: Grid) -> bool:
+    return grid.is_window and grid.pitch_xy == whole.pitch_xy and grid.size_hw == whole.size_hw
+
+
+def _move(target: Target, grid: Grid) -> None:
+    now = target.grid
+    if grid == now:
+        return
+    target.soft = now.resample(target.soft, grid)
+    target.area *= now.pitch_xy[0] * now.pitch_xy[1] / (grid.pitch_xy[0] * grid.pitch_xy[1])
+    target.centre_xy = grid.to_cells(now.to_pixels(target.centre_xy))
+    target.grid = grid
 
 
 def expected_place(target: Target, frame: Grid, camera: Camera | None) -> tuple[float, float]:
