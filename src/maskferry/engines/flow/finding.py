@@ -13,7 +13,7 @@ from maskferry.engines.flow.grid import Box, FloatArray, Grid, box_of, union
 from maskferry.engines.flow.options import FlowOptions
 from maskferry.engines.flow.propagation import Prediction, arrival, carry
 from maskferry.engines.flow.recovery import keep_believable, resembles, search, search_box
-from maskferry.engines.flow.scene import Observer, Scene
+from maskferry.engines.flow.scene import Observer, Scene, Window
 from maskferry.engines.flow.segmentation import minimise
 from maskferry.engines.flow.target import Target
 from maskferry.engines.flow.windows import expected_place, follow, refocus
@@ -103,7 +103,7 @@ def _views(
     for i, step in steps.items():
         if targets[i].grid.is_window and not step.pausing:
             windows[step.lattices] = windows.get(step.lattices, False) or step.moving
-    seen = observer.workers.map(lambda item: observer.look_closer(frame, *item[0], flow=item[1]), windows.items())
+    seen = observer.look_closer(frame, [Window(*lattices, flow) for lattices, flow in windows.items()])
     scenes = dict(zip(windows, seen, strict=True))
     return {i: _view(t, steps[i], scenes.get(steps[i].lattices, scene), observer, options) for i, t in targets.items()}
 

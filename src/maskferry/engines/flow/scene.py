@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from maskferry.engines.flow.options import FlowOptions
 from maskferry.engines.flow.segmentation import edge_weights
 from maskferry.engines.flow.workers import Workers
 
-__all__ = ["Observer", "Scene"]
+__all__ = ["Observer", "Scene", "Window"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +50,21 @@ class Scene:
         camera, flow = self.camera and self.camera.part(box), self.flow and self.flow.part(box)
         features, edges = self.features[inside], self.edges[:, y1:y2, x1:x2]
         return replace(self, grid=self.grid.part(box), features=features, edges=edges, flow=flow, camera=camera)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A lattice over a part of the frame.
+
+    Attributes:
+        before: where it was on the last frame; of the same size.
+        now: where it is.
+        flow: whether flow from the last frame is wanted.
+    """
+
+    before: Grid
+    now: Grid
+    flow: bool
 
 
 class Observer:
@@ -86,20 +102,23 @@ class Observer:
             cut = is_cut(*greys, flow, self.grid)
         return self._describe(frame, self.grid, None if cut else flow, cut=cut)
 
-    def look_closer(self, frame: Frame, before: Grid, grid: Grid, *, flow: bool) -> Scene:
-        """See the same frame through a window.
+    def look_closer(self, frame: Frame, windows: Sequence[Window]) -> list[Scene]:
+        """See the same frame through windows, several at the same time.
 
         Args:
             frame: the one that `look` was called with last.
-            before: the window of the same size through which the last frame was seen.
-            grid: the window.
-            flow: whether flow from the last frame is wanted.
+            windows: what to look through.
         """
-        moved = None
-        if flow and self._before is not None and self.last is not None:
-            greys = flow_grey(self._before, before), flow_grey(self.last, grid)
-            moved = self._estimator.between(*greys, grid)
-        return self._describe(frame, grid, moved, cut=False)
+        if len(windows) == 1:
+            return [self._look_through(frame, windows[0], self.workers)]
+        return self.workers.map(lambda window: self._look_through(frame, window, None), windows)
+
+    def _look_through(self, frame: Frame, window: Window, workers: Workers | None) -> Scene:
+        flow = None
+        if window.flow and self._before is not None and self.last is not None:
+            greys = flow_grey(self._before, window.before), flow_grey(self.last, window.now)
+            flow = self._estimator.between(*greys, window.now, workers)
+        return self._describe(frame, window.now, flow, cut=False)
 
     def random(self, frame: int, object_id: int, purpose: int = 0) -> np.random.Generator:
         """Random numbers that depend on nothing but seed, frame, object (0: the background) and purpose."""

@@ -14,7 +14,7 @@ from maskferry.engines.flow.competition import nested_pairs
 from maskferry.engines.flow.finding import Finding, find
 from maskferry.engines.flow.grid import FloatArray, Grid
 from maskferry.engines.flow.options import FlowOptions
-from maskferry.engines.flow.scene import Observer, Scene
+from maskferry.engines.flow.scene import Observer, Scene, Window
 from maskferry.engines.flow.sharing import Kept, share
 from maskferry.engines.flow.target import Target
 from maskferry.engines.flow.windows import lattice_for
@@ -121,7 +121,7 @@ class FlowSession:
     def _give(self, object_id: int, mask: Mask, frame: Frame, scene: Scene) -> None:
         """Take in a mask of the caller's: a new object, or a correction of a known one."""
         grid = lattice_for(self._grid, mask)
-        local = self._observer.look_closer(frame, grid, grid, flow=False) if grid.is_window else scene
+        local = self._observer.look_closer(frame, [Window(grid, grid, flow=False)])[0] if grid.is_window else scene
         soft = grid.mask_to_grid(mask)
         seen = self._fit(object_id, soft, local, FIRST_FIT * self._options.samples)
         if object_id in self._targets:
