@@ -17,6 +17,7 @@ A video frame passes through these rooms, in this order:
     target        what is remembered of an object; its normal equations, area and state
     windows       a finer lattice for a small object
     sharing       masks in pixels that share nothing
+    scoring       how far a mask can be believed
     snapshot      all that is remembered, as bytes
     session       the order of the above; options and engine are what a caller sees
 """

@@ -14,9 +14,11 @@ from maskferry.engines.flow.options import FlowOptions
 from maskferry.engines.flow.propagation import Prediction, arrival, carry
 from maskferry.engines.flow.recovery import keep_believable, resembles, search, search_box
 from maskferry.engines.flow.scene import Observer, Scene, Window
+from maskferry.engines.flow.scoring import Signs
 from maskferry.engines.flow.segmentation import minimise
 from maskferry.engines.flow.target import Target
 from maskferry.engines.flow.windows import expected_place, follow, refocus
+from maskferry.masks.regions import intersection_over_union
 
 __all__ = ["Finding", "find"]
 
@@ -40,7 +42,8 @@ class Finding:
         looks: how much each cell looks like it, float32 (h, w), about -1 to 1.
         cover: the relaxed mask, float32 (h, w) in [0, 1].
         mask: what is believed, bool (h, w).
-        confidence: of the flow, float32 (h, w) in [0, 1].
+        carried: where the flow carried it, float32 (h, w) in [0, 1].
+        confidence: of the flow, float32 (h, w) in [0, 1]; None without flow.
         still_xy: where it would be if it moved with the picture, in pixels of the frame.
     """
 
@@ -50,14 +53,19 @@ class Finding:
     looks: FloatArray
     cover: FloatArray
     mask: Mask
-    confidence: FloatArray
+    carried: FloatArray
+    confidence: FloatArray | None
     still_xy: tuple[float, float]
 
-    def score(self, cells: Mask) -> float:
-        """Mean probability of these cells times the trust in the flow there, in [0, 1]; 0 for no cells."""
-        if not cells.any():
-            return 0.0
-        return float((self.confidence[cells] / (1 + np.exp(-self.evidence[cells]))).mean())
+    def signs(self, cells: Mask, usual_area: float) -> Signs:
+        """What speaks for these cells, of which there is at least one."""
+        area = int(np.count_nonzero(cells))
+        return Signs(
+            evidence=float(np.tanh(self.evidence[cells] / 2).mean()),
+            carried=intersection_over_union(self.carried > 0.5, cells),
+            area=min(area / usual_area, usual_area / area),
+            flow=1.0 if self.confidence is None else float(self.confidence[cells].mean()),
+        )
 
     def mean_looks(self, cells: Mask) -> float:
         """Mean looks of these cells, in [-1, 1]; -1 for no cells."""
@@ -176,7 +184,8 @@ def _segment(target: Target, view: _View, looks: FloatArray, options: FlowOption
     mask = cover > 0.5
     if target.hidden or not prediction.carried.any():
         mask = keep_believable(mask, alike, prediction.carried, target, grid)
-    return Finding(view.whole, grid, evidence, alike, cover, mask, prediction.confidence, view.still_xy)
+    confidence = None if view.part.flow is None else view.part.flow.confidence
+    return Finding(view.whole, grid, evidence, alike, cover, mask, prediction.carried, confidence, view.still_xy)
 
 
 def _doubt(target: Target, found: Finding, observer: Observer) -> Finding:

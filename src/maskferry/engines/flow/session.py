@@ -108,11 +108,13 @@ class FlowSession:
     def _take_in(self, target: Target, found: Finding, kept: Kept) -> ObjectMask:
         """Remember what was found, and report it."""
         cells = kept.cells if kept.pixels.any() else np.zeros_like(kept.cells)
+        if cells.any():
+            target.signs = target.signs.followed_by(found.signs(cells, target.area))
         target.see(cells, found.grid, found.still_xy, looks=found.mean_looks(cells))
         if not cells.any():
             return ObjectMask(target.object_id, Rle.empty(self._grid.frame_hw), 0.0, State.LOST)
         rle = Rle.encode_crop(kept.pixels, kept.box[:2], self._grid.frame_hw)
-        return ObjectMask(target.object_id, rle, found.score(cells), target.state)
+        return ObjectMask(target.object_id, rle, target.signs.score(), target.state)
 
     def _learn(self, target: Target, scene: Scene) -> None:
         """Learn what an object looks like where it was just seen."""

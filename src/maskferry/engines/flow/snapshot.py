@@ -18,6 +18,7 @@ from maskferry.engines.flow.grid import FloatArray, Grid, box_of
 from maskferry.engines.flow.linear import mirror
 from maskferry.engines.flow.motion import Grey
 from maskferry.engines.flow.options import FlowOptions
+from maskferry.engines.flow.scoring import Signs
 from maskferry.engines.flow.target import Target
 from maskferry.errors import EngineError
 
@@ -26,7 +27,7 @@ __all__ = ["Memory", "load", "save"]
 FORMAT = "maskferry flow session"
 VERSION = 2
 
-_PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state", "drift_xy", "waiting")
+_PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state", "drift_xy", "waiting", "signs")
 
 
 @dataclass(slots=True, eq=False)
@@ -135,6 +136,7 @@ def _target(row: dict[str, Any], arrays: Mapping[str, Any], frame: Grid) -> Targ
         state=State(row["state"]),
         drift_xy=(row["drift_xy"][0], row["drift_xy"][1]),
         waiting=row["waiting"],
+        signs=Signs(*row["signs"]),
     )
 
 

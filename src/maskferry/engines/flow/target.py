@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ from maskferry.data import Mask, State
 from maskferry.engines.flow.appearance import NormalEquations
 from maskferry.engines.flow.grid import FloatArray, Grid
 from maskferry.engines.flow.options import FlowOptions
+from maskferry.engines.flow.scoring import Signs
 from maskferry.masks.regions import centroid_xy
 
 __all__ = ["Target", "soften"]
@@ -41,6 +42,7 @@ class Target:
         state: on the last frame.
         drift_xy: how it moves relative to the picture, in pixels a frame; windows follow it.
         waiting: frames on which it was seen but not learned.
+        signs: what spoke for its masks since it was given.
     """
 
     object_id: int
@@ -57,6 +59,7 @@ class Target:
     state: State = State.GIVEN
     drift_xy: tuple[float, float] = (0.0, 0.0)
     waiting: int = 0
+    signs: Signs = field(default_factory=Signs)
 
     @classmethod
     def begin(cls, object_id: int, grid: Grid, soft: FloatArray, seen: NormalEquations, options: FlowOptions) -> Target:
@@ -71,7 +74,7 @@ class Target:
         self.prompted = self.prompted.mix(seen, 1 / self.prompts)
         self.recent = self.recent.mix(seen, 1.0 if self.prompts == 1 else 0.5)
         self._solve(options)
-        self.grid, self.soft, self.waiting = grid, soft, 0
+        self.grid, self.soft, self.waiting, self.signs = grid, soft, 0, Signs()
         self.area = float(soft.sum())
         self.centre_xy = centroid_xy(soft >= 0.5) or self.centre_xy
         self.hidden, self.cut_off, self.state = 0, False, State.GIVEN
