@@ -87,11 +87,18 @@ def objects() -> Iterator[Row]:
 
 def _objects(count: int) -> Row:
     frames = list(crowd(count, 23))
-    seconds, masks = _track(frames)
+    _track(frames[:3])  # compile
+    seconds, masks, busy = _track(frames)
     ious = [_ious(m, labels) for m, (_, labels) in zip(masks, frames[1:], strict=True)]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
     milliseconds = 1000 * float(np.median(seconds[3:]))
-    row = {"part": "objects", "objects": count, "ms": round(milliseconds, 1), "fps": round(1000 / milliseconds, 1)}
+    row = {
+        "part": "objects",
+        "objects": count,
+        "ms": round(milliseconds, 1),
+        "fps": round(1000 / milliseconds, 1),
+        "cpu_ms": round(1000 * busy, 1),
+    }
     return row | {"iou": round(float(np.mean(ious[-1])), 3), "peak_mb": round(memory)}
 
 
@@ -127,7 +134,7 @@ def score(root: Path, seeds: list[int]) -> Iterator[Row]:
     for seed in seeds:
         for name in sorted(p.name for p in (root / "Annotations" / "480p").iterdir()):
             frames = list(_sequence(root, name))
-            _, masks = _track(frames, seed=seed)
+            _, masks, _ = _track(frames, seed=seed)
             for result, (_, labels) in zip(masks, frames[1:], strict=True):
                 scores.append(result[1].score)
                 ious += _ious(result, labels)
@@ -146,7 +153,7 @@ def profile() -> Iterator[Row]:
         frames = list(crowd(count, 33))
         _track(frames[:3])  # compile
         with _stopwatch(spent):
-            seconds, _ = _track(frames)
+            seconds, _, _ = _track(frames)
         total = 1000 * sum(seconds) / len(seconds)
         stages = {name: 1000 * s / len(seconds) for name, s in spent.items()}
         stages["the rest"] = total - sum(stages.values())
@@ -177,18 +184,22 @@ def _stopwatch(spent: dict[str, float]) -> Iterator[None]:
             setattr(owner, name, original)
 
 
-def _track(frames: list[tuple[NDArray[np.uint8], NDArray[Any]]], seed: int = 0) -> tuple[list[float], list[FrameMasks]]:
-    """Seconds and result of each frame but the first, whose objects are given."""
+def _track(
+    frames: list[tuple[NDArray[np.uint8], NDArray[Any]]], seed: int = 0
+) -> tuple[list[float], list[FrameMasks], float]:
+    """Seconds and result of each frame but the first, whose objects are given; processor seconds a frame."""
     image, labels = frames[0]
     tracker = FlowEngine(seed=seed).open(VideoInfo(image.shape[1], image.shape[0]))
     tracker.step(_frame(0, image), _prompts(labels))
     seconds, masks = [], []
+    busy = time.process_time()
     for i, (image, _) in enumerate(frames[1:], 1):
         started = time.perf_counter()
         masks.append(tracker.step(_frame(i, image)))
         seconds.append(time.perf_counter() - started)
+    busy = (time.process_time() - busy) / (len(frames) - 1)
     tracker.close()
-    return seconds, masks
+    return seconds, masks, busy
 
 
 def _frame(index: int, image: NDArray[np.uint8]) -> Frame:
@@ -274,8 +285,10 @@ def _tables(rows: list[Row]) -> dict[str, str]:
                 means.append((preset, len(runs), f"{j:.1f}", f"{f:.1f}", f"{jf:.1f}", f"{fps:.1f}"))
         made["davis"] = _table(("preset", "seeds", "J", "F", "J&F", "frames/s"), means)
     if by_part["objects"]:
-        cells = [(r["objects"], r["ms"], r["fps"], r["iou"], r["peak_mb"]) for r in by_part["objects"]]
-        made["objects"] = _table(("objects", "ms a frame", "frames/s", "mean IoU", "peak memory, MB"), cells)
+        cells = [(r["objects"], r["ms"], r["fps"], r["cpu_ms"], r["iou"], r["peak_mb"]) for r in by_part["objects"]]
+        made["objects"] = _table(
+            ("objects", "ms a frame", "frames/s", "CPU ms a frame", "mean IoU", "peak memory, MB"), cells
+        )
     if by_part["aerial"]:
         names = ("objects", "frames", "iou_last", "iou_last_worst", "iou_all", "fps")
         cells = [tuple(r[k] for k in names) for r in by_part["aerial"]]

@@ -140,7 +140,7 @@ def _go_along(target: Target, scene: Scene) -> _Step:
         target.grid = follow(before, (still[0] + target.drift_xy[0], still[1] + target.drift_xy[1]))
     if target.hidden:
         target.centre_xy = target.grid.to_cells(still)
-    moving = scene.flow is not None and bool(target.soft.any())
+    moving = scene.flow is not None and target.box is not None
     pausing = not moving and target.hidden > PATIENCE and target.hidden % PAUSE > 0
     return _Step((before, target.grid), still, moving, pausing)
 
@@ -149,7 +149,7 @@ def _view(target: Target, step: _Step, local: Scene, observer: Observer, options
     """Where an object is looked for on its lattice."""
     if step.pausing:
         return _View(local, local.part((0, 0, 1, 1)), Prediction.nothing(), step.still_xy)
-    box = arrival(target.soft, local) if step.moving else None
+    box = arrival(target.soft, target.box, local) if step.moving else None
     carried = None
     searching = box is None or bool(target.hidden)
     part = local.part(union(box, search_box(target, local.grid)) if searching or box is None else box)

@@ -44,14 +44,14 @@ class Prediction:
         return cls(zero - 100, (0, 0, 1, 1), zero, zero + 1)
 
 
-def arrival(soft: FloatArray, whole: Scene) -> Box | None:
+def arrival(soft: FloatArray, start: Box | None, whole: Scene) -> Box | None:
     """The cells of a lattice that matter for an object: around where the flow carries it; None where it leaves.
 
     Args:
         soft: the object on the last frame, on the whole lattice.
+        start: its box; None where it is nowhere.
         whole: this frame, on the whole lattice, with flow.
     """
-    start = box_of(soft > 0)
     if whole.flow is None or start is None:
         return None
     speed = math.ceil(float(np.abs(whole.flow.backward).max())) + 1

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maskferry.data import State
 from maskferry.engines.flow.appearance import NormalEquations
-from maskferry.engines.flow.grid import FloatArray, Grid, box_of
+from maskferry.engines.flow.grid import FloatArray, Grid
 from maskferry.engines.flow.linear import mirror
 from maskferry.engines.flow.motion import Grey
 from maskferry.engines.flow.options import FlowOptions
@@ -50,7 +50,7 @@ def save(memory: Memory, grid: Grid, options: FlowOptions, seed: int) -> bytes:
     arrays: dict[str, NDArray[Any]] = {}
     rows = []
     for i, target in memory.targets.items():
-        box = box_of(target.soft != 0) or (0, 0, 0, 0)
+        box = target.box or (0, 0, 0, 0)
         rows.append({name: getattr(target, name) for name in _PLAIN} | {"box": box, "window": _window(target.grid)})
         arrays[f"soft_{i}"] = target.soft[box[1] : box[3], box[0] : box[2]]
         arrays[f"theta_{i}"] = target.theta

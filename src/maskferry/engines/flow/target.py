@@ -9,7 +9,7 @@ import numpy as np
 
 from maskferry.data import Mask, State
 from maskferry.engines.flow.appearance import NormalEquations
-from maskferry.engines.flow.grid import FloatArray, Grid
+from maskferry.engines.flow.grid import Box, FloatArray, Grid, box_of
 from maskferry.engines.flow.options import FlowOptions
 from maskferry.engines.flow.scoring import Signs
 from maskferry.masks.regions import centroid_xy
@@ -60,6 +60,7 @@ class Target:
     drift_xy: tuple[float, float] = (0.0, 0.0)
     waiting: int = 0
     signs: Signs = field(default_factory=Signs)
+    _boxed: tuple[FloatArray, Box | None] | None = None
 
     @classmethod
     def begin(cls, object_id: int, grid: Grid, soft: FloatArray, seen: NormalEquations, options: FlowOptions) -> Target:
@@ -78,6 +79,13 @@ class Target:
         self.area = float(soft.sum())
         self.centre_xy = centroid_xy(soft >= 0.5) or self.centre_xy
         self.hidden, self.cut_off, self.state = 0, False, State.GIVEN
+
+    @property
+    def box(self) -> Box | None:
+        """The cells of its lattice on which it is, in part at least; None while it is lost."""
+        if self._boxed is None or self._boxed[0] is not self.soft:
+            self._boxed = self.soft, box_of(self.soft > 0)
+        return self._boxed[1]
 
     def lose_place(self) -> None:
         """There was a cut: where it was says nothing of where it is."""
@@ -104,8 +112,12 @@ class Target:
         self._move(centroid_xy(mask), (x, y), still_xy)
         self.state = self._next_state(cells, looks)
         self.soft = np.zeros(self.grid.size_hw, dtype=np.float32)
+        self._boxed = self.soft, None
         if cells:
-            self.soft[y : y + mask.shape[0], x : x + mask.shape[1]] = soften(mask)
+            soft = soften(mask)
+            self.soft[y : y + mask.shape[0], x : x + mask.shape[1]] = soft
+            x1, y1, x2, y2 = box_of(soft > 0) or (0, 0, 0, 0)
+            self._boxed = self.soft, (x + x1, y + y1, x + x2, y + y2)
         self.waiting = self.waiting + 1 if self.learnable(mask) else 0
 
     def _move(

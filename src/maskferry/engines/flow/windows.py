@@ -34,6 +34,9 @@ MARGIN, SMALLEST, LARGEST = 48.0, 128.0, 320.0
 STEP = 16
 """Sides are multiples of this many cells, so that windows seldom change."""
 
+SOFT = 4
+"""A soft mask is about this many cells wider than the object."""
+
 PART = 0.7
 """Windows become one when together they have more cells than the frame, and single again below this share of that."""
 
@@ -88,9 +91,11 @@ def refocus(targets: Mapping[int, Target], frame: Grid) -> None:
 
 
 def _wanted(target: Target, frame: Grid) -> Focus | None:
-    (sx, sy), box = target.grid.pitch_xy, box_of(target.soft >= 0.5)
+    (sx, sy), box = target.grid.pitch_xy, target.box
     area = target.area * sx * sy
-    extent = math.sqrt(area) if box is None else max((box[2] - box[0]) * sx, (box[3] - box[1]) * sy)
+    extent = math.sqrt(area)
+    if box is not None:
+        extent = max(extent, (box[2] - box[0] - SOFT) * sx, (box[3] - box[1] - SOFT) * sy)
     if target.hidden:
         extent *= 1 + min(3.0, 0.3 * target.hidden)  # it may be further away
     return _focus(frame, target.grid, area, extent)
