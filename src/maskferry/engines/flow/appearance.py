@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import Mask
-from maskferry.engines.flow.features import CHANNELS, RandomFeatures
-from maskferry.engines.flow.grid import Box, FloatArray, Grid
-from maskferry.engines.flow.linear import gram, product, solve
-from maskferry.engines.flow.place import place_in
+from maskferry.engines.flow.compiled import compiled
+from maskferry.engines.flow.features import CHANNELS, RandomFeatures, project_quad
+from maskferry.engines.flow.grid import Box, FloatArray, Grid, box_of
+from maskferry.engines.flow.linear import gram, solve
+from maskferry.engines.flow.place import REACH, Place
 from maskferry.masks.regions import signed_distance
 
 __all__ = ["Model", "NormalEquations", "evaluate", "fit"]
 
 NEAR = 60
 """Most negatives are drawn this near to the object, in reference cells; wider costs accuracy."""
-
-TILE = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,12 +70,12 @@ class Model(NamedTuple):
     Attributes:
         theta: its weights, float32 (D,).
         box: where.
-        places: of the cells in the object, float32 (h, w, 2), from `place.place_in`.
+        place: where the object is expected.
     """
 
     theta: FloatArray
     box: Box
-    places: FloatArray
+    place: Place
 
 
 def fit(
@@ -87,23 +87,40 @@ def fit(
         soft: the object, float32 (h, w) in [0, 1], with at least one cell above 0.
         features: of the frame, float32 (h, w, CHANNELS).
         lift: the random-feature map.
-        grid: the grid.
+        grid: the whole lattice.
         count: cells drawn of the object and of its surroundings; half as many again from further away.
         rng: draws them.
     """
     highest = float(soft.max())
     inside = _draw(soft > min(0.9, 0.9 * highest), count, rng)
-    outside = soft < 0.1
-    near = signed_distance(soft > 0.5) > -NEAR * grid.unit
-    around = np.concatenate((_draw(outside & near, count, rng), _draw(outside & ~near, count // 2, rng)))
+    around = _surroundings(soft, math.ceil(NEAR * grid.unit), count, rng)
     cells = np.concatenate((inside, around))
     weight = np.concatenate(
         (np.full(inside.size, 0.5 / inside.size), np.full(around.size, 0.5 / max(1, around.size)))
     ).astype(np.float32)
-    places = place_in(soft > min(0.5, 0.9 * highest), grid)
-    phi = lift(features.reshape(-1, CHANNELS)[cells], places.reshape(-1, 2)[cells])
+    place = Place.of(soft > min(0.5, 0.9 * highest), grid)
+    phi = lift(features.reshape(-1, CHANNELS)[cells], place.coordinates(grid.xy.reshape(-1, 2)[cells]))
     label = np.concatenate((np.ones(inside.size), -np.ones(around.size))).astype(np.float32)
     return NormalEquations(gram(phi, weight), (phi * (weight * label)[:, None]).sum(axis=0))
+
+
+def _surroundings(soft: FloatArray, near: int, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """``count`` cells of the background within ``near`` cells of the object, and about half as many further away."""
+    h, w = soft.shape
+    x1, y1, x2, y2 = box_of(soft > 0) or (0, 0, w, h)
+    x1, y1, x2, y2 = max(0, x1 - near), max(0, y1 - near), min(w, x2 + near), min(h, y2 + near)
+    crowded = 2 * (x2 - x1) * (y2 - y1) > h * w
+    if crowded:
+        x1, y1, x2, y2 = 0, 0, w, h
+    crop = soft[y1:y2, x1:x2]
+    outside, close = crop < 0.1, signed_distance(crop > 0.5) > -near
+    ys, xs = np.divmod(_draw(outside & close, count, rng), x2 - x1)
+    around = (y1 + ys) * w + x1 + xs
+    if crowded:
+        return np.concatenate((around, _draw(outside & ~close, count // 2, rng)))
+    ys, xs = np.divmod(rng.choice(h * w, min(count, h * w), replace=False, shuffle=False), w)
+    far = (xs < x1) | (xs >= x2) | (ys < y1) | (ys >= y2)
+    return np.concatenate((around, (ys * w + xs)[far]))
 
 
 def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -114,34 +131,69 @@ def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]
 def evaluate(features: FloatArray, lift: RandomFeatures, models: Mapping[int, Model]) -> dict[int, FloatArray]:
     """How much each cell looks like each object: about +1 on it, -1 on its background.
 
-    What a tile looks like is projected once for all objects whose box touches it. Tiles are fixed, so that a value
-    never depends on which other objects there are.
+    A cell's features are projected once for all objects whose box it is in; what comes out never depends on which they
+    are.
 
     Args:
-        features: float32 (h, w, CHANNELS).
+        features: of the whole lattice, float32 (h, w, CHANNELS).
         lift: the random-feature map.
         models: by object id.
 
     Returns:
-        float32 (h, w) by object id; -1 outside of its box.
+        float32 (y2 - y1, x2 - x1), on its box, by object id.
     """
-    h, w, _ = features.shape
-    out = {i: np.full((h, w), -1, dtype=np.float32) for i in models}
-    for y in range(0, h, TILE):
-        for x in range(0, w, TILE):
-            touching = [i for i, model in models.items() if _overlap((x, y, x + TILE, y + TILE), model.box)]
-            if not touching:
-                continue
-            tile = features[y : y + TILE, x : x + TILE]
-            projected = lift.project(tile.reshape(-1, CHANNELS))
-            for i in touching:
-                theta, (x1, y1, x2, y2), places = models[i]
-                phi = lift.lift(projected, places[y : y + TILE, x : x + TILE].reshape(-1, 2))
-                left, top, right, bottom = max(x, x1), max(y, y1), min(x + TILE, x2), min(y + TILE, y2)
-                values = product(phi, theta[:, None]).reshape(tile.shape[:2])
-                out[i][top:bottom, left:right] = values[top - y : bottom - y, left - x : right - x]
-    return out
+    if not models:
+        return {}
+    boxes = np.array([model.box for model in models.values()], dtype=np.int64)
+    sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    thetas = np.stack([model.theta for model in models.values()])
+    places = np.array([(*m.place.centre_xy, m.place.size) for m in models.values()], dtype=np.float32)
+    values = np.empty(starts[-1], dtype=np.float32)
+    weights = lift.weights, lift.place_weights, lift.bias
+    _evaluate(np.ascontiguousarray(features), weights, thetas, places, boxes, starts, values)
+    return {
+        i: values[start : start + size].reshape(m.box[3] - m.box[1], m.box[2] - m.box[0])
+        for (i, m), start, size in zip(models.items(), starts, sizes, strict=False)
+    }
 
 
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+@compiled
+def _evaluate(
+    features: FloatArray,
+    maps: tuple[FloatArray, FloatArray, FloatArray],
+    thetas: FloatArray,
+    places: FloatArray,
+    boxes: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    out: FloatArray,
+) -> None:
+    weights, place_weights, bias = maps
+    h, w, k = features.shape
+    count, size = thetas.shape
+    cells = np.zeros((4, k), np.float32)
+    projected = np.empty((4, size), np.float32)
+    reach, zero = np.float32(REACH), np.float32(0)
+    a, b = place_weights[0], place_weights[1]
+    for y in range(h):
+        for x in range(0, w, 4):
+            ready = False
+            for m in range(count):
+                x1, y1, x2, y2 = boxes[m]
+                if y < y1 or y >= y2 or x + 4 <= x1 or x >= x2:
+                    continue
+                if not ready:
+                    for i in range(min(4, w - x)):
+                        cells[i] = features[y, x + i]
+                    project_quad(cells, weights, bias, projected)
+                    ready = True
+                first = starts[m] + (y - y1) * (x2 - x1) - x1
+                for i in range(max(x, x1), min(x + 4, x2)):
+                    row, theta = projected[i - x], thetas[m]
+                    px = min(max((np.float32(i) - places[m, 0]) / places[m, 2], -reach), reach)
+                    py = min(max((np.float32(y) - places[m, 1]) / places[m, 2], -reach), reach)
+                    total = zero
+                    for j in range(size):
+                        value = row[j] + px * a[j] + py * b[j]
+                        total += (value if value > zero else zero) * theta[j]
+                    out[first + i] = total

@@ -11,7 +11,7 @@ import numpy as np
 from maskferry.data import Mask
 from maskferry.engines.flow.grid import Box, FloatArray, box_of
 
-__all__ = ["Claim", "nested_pairs", "settle"]
+__all__ = ["Claim", "nested_pairs", "rivals", "settle"]
 
 NESTED = 0.2
 """Two given masks that share more than this part of the smaller one are meant to overlap."""
@@ -40,11 +40,29 @@ class Claim:
 
 def nested_pairs(given: Mapping[int, Mask]) -> dict[tuple[int, int], bool]:
     """For each pair of masks given on one frame, by ascending ids: whether they are meant to overlap."""
-    areas = {i: int(np.count_nonzero(mask)) for i, mask in given.items()}
-    return {
-        (a, b): int(np.count_nonzero(given[a] & given[b])) > NESTED * min(areas[a], areas[b])
-        for a, b in itertools.combinations(sorted(given), 2)
-    }
+    claims = {i: Claim.on(mask, 1.0) for i, mask in given.items()}
+    areas = {i: int(np.count_nonzero(claim.strength)) for i, claim in claims.items()}
+    nested = dict.fromkeys(itertools.combinations(sorted(given), 2), False)
+    for a, b in rivals({i: claim.box for i, claim in claims.items()}):
+        nested[a, b] = _overlap(claims[a], claims[b]) > NESTED * min(areas[a], areas[b])
+    return nested
+
+
+def rivals(boxes: Mapping[int, Box]) -> list[tuple[int, int]]:
+    """The pairs of ids, ascending, whose boxes share something; sorted."""
+    ids = np.array(sorted(boxes))
+    if not ids.size:
+        return []
+    x1, y1, x2, y2 = np.array([boxes[i] for i in ids.tolist()]).T
+    meet = (np.maximum.outer(x1, x1) < np.minimum.outer(x2, x2)) & (np.maximum.outer(y1, y1) < np.minimum.outer(y2, y2))
+    return [(int(ids[a]), int(ids[b])) for a, b in np.argwhere(np.triu(meet, 1))]
+
+
+def _overlap(a: Claim, b: Claim) -> int:
+    shared = _intersection(a.box, b.box)
+    if shared is None:
+        return 0
+    return int(np.count_nonzero((a.strength[_inside(shared, a.box)] > 0) & (b.strength[_inside(shared, b.box)] > 0)))
 
 
 def settle(claims: Mapping[int, Claim], nested: set[tuple[int, int]]) -> dict[int, Mask]:
@@ -58,7 +76,7 @@ def settle(claims: Mapping[int, Claim], nested: set[tuple[int, int]]) -> dict[in
         bool by object id, on the box of its claim.
     """
     kept = {i: claim.strength > 0 for i, claim in claims.items()}
-    for pair in itertools.combinations(sorted(claims), 2):
+    for pair in rivals({i: claim.box for i, claim in claims.items()}):
         a, b = (claims[i] for i in pair)
         shared = _intersection(a.box, b.box)
         if shared is None or pair in nested:

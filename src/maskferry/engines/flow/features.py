@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from maskferry.data import Image
+from maskferry.engines.flow.compiled import compiled
 from maskferry.engines.flow.grid import FloatArray
-from maskferry.engines.flow.linear import product
 
-__all__ = ["CHANNELS", "RandomFeatures", "feature_map", "lab_image"]
+__all__ = ["CHANNELS", "QUAD", "RandomFeatures", "feature_map", "lab_image", "project_quad"]
 
 CHANNELS = 20
 
@@ -64,34 +64,77 @@ PLACE_SCALE = 0.75
 class RandomFeatures:
     """phi(x, p) = (max(0, xW + pV + b), 1): random rectified projections (Rahimi and Recht, 2008).
 
-    x are a cell's features and p its place in the object (`place.place_in`), so that phi tells a white helmet on top
-    of the object from a white line below it. W ~ N(0, 1/4), V ~ `PLACE_SCALE` N(0, 1/4), b ~ U(-2, 2).
+    x are a cell's features and p its place in the object (`place.Place`), so that phi tells a white helmet on top of
+    the object from a white line below it. W ~ N(0, 1/4), V ~ `PLACE_SCALE` N(0, 1/4), b ~ U(-2, 2).
 
     Attributes:
         size: length D of phi, the constant included.
+        weights: W, float32 (CHANNELS, D), with a column of 0 for the constant.
+        place_weights: V, float32 (2, D), with a column of 0 for the constant.
+        bias: b, float32 (D,), with a 1 for the constant.
     """
 
     def __init__(self, count: int, seed: int) -> None:
         rng = np.random.default_rng([seed, count])
-        self._weights = rng.normal(0, 0.5, (CHANNELS, count - 1)).astype(np.float32)
-        self._bias = rng.uniform(-2, 2, count - 1).astype(np.float32)
-        self._place_weights = (PLACE_SCALE * rng.normal(0, 0.5, (2, count - 1))).astype(np.float32)
         self.size = count
+        self.weights: FloatArray = np.zeros((CHANNELS, count), dtype=np.float32)
+        self.bias: FloatArray = np.ones(count, dtype=np.float32)
+        self.weights[:, :-1] = rng.normal(0, 0.5, (CHANNELS, count - 1))
+        self.bias[:-1] = rng.uniform(-2, 2, count - 1)
+        self.place_weights: FloatArray = np.zeros((2, count), dtype=np.float32)
+        self.place_weights[:, :-1] = PLACE_SCALE * rng.normal(0, 0.5, (2, count - 1))
 
     def __call__(self, features: FloatArray, places: FloatArray) -> FloatArray:
         """(n, CHANNELS) and (n, 2) -> float32 (n, size)."""
-        return self.lift(self.project(features), places)
+        n = len(features)
+        padded = np.zeros((-(-n // QUAD) * QUAD, features.shape[1]), dtype=np.float32)
+        padded[:n] = features
+        out = np.empty((len(padded), self.size), dtype=np.float32)
+        _lift_all(padded, np.ascontiguousarray(places), self.weights, self.place_weights, self.bias, out)
+        return out[:n]
 
-    def project(self, features: FloatArray) -> FloatArray:
-        """The part xW + b, which is the same for all objects: (n, CHANNELS) -> float32 (n, size - 1)."""
-        projected = product(features, self._weights)
-        projected += self._bias
-        return projected
 
-    def lift(self, projected: FloatArray, places: FloatArray) -> FloatArray:
-        """The rest: (n, size - 1) of `project` and (n, 2) -> float32 (n, size)."""
-        out = np.ones((len(projected), self.size), dtype=np.float32)
-        lifted = product(places, self._place_weights)
-        lifted += projected
-        np.maximum(lifted, 0, out=out[:, :-1])
-        return out
+QUAD = 4
+"""Cells that are projected together, so that each weight is loaded once for all of them."""
+
+
+@compiled
+def project_quad(x: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray) -> None:
+    """xW + b of four cells, (4, k) -> (4, D), written to ``out``."""
+    k, size = weights.shape
+    a, b, c, d = out[0], out[1], out[2], out[3]
+    for j in range(size):
+        a[j] = b[j] = c[j] = d[j] = bias[j]
+    even = k - k % 2
+    for i in range(0, even, 2):
+        w, v = weights[i], weights[i + 1]
+        wa, wb, wc, wd = x[0, i], x[1, i], x[2, i], x[3, i]
+        va, vb, vc, vd = x[0, i + 1], x[1, i + 1], x[2, i + 1], x[3, i + 1]
+        for j in range(size):
+            a[j] += wa * w[j] + va * v[j]
+            b[j] += wb * w[j] + vb * v[j]
+            c[j] += wc * w[j] + vc * v[j]
+            d[j] += wd * w[j] + vd * v[j]
+    for i in range(even, k):
+        w = weights[i]
+        wa, wb, wc, wd = x[0, i], x[1, i], x[2, i], x[3, i]
+        for j in range(size):
+            a[j] += wa * w[j]
+            b[j] += wb * w[j]
+            c[j] += wc * w[j]
+            d[j] += wd * w[j]
+
+
+@compiled
+def _lift_all(
+    x: FloatArray, places: FloatArray, weights: FloatArray, place_weights: FloatArray, bias: FloatArray, out: FloatArray
+) -> None:
+    zero = np.float32(0)
+    v, w = place_weights[0], place_weights[1]
+    for i in range(0, len(x), 4):
+        project_quad(x[i : i + 4], weights, bias, out[i : i + 4])
+    for i in range(len(places)):
+        row, px, py = out[i], places[i, 0], places[i, 1]
+        for j in range(len(row)):
+            value = row[j] + px * v[j] + py * w[j]
+            row[j] = value if value > zero else zero

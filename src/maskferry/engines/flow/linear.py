@@ -11,20 +11,9 @@ import numpy as np
 
 from maskferry.engines.flow.grid import FloatArray
 
-__all__ = ["gram", "mirror", "product", "solve"]
-
-ROWS = 32
-"""Rows of a slice: 32 of 256 columns make a product with a vector that is not spread."""
+__all__ = ["gram", "mirror", "solve"]
 
 BLOCK, DEPTH = 64, 48
-
-
-def product(left: FloatArray, right: FloatArray) -> FloatArray:
-    """The matrix product (n, k) (k, m), in slices of `ROWS` rows; float32 (n, m)."""
-    n, k = left.shape
-    padded = left if n % ROWS == 0 else _pad(left, ROWS, 1)
-    slices = np.matmul(padded.reshape(-1, ROWS, k), right)
-    return np.asarray(slices.reshape(len(padded), -1)[:n], dtype=np.float32)
 
 
 def gram(rows: FloatArray, weights: FloatArray) -> FloatArray:

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from maskferry.data import Mask
 from maskferry.engines.flow.grid import FloatArray, Grid
 
-__all__ = ["place_in"]
+__all__ = ["Place"]
 
 REACH = 1.5
-"""Cells further away than this all have the same place: "beside it"."""
+"""Cells further away than this all have the same coordinates: beside it."""
 
 SMALLEST = 10
-"""Objects smaller than this, in reference cells, are taken to be so large: the place in a few cells says nothing."""
+"""Objects smaller than this, in reference cells, are taken to be so large: where in a few cells says nothing."""
 
 
-def place_in(mask: Mask, grid: Grid) -> FloatArray:
-    """Position of every cell relative to the centre of a mask, in lengths of a square of the mask's area.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object is, as its centre and size.
 
-    Args:
-        mask: the object, or where it is expected; bool (h, w).
-        grid: the grid.
-
-    Returns:
-        float32 (h, w, 2), (x, y) in [-1.5, 1.5]; 0 everywhere where the mask is empty: its place is unknown.
+    Attributes:
+        centre_xy: mean position of its cells, in cells.
+        size: root of its area, in cells; infinite where nothing is known: then all coordinates are 0.
     """
-    ys, xs = np.nonzero(mask)
-    if not xs.size:
-        return np.zeros_like(grid.xy)
-    centre = np.array([xs.mean(), ys.mean()], dtype=np.float32)
-    size = np.float32(max(SMALLEST * grid.unit, np.sqrt(xs.size)))
-    return np.asarray(np.clip((grid.xy - centre) / size, -REACH, REACH), dtype=np.float32)
+
+    centre_xy: tuple[float, float]
+    size: float
+
+    @classmethod
+    def of(cls, mask: Mask, grid: Grid) -> Place:
+        """The place of a mask, bool (h, w)."""
+        cells = grid.xy[mask]
+        if not len(cells):
+            return cls((0.0, 0.0), math.inf)
+        x, y = cells.mean(axis=0, dtype=np.float64)
+        return cls((float(x), float(y)), max(SMALLEST * grid.unit, math.sqrt(len(cells))))
+
+    def coordinates(self, xy: FloatArray) -> FloatArray:
+        """Positions in cells, float32 (..., 2) -> relative to the centre, in sizes, within `REACH`."""
+        away = (xy - np.array(self.centre_xy, dtype=np.float32)) / np.float32(self.size)
+        return np.asarray(np.clip(away, -REACH, REACH), dtype=np.float32)

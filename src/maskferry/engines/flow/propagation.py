@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -9,12 +10,12 @@ import numpy as np
 
 from maskferry.data import Mask
 from maskferry.engines.flow.grid import Box, FloatArray, Grid, box_of
-from maskferry.engines.flow.motion import FlowField, Matrix, fit_affine, fit_homography, map_points, warp
+from maskferry.engines.flow.motion import FlowField, camera_of, fit_affine, residual, warp
 from maskferry.engines.flow.options import FlowOptions
 from maskferry.engines.flow.scene import Scene
 from maskferry.masks.regions import signed_distance
 
-__all__ = ["Prediction", "carry"]
+__all__ = ["Prediction", "arrival", "carry"]
 
 DOMINANT = 0.25
 """An object that fills more of the frame than this is left out when the camera's motion is estimated."""
@@ -44,26 +45,76 @@ class Prediction:
     carried: FloatArray
     confidence: FloatArray
 
+    @classmethod
+    def nothing(cls) -> Prediction:
+        """Of one cell, which is not the object."""
+        zero = np.zeros((1, 1), dtype=np.float32)
+        return cls(zero - 100, (0, 0, 1, 1), zero, zero + 1)
 
-def carry(
-    soft: FloatArray, scene: Scene, flow: FlowField, options: FlowOptions, rng: np.random.Generator
-) -> Prediction | None:
-    """Carry an object over from the last frame; None where nothing of it arrives inside of the frame."""
-    grid = scene.grid
+
+def arrival(soft: FloatArray, start: Box | None, whole: Scene) -> Box | None:
+    """The cells of a lattice that matter for an object: around where the flow carries it; None where it leaves.
+
+    Args:
+        soft: the object on the last frame, on the whole lattice.
+        start: its box; None where it is nowhere.
+        whole: this frame, on the whole lattice, with flow.
+    """
+    if whole.flow is None or start is None:
+        return None
+    speed = math.ceil(float(np.abs(whole.flow.backward).max())) + 1
+    near = whole.part(_widen(start, speed, whole.grid))
+    if near.flow is None:
+        return None
+    inside = warp(soft, near.flow.backward, near.grid, border=cv2.BORDER_CONSTANT) > 0.5
+    box = box_of(inside)
+    if box is None:
+        return None
+    x, y = near.grid.first_xy
+    arrived = x + box[0], y + box[1], x + box[2], y + box[3]
+    return _widen(arrived, math.ceil(_reach(_size(inside, whole.grid), whole.grid)) + 1, whole.grid)
+
+
+def carry(soft: FloatArray, scene: Scene, options: FlowOptions, rng: np.random.Generator) -> Prediction | None:
+    """Carry an object over from the last frame; None where nothing of it arrives.
+
+    Args:
+        soft: the object on the last frame, on the whole lattice.
+        scene: this frame, on the part of the lattice that `arrival` gives, with flow.
+        options: weigh the evidence.
+        rng: draws samples of the flow.
+    """
+    grid, flow = scene.grid, scene.flow
+    if flow is None:
+        return None
     carried = warp(soft, flow.backward, grid, border=cv2.BORDER_CONSTANT)
     inside = carried > 0.5
     if not inside.any():
         return None
     confidence = _gate(flow.confidence, inside)
     distance = signed_distance(inside)
-    size = max(10 * grid.unit, float(np.sqrt(np.count_nonzero(inside))))
-    box = box_of(distance > -0.5 * size - 10 * grid.unit)
+    size = _size(inside, grid)
+    box = box_of(distance > -_reach(size, grid))
     if box is None:
         return None
     evidence = distance_prior(distance, size, confidence)
     if options.motion_weight:
         evidence += np.float32(options.motion_weight) * _motion_cue(carried, scene, flow, rng) * confidence
     return Prediction(evidence, box, carried, confidence)
+
+
+def _size(inside: Mask, grid: Grid) -> float:
+    return max(10 * grid.unit, float(np.sqrt(np.count_nonzero(inside))))
+
+
+def _reach(size: float, grid: Grid) -> float:
+    """How far from where it was carried an object is looked for."""
+    return 0.5 * size + 10 * grid.unit
+
+
+def _widen(box: Box, margin: int, grid: Grid) -> Box:
+    (h, w), (x1, y1, x2, y2) = grid.size_hw, box
+    return max(0, x1 - margin), max(0, y1 - margin), min(w, x2 + margin), min(h, y2 + margin)
 
 
 def distance_prior(distance: FloatArray, size: float, confidence: FloatArray) -> FloatArray:
@@ -82,19 +133,13 @@ def _gate(confidence: FloatArray, inside: Mask) -> FloatArray:
 
 def _motion_cue(carried: FloatArray, scene: Scene, flow: FlowField, rng: np.random.Generator) -> FloatArray | float:
     """From -`AGAINST` (moves as the camera) to 1 (as the object), float32 (h, w); 0 where it cannot be told."""
-    grid, outside = scene.grid, carried < 0.1
-    camera = scene.camera
-    if np.count_nonzero(outside) < (1 - DOMINANT) * outside.size:
-        camera = fit_homography(flow.backward, outside, grid, rng)
+    grid, camera, outside = scene.grid, scene.camera, carried < 0.1
+    if np.count_nonzero(~outside) > DOMINANT * scene.cells:
+        camera = camera_of(flow, outside, grid, rng)
     own = fit_affine(flow.backward, carried > 0.9, grid, rng)
     if camera is None or own is None or not outside.any():
         return 0.0
-    as_camera, as_object = (residual(flow.backward, m, grid) for m in (camera, own))
-    scale = np.float32(grid.unit**2 + 2 * float(np.median(as_camera[outside])))
+    as_camera, as_object = camera.residual, residual(flow.backward, own, grid)
+    scale = np.float32(grid.unit**2 + 2 * camera.usual)
     cue = as_camera / (as_camera + scale) - as_object / (as_object + scale)
     return np.asarray(np.where(cue < 0, np.float32(AGAINST) * cue, cue), dtype=np.float32)
-
-
-def residual(flow: FloatArray, motion: Matrix, grid: Grid) -> FloatArray:
-    """Squared difference between the flow and a motion (3, 3), float32 (h, w), in cells squared."""
-    return np.asarray(np.square(grid.xy + flow - map_points(motion, grid.xy)).sum(axis=2), dtype=np.float32)

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from maskferry.data import Mask
 from maskferry.engines.flow.grid import Box, FloatArray, Grid
-from maskferry.engines.flow.motion import Matrix, map_points
 from maskferry.engines.flow.propagation import Prediction
 from maskferry.engines.flow.target import Target
 
-__all__ = ["follow_camera", "keep_believable", "resembles", "search"]
+__all__ = ["keep_believable", "resembles", "search", "search_box"]
 
 Column = NDArray[np.float64]
 
@@ -29,31 +28,35 @@ UNLIKE = 0.28
 """And its colours and textures must be spread alike: true returns were seen below 0.21, false ones above 0.34."""
 
 
-def follow_camera(target: Target, camera: Matrix | None) -> None:
-    """Move the place where a hidden object was last seen along with the picture."""
-    if camera is None:
-        return
-    here = map_points(
-        np.linalg.inv(camera).astype(np.float64), np.array([[target.centre_xy]], dtype=np.float32)
-    ).ravel()
-    if np.isfinite(here).all():
-        target.centre_xy = float(here[0]), float(here[1])
+def search_box(target: Target, grid: Grid) -> Box:
+    """The cells of a whole lattice where to look for a hidden object: all of them after a cut."""
+    h, w = grid.size_hw
+    return (0, 0, w, h) if target.cut_off else _window(target.centre_xy, 2 * _radius(target, grid), grid)
 
 
 def search(target: Target, grid: Grid, carried: Prediction | None) -> Prediction:
-    """Where to look for a hidden object: around its last place, further the longer it is gone; anywhere after a cut."""
+    """What to expect of a hidden object: it is near its last place, further the longer it is gone.
+
+    Args:
+        target: the object.
+        grid: the part of the lattice that `search_box` gives, or more.
+        carried: what the flow carried over of it, on the same part.
+    """
     h, w = grid.size_hw
-    certain = np.ones((h, w), dtype=np.float32)
+    certain, everywhere = np.ones((h, w), dtype=np.float32), (0, 0, w, h)
     if target.cut_off:
-        return Prediction(np.full((h, w), -0.5, np.float32), (0, 0, w, h), np.zeros_like(certain), certain)
-    radius = max(10 * grid.unit, float(np.sqrt(target.area)) * (1 + 0.3 * target.hidden))
-    distance = np.sqrt(np.square(grid.xy - np.array(target.centre_xy, dtype=np.float32)).sum(axis=2))
-    evidence = np.clip(0.5 - 1.5 * np.square(distance / np.float32(radius)), -4, 0.5).astype(np.float32)
-    box = _window(target.centre_xy, 2 * radius, grid)
+        return Prediction(np.full((h, w), -0.5, np.float32), everywhere, np.zeros_like(certain), certain)
+    squared = np.square(grid.xy - np.array(target.centre_xy, dtype=np.float32))
+    distance = (squared[:, :, 0] + squared[:, :, 1]) / np.float32(_radius(target, grid) ** 2)
+    evidence = np.clip(0.5 - 1.5 * distance, -4, 0.5).astype(np.float32)
     if carried is None:
-        return Prediction(evidence, box, np.zeros_like(certain), certain)
+        return Prediction(evidence, everywhere, np.zeros_like(certain), certain)
     np.maximum(evidence, carried.evidence, out=evidence)
-    return Prediction(evidence, _union(box, carried.box), carried.carried, carried.confidence)
+    return Prediction(evidence, everywhere, carried.carried, carried.confidence)
+
+
+def _radius(target: Target, grid: Grid) -> float:
+    return max(10 * grid.unit, float(np.sqrt(target.area)) * (1 + 0.3 * target.hidden))
 
 
 def keep_believable(mask: Mask, looks: FloatArray, carried: FloatArray, target: Target, grid: Grid) -> Mask:
@@ -109,7 +112,3 @@ def _window(centre_xy: tuple[float, float], reach: float, grid: Grid) -> Box:
     x1, y1 = (int(np.clip(v - reach, 0, n - 1)) for v, n in ((x, w), (y, h)))
     x2, y2 = (int(np.clip(v + reach + 1, 1, n)) for v, n in ((x, w), (y, h)))
     return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
-
-
-def _union(a: Box, b: Box) -> Box:
-    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])

@@ -10,12 +10,14 @@ import numpy as np
 from maskferry.data import Frame, FrameMasks, Mask, MaskPrompt, ObjectMask, Prompt, State, VideoInfo
 from maskferry.engines.flow import snapshot
 from maskferry.engines.flow.appearance import NormalEquations, fit
-from maskferry.engines.flow.competition import Claim, nested_pairs, settle
+from maskferry.engines.flow.competition import nested_pairs
 from maskferry.engines.flow.finding import Finding, find
-from maskferry.engines.flow.grid import Box, FloatArray, Grid, box_of
+from maskferry.engines.flow.grid import FloatArray, Grid
 from maskferry.engines.flow.options import FlowOptions
-from maskferry.engines.flow.scene import Observer, Scene
+from maskferry.engines.flow.scene import Observer, Scene, Window
+from maskferry.engines.flow.sharing import Kept, share
 from maskferry.engines.flow.target import Target
+from maskferry.engines.flow.windows import lattice_for
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 from maskferry.rle import Rle
 
@@ -23,6 +25,9 @@ __all__ = ["FlowSession"]
 
 FIRST_FIT = 3
 """A given mask is learned from this many times the usual number of cells."""
+
+TURNS = 5
+"""At most this many objects are learned on a frame, in turn; more would take most of the time."""
 
 
 class FlowSession:
@@ -64,7 +69,7 @@ class FlowSession:
             scene = self._observer.describe(frame)
             self._note_nesting(given)
             for i, mask in given.items():
-                self._give(i, self._grid.mask_to_grid(mask), scene)
+                self._give(i, mask, frame, scene)
         except (cv2.error, np.linalg.LinAlgError, MemoryError) as err:
             raise EngineError(f"engine 'flow' failed on frame {frame.index}: {err}") from err
 
@@ -103,16 +108,16 @@ class FlowSession:
     def _step(self, frame: Frame, given: Mapping[int, Mask]) -> FrameMasks:
         tracked = {i: t for i, t in self._targets.items() if i not in given}
         scene = self._observer.look(frame, tracking=bool(tracked))
-        found = find(tracked, scene, self._observer, self._options)
+        found = find(tracked, frame, scene, self._observer, self._options)
         self._note_nesting(given)
-        shares = {i: self._grid.mask_to_grid(mask) for i, mask in given.items()}
-        cells = self._share_cells(found, shares)
-        pixels = self._share_pixels({i: f.cover * cells[i] for i, f in found.items()}, given)
+        kept = share(found, given, self._nested)
         rows = {i: ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN) for i, mask in given.items()}
         for i, target in tracked.items():
-            rows[i] = self._take_in(target, found[i], cells[i], pixels[i], scene)
-        for i, share in shares.items():
-            self._give(i, share, scene)
+            rows[i] = self._take_in(target, found[i], kept[i])
+        for i in whose_turn(tracked):
+            self._learn(tracked[i], found[i].scene)
+        for i, mask in given.items():
+            self._give(i, mask, frame, scene)
         return FrameMasks(frame.index, self._grid.frame_hw, tuple(rows[i] for i in sorted(rows)))
 
     def _note_nesting(self, given: Mapping[int, Mask]) -> None:
@@ -120,49 +125,39 @@ class FlowSession:
         for pair, overlap in nested_pairs(given).items():
             (self._nested.add if overlap else self._nested.discard)(pair)
 
-    def _share_cells(self, found: Mapping[int, Finding], shares: Mapping[int, FloatArray]) -> dict[int, Mask]:
-        """Who keeps which cells, bool (h, w) for each object found. A given mask is beyond doubt."""
-        claims = {i: Claim.on(f.mask, np.exp(np.clip(f.evidence, -20, 20))) for i, f in found.items()}
-        claims |= {i: Claim.on(share >= 0.5, np.inf) for i, share in shares.items()}
-        settled = settle(claims, self._nested)
-        kept = {i: np.zeros(self._grid.size_hw, dtype=np.bool_) for i in found}
-        for i, mask in kept.items():
-            x1, y1, x2, y2 = claims[i].box
-            mask[y1:y2, x1:x2] = settled[i]
-        return kept
-
-    def _share_pixels(self, covers: Mapping[int, FloatArray], given: Mapping[int, Mask]) -> dict[int, tuple[Mask, Box]]:
-        """Masks at the size of the video, each on a box of its own; they share no pixel unless they are nested."""
-        claims = {i: Claim.on(mask, np.inf) for i, mask in given.items()}
-        for i, cover in covers.items():
-            pixels, box = self._grid.grid_to_frame(cover, box_of(cover > 0, margin=1) or (0, 0, 1, 1))
-            claims[i] = Claim(pixels - np.float32(0.5), box)
-        return {i: (mask, claims[i].box) for i, mask in settle(claims, self._nested).items()}
-
-    def _take_in(
-        self, target: Target, found: Finding, cells: Mask, pixels: tuple[Mask, Box], scene: Scene
-    ) -> ObjectMask:
+    def _take_in(self, target: Target, found: Finding, kept: Kept) -> ObjectMask:
         """Remember what was found, and report it."""
-        crop, (x, y, _, _) = pixels
-        if not crop.any():
-            cells = np.zeros_like(cells)
-        target.see(cells, looks=found.mean_looks(cells))
-        if target.learnable(cells):
-            target.learn(self._learn(target.object_id, target.soft, scene, self._options.samples), self._options)
+        cells = kept.cells if kept.pixels.any() else np.zeros_like(kept.cells)
+        if cells.any():
+            target.signs = target.signs.followed_by(found.signs(cells, target.area))
+        target.see(cells, found.grid, found.still_xy, looks=found.mean_looks(cells))
         if not cells.any():
             return ObjectMask(target.object_id, Rle.empty(self._grid.frame_hw), 0.0, State.LOST)
-        rle = Rle.encode_crop(crop, (x, y), self._grid.frame_hw)
-        return ObjectMask(target.object_id, rle, found.score(cells), target.state)
+        rle = Rle.encode_crop(kept.pixels, kept.box[:2], self._grid.frame_hw)
+        return ObjectMask(target.object_id, rle, target.signs.score(), target.state)
 
-    def _give(self, object_id: int, share: FloatArray, scene: Scene) -> None:
+    def _learn(self, target: Target, scene: Scene) -> None:
+        """Learn what an object looks like where it was just seen."""
+        target.learn(self._fit(target.object_id, target.soft, scene, self._options.samples), self._options)
+
+    def _give(self, object_id: int, mask: Mask, frame: Frame, scene: Scene) -> None:
         """Take in a mask of the caller's: a new object, or a correction of a known one."""
-        seen = self._learn(object_id, share, scene, FIRST_FIT * self._options.samples)
+        grid = lattice_for(self._grid, mask)
+        local = self._observer.look_closer(frame, [Window(grid, grid, flow=False)])[0] if grid.is_window else scene
+        soft = grid.mask_to_grid(mask)
+        seen = self._fit(object_id, soft, local, FIRST_FIT * self._options.samples)
         if object_id in self._targets:
-            self._targets[object_id].give(share, seen, self._options)
+            self._targets[object_id].give(grid, soft, seen, self._options)
         else:
-            self._targets[object_id] = Target.begin(object_id, share, seen, self._options)
+            self._targets[object_id] = Target.begin(object_id, grid, soft, seen, self._options)
             self._targets = dict(sorted(self._targets.items()))
 
-    def _learn(self, object_id: int, soft: FloatArray, scene: Scene, count: int) -> NormalEquations:
+    def _fit(self, object_id: int, soft: FloatArray, scene: Scene, count: int) -> NormalEquations:
         rng = self._observer.random(scene.frame, object_id, purpose=1)
-        return fit(soft, scene.features, self._observer.lift, self._grid, count, rng)
+        return fit(soft, scene.features, self._observer.lift, scene.grid, count, rng)
+
+
+def whose_turn(targets: Mapping[int, Target]) -> list[int]:
+    """The objects to learn on this frame, of those that were seen: all of a few, of many those that waited longest."""
+    seen = sorted((i for i, t in targets.items() if t.waiting), key=lambda i: (-targets[i].waiting, i))
+    return seen[:TURNS]

@@ -14,19 +14,20 @@ from numpy.typing import NDArray
 
 from maskferry.data import State
 from maskferry.engines.flow.appearance import NormalEquations
-from maskferry.engines.flow.grid import FloatArray, Grid, box_of
+from maskferry.engines.flow.grid import FloatArray, Grid
 from maskferry.engines.flow.linear import mirror
 from maskferry.engines.flow.motion import Grey
 from maskferry.engines.flow.options import FlowOptions
+from maskferry.engines.flow.scoring import Signs
 from maskferry.engines.flow.target import Target
 from maskferry.errors import EngineError
 
 __all__ = ["Memory", "load", "save"]
 
 FORMAT = "maskferry flow session"
-VERSION = 1
+VERSION = 2
 
-_PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state")
+_PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state", "drift_xy", "waiting", "signs")
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +35,7 @@ class Memory:
     """What the next step depends on, besides the frame.
 
     Attributes:
-        last: the last frame's grey picture for the flow; None before the first frame.
+        last: the last frame in grey, uint8 (H, W); None before the first frame.
         targets: by object id, ascending.
         nested: pairs of object ids, ascending, that may share pixels.
     """
@@ -49,8 +50,8 @@ def save(memory: Memory, grid: Grid, options: FlowOptions, seed: int) -> bytes:
     arrays: dict[str, NDArray[Any]] = {}
     rows = []
     for i, target in memory.targets.items():
-        box = box_of(target.soft != 0) or (0, 0, 0, 0)
-        rows.append({name: getattr(target, name) for name in _PLAIN} | {"box": box})
+        box = target.box or (0, 0, 0, 0)
+        rows.append({name: getattr(target, name) for name in _PLAIN} | {"box": box, "window": _window(target.grid)})
         arrays[f"soft_{i}"] = target.soft[box[1] : box[3], box[0] : box[2]]
         arrays[f"theta_{i}"] = target.theta
         for name in ("prompted", "recent"):
@@ -83,7 +84,7 @@ def load(data: bytes, grid: Grid, options: FlowOptions, seed: int) -> Memory:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             header = json.loads(arrays["header"].tobytes())
             _check(header, _identity(grid.frame_hw, options, seed))
-            targets = {row["object_id"]: _target(row, arrays, grid.size_hw) for row in header["targets"]}
+            targets = {row["object_id"]: _target(row, arrays, grid) for row in header["targets"]}
             last = arrays["last"] if header["has_last"] else None
             return Memory(last, targets, {(int(a), int(b)) for a, b in header["nested"]})
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, AttributeError, IndexError) as err:
@@ -109,10 +110,11 @@ def _check(header: dict[str, object], expected: dict[str, object]) -> None:
             )
 
 
-def _target(row: dict[str, Any], arrays: Mapping[str, Any], size_hw: tuple[int, int]) -> Target:
+def _target(row: dict[str, Any], arrays: Mapping[str, Any], frame: Grid) -> Target:
     i = row["object_id"]
     x1, y1, x2, y2 = row["box"]
-    soft = np.zeros(size_hw, dtype=np.float32)
+    grid = frame if row["window"] is None else Grid.of_window(frame.frame_hw, *row["window"])
+    soft = np.zeros(grid.size_hw, dtype=np.float32)
     soft[y1:y2, x1:x2] = arrays[f"soft_{i}"]
     theta = arrays[f"theta_{i}"]
     prompted, recent = (
@@ -121,6 +123,7 @@ def _target(row: dict[str, Any], arrays: Mapping[str, Any], size_hw: tuple[int, 
     )
     return Target(
         object_id=i,
+        grid=grid,
         soft=soft,
         prompted=prompted,
         recent=recent,
@@ -131,7 +134,15 @@ def _target(row: dict[str, Any], arrays: Mapping[str, Any], size_hw: tuple[int, 
         hidden=row["hidden"],
         cut_off=row["cut_off"],
         state=State(row["state"]),
+        drift_xy=(row["drift_xy"][0], row["drift_xy"][1]),
+        waiting=row["waiting"],
+        signs=Signs(*row["signs"]),
     )
+
+
+def _window(grid: Grid) -> list[Any] | None:
+    """What `Grid.of_window` takes, or None for the lattice of the whole frame."""
+    return [grid.corner_xy, grid.size_hw, round(grid.pitch_xy[0]), grid.unit] if grid.is_window else None
 
 
 def _unfold(triangle: FloatArray, size: int) -> FloatArray:

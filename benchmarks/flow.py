@@ -1,0 +1,344 @@
+"""Measure the engine flow; write benchmarks/results/flow.json and the tables of docs/flow.md.
+
+    python benchmarks/flow.py --davis DAVIS_ROOT          # everything
+    python benchmarks/flow.py --only objects --only aerial
+    python benchmarks/flow.py --render                    # tables from the results there are
+
+Each part replaces its own rows; a row says with which commit, command and machine it was measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from synthetic import aerial, crowd
+
+from maskferry import Frame, FrameInfo, FrameMasks, MaskPrompt, VideoInfo, __version__
+from maskferry.engines.flow import FlowEngine, finding, scene, session
+from maskferry.evaluation import evaluate_davis
+from maskferry.formats.davis import read_label_map
+
+HERE = Path(__file__).resolve().parent
+RESULTS, PAGE = HERE / "results" / "flow.json", HERE.parent / "docs" / "flow.md"
+
+Row = dict[str, Any]
+Video = Iterable[tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]
+
+OBJECTS = (1, 5, 20, 50, 100)
+STAGES = (
+    (scene, "flow_grey", "frame to grid"),
+    (scene.FlowEstimator, "between", "optical flow, both ways"),
+    (scene, "is_cut", "cut?"),
+    (scene, "lab_image", "frame to grid"),
+    (scene, "feature_map", "features"),
+    (scene, "edge_weights", "edge weights"),
+    (scene, "camera_of", "camera motion"),
+    (finding, "arrival", "carry and motion cue"),
+    (finding, "carry", "carry and motion cue"),
+    (finding, "evaluate", "appearance, evaluation"),
+    (finding, "minimise", "segmentation"),
+    (session, "share", "masks in pixels"),
+    (session.FlowSession, "_take_in", "run lengths, state"),
+    (session.FlowSession, "_learn", "appearance, refit"),
+)
+
+
+def davis(root: Path, seeds: list[int]) -> Iterator[Row]:
+    """J, F and frames per second, by DAVIS's protocol."""
+    for preset in ("fast", "best"):
+        for seed in seeds:
+            result = evaluate_davis(root, engine=FlowEngine(preset, seed=seed)).to_dict()
+            each = {name: row["jf"] for name, row in result["sequences"].items()}
+            yield {
+                "part": "davis",
+                "preset": preset,
+                "seed": seed,
+                **result["mean"],
+                "fps": result["fps"],
+                "jf_of": each,
+            }
+
+
+def objects() -> Iterator[Row]:
+    """Cost against the number of objects; each in a process of its own, for its memory."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        for count in OBJECTS:
+            yield pool.submit(_objects, count).result()
+
+
+def _objects(count: int) -> Row:
+    frames = list(crowd(count, 23))
+    _track(frames[:3])  # compile
+    seconds, masks, busy = _track(frames)
+    ious = [_ious(m, labels) for m, (_, labels) in zip(masks, frames[1:], strict=True)]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+    milliseconds = 1000 * float(np.median(seconds[3:]))
+    row = {
+        "part": "objects",
+        "objects": count,
+        "ms": round(milliseconds, 1),
+        "fps": round(1000 / milliseconds, 1),
+        "cpu_ms": round(1000 * busy, 1),
+    }
+    return row | {"iou": round(float(np.mean(ious[-1])), 3), "peak_mb": round(memory)}
+
+
+def aerial_view() -> Iterator[Row]:
+    """30 cars of 12 to 60 pixels in 4K, 100 frames after they were given."""
+    truths, masks, seconds = [], [], []
+    video = aerial()
+    image, labels = next(video)
+    tracker = FlowEngine().open(VideoInfo(image.shape[1], image.shape[0]))
+    tracker.step(_frame(0, image), _prompts(labels))
+    for i, (image, labels) in enumerate(video, 1):
+        started = time.perf_counter()
+        result = tracker.step(_frame(i, image))
+        seconds.append(time.perf_counter() - started)
+        masks.append(_ious(result, labels))
+        truths.append(i)
+    tracker.close()
+    yield {
+        "part": "aerial",
+        "objects": len(masks[0]),
+        "frames": truths[-1],
+        "iou_last": round(float(np.mean(masks[-1])), 3),
+        "iou_last_worst": round(min(masks[-1]), 3),
+        "iou_all": round(float(np.mean(masks)), 3),
+        "fps": round(1 / float(np.median(seconds)), 2),
+    }
+
+
+def score(root: Path, seeds: list[int]) -> Iterator[Row]:
+    """What masks of a score are worth: mean IoU in bins of the score, and the correlation of both."""
+    scores: list[float] = []
+    ious: list[float] = []
+    for seed in seeds:
+        for name in sorted(p.name for p in (root / "Annotations" / "480p").iterdir()):
+            frames = list(_sequence(root, name))
+            _, masks, _ = _track(frames, seed=seed)
+            for result, (_, labels) in zip(masks, frames[1:], strict=True):
+                scores.append(result[1].score)
+                ious += _ious(result, labels)
+    value, iou = np.array(scores), np.array(ious)
+    for low in (0.0, 0.2, 0.4, 0.6, 0.8):
+        inside = (value >= low) & ((value < low + 0.2) | (low == 0.8))
+        mean = round(float(iou[inside].mean()), 3) if inside.any() else None
+        yield {"part": "score", "from": low, "frames": int(inside.sum()), "iou": mean}
+    yield {"part": "score", "correlation": round(float(np.corrcoef(value, iou)[0, 1]), 3), "frames": len(value)}
+
+
+def profile() -> Iterator[Row]:
+    """Where the milliseconds of a frame go, one object and twenty at 854x480; waiting for other threads included."""
+    for count in (1, 20):
+        spent: dict[str, float] = defaultdict(float)
+        frames = list(crowd(count, 33))
+        _track(frames[:3])  # compile
+        with _stopwatch(spent):
+            seconds, _, _ = _track(frames)
+        total = 1000 * sum(seconds) / len(seconds)
+        stages = {name: 1000 * s / len(seconds) for name, s in spent.items()}
+        stages["the rest"] = total - sum(stages.values())
+        for name, milliseconds in stages.items():
+            yield {"part": "profile", "objects": count, "stage": name, "ms": round(milliseconds, 2)}
+
+
+@contextmanager
+def _stopwatch(spent: dict[str, float]) -> Iterator[None]:
+    """Add up the time that each stage takes from the second frame on."""
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in STAGES]
+
+    def timed(function: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        def run(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+            started = time.perf_counter()
+            result = function(*args, **options)
+            spent[stage] += time.perf_counter() - started
+            return result
+
+        return run
+
+    for owner, name, stage in STAGES:
+        setattr(owner, name, timed(getattr(owner, name), stage))
+    try:
+        yield
+    finally:
+        for owner, name, original in originals:
+            setattr(owner, name, original)
+
+
+def _track(
+    frames: list[tuple[NDArray[np.uint8], NDArray[Any]]], seed: int = 0
+) -> tuple[list[float], list[FrameMasks], float]:
+    """Seconds and result of each frame but the first, whose objects are given; processor seconds a frame."""
+    image, labels = frames[0]
+    tracker = FlowEngine(seed=seed).open(VideoInfo(image.shape[1], image.shape[0]))
+    tracker.step(_frame(0, image), _prompts(labels))
+    seconds, masks = [], []
+    busy = time.process_time()
+    for i, (image, _) in enumerate(frames[1:], 1):
+        started = time.perf_counter()
+        masks.append(tracker.step(_frame(i, image)))
+        seconds.append(time.perf_counter() - started)
+    busy = (time.process_time() - busy) / (len(frames) - 1)
+    tracker.close()
+    return seconds, masks, busy
+
+
+def _frame(index: int, image: NDArray[np.uint8]) -> Frame:
+    return Frame(FrameInfo(index, None, str(index)), image)
+
+
+def _prompts(labels: NDArray[Any]) -> list[MaskPrompt]:
+    return [MaskPrompt(0, int(i), labels == i) for i in np.unique(labels) if i]
+
+
+def _ious(result: FrameMasks, labels: NDArray[Any]) -> list[float]:
+    """IoU of every object; 1 where it neither is nor was seen."""
+    truth_area, both = np.bincount(labels.ravel(), minlength=max(result.object_ids) + 1), []
+    for row in result:
+        inside = labels[row.rle.decode()]
+        shared = int(np.count_nonzero(inside == row.object_id))
+        union = int(truth_area[row.object_id]) + inside.size - shared
+        both.append(shared / union if union else 1.0)
+    return both
+
+
+def _sequence(root: Path, name: str) -> Iterator[tuple[NDArray[np.uint8], NDArray[Any]]]:
+    pictures, truths = (sorted((root / kind / "480p" / name).iterdir()) for kind in ("JPEGImages", "Annotations"))
+    for picture, truth in zip(pictures, truths, strict=True):
+        image = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
+        yield np.asarray(image, dtype=np.uint8), (read_label_map(truth) > 0).astype(np.uint8)
+
+
+def _origin() -> Row:
+    """Where a row comes from."""
+    git = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
+    return {
+        "commit": subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip(),
+        "command": shlex.join(["python", "benchmarks/flow.py", *(_without_path(a) for a in sys.argv[1:])]),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "versions": {
+            "maskferry": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "numba": numba.__version__,
+        },
+    }
+
+
+def _without_path(argument: str) -> str:
+    return Path(argument).name if os.sep in argument else argument
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.is_file()
+        else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def render(rows: list[Row]) -> None:
+    """Put the tables between the markers of docs/flow.md."""
+    text = PAGE.read_text(encoding="utf-8")
+    for part, table in _tables(rows).items():
+        start, end = f"<!-- table:{part} -->", f"<!-- end:{part} -->"
+        head, _, rest = text.partition(start)
+        _, _, tail = rest.partition(end)
+        text = f"{head}{start}\n{table}\n{end}{tail}"
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def _tables(rows: list[Row]) -> dict[str, str]:
+    by_part: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_part[row["part"]].append(row)
+    made = {}
+    if by_part["davis"]:
+        means = []
+        for preset in ("fast", "best"):
+            runs = [r for r in by_part["davis"] if r["preset"] == preset]
+            if runs:
+                j, f, jf, fps = (np.mean([r[k] for r in runs]) for k in ("j", "f", "jf", "fps"))
+                means.append((preset, len(runs), f"{j:.1f}", f"{f:.1f}", f"{jf:.1f}", f"{fps:.1f}"))
+        made["davis"] = _table(("preset", "seeds", "J", "F", "J&F", "frames/s"), means)
+    if by_part["objects"]:
+        cells = [(r["objects"], r["ms"], r["fps"], r["cpu_ms"], r["iou"], r["peak_mb"]) for r in by_part["objects"]]
+        made["objects"] = _table(
+            ("objects", "ms a frame", "frames/s", "CPU ms a frame", "mean IoU", "peak memory, MB"), cells
+        )
+    if by_part["aerial"]:
+        names = ("objects", "frames", "iou_last", "iou_last_worst", "iou_all", "fps")
+        cells = [tuple(r[k] for k in names) for r in by_part["aerial"]]
+        heads = ("objects", "frames", "mean IoU on the last", "worst object", "mean IoU on all", "frames/s")
+        made["aerial"] = _table(heads, cells)
+    if by_part["score"]:
+        bins = [r for r in by_part["score"] if "from" in r]
+        cells = [(f"{r['from']:.1f} to {r['from'] + 0.2:.1f}", r["frames"], r["iou"]) for r in bins]
+        whole = next(r for r in by_part["score"] if "correlation" in r)
+        made["score"] = _table(("score", "frames", "mean IoU"), cells)
+        made["score"] += f"\n\nCorrelation of score and IoU over {whole['frames']} frames: {whole['correlation']}."
+    if by_part["profile"]:
+        stages = list(dict.fromkeys(r["stage"] for r in by_part["profile"]))
+        ms = {(r["stage"], r["objects"]): r["ms"] for r in by_part["profile"]}
+        cells = [(s, *(f"{ms.get((s, n), 0):.1f}" for n in (1, 20))) for s in stages]
+        total = [f"{sum(ms.get((s, n), 0) for s in stages):.1f}" for n in (1, 20)]
+        made["profile"] = _table(("stage", "1 object, ms", "20 objects, ms"), [*cells, ("all", *total)])
+    return made
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(str(c) for c in line) + " |" for line in lines)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--davis", type=Path, help="root of a DAVIS data set, for the parts davis and score")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", action="append", choices=["davis", "objects", "aerial", "score", "profile"])
+    parser.add_argument("--render", action="store_true", help="only make the tables")
+    options = parser.parse_args()
+    rows: list[Row] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
+    parts: dict[str, Callable[[], Iterator[Row]]] = {"objects": objects, "aerial": aerial_view, "profile": profile}
+    if options.davis is not None:
+        parts["davis"] = lambda: davis(options.davis, options.seeds)
+        parts["score"] = lambda: score(options.davis, options.seeds)
+    for name, run in ({} if options.render else parts).items():
+        if options.only and name not in options.only:
+            continue
+        new = []
+        for row in run():
+            print(json.dumps(row), flush=True)
+            new.append(row | _origin())
+        rows = [r for r in rows if r["part"] != name] + new
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    render(rows)
+
+
+if __name__ == "__main__":
+    main()
