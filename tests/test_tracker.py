@@ -543,3 +543,39 @@ def test_a_stream_that_ends_before_a_prompt_says_so(video):
         with pytest.warns(DamagedSourceWarning, match=r"ended after frame 19, before the prompt on frame 30"):
             tracks = tracker.propagate(direction="forward")
         assert tracks[19].object_ids == (1,)
+
+
+# --- engines that look ahead ----------------------------------------------------------------------------------------
+
+
+class AheadEngine(HoldEngine):
+    """Wants to see three frames at once."""
+
+    def __init__(self):
+        self.groups, self.stepped = [], []
+
+    def open(self, video, snapshot=None):
+        engine = self
+
+        class Session(HoldSession):
+            ahead = 3
+
+            def look_ahead(self, frames):
+                engine.groups.append([frame.index for frame in frames])
+
+            def step(self, frame, prompts=()):
+                engine.stepped.append(frame.index)
+                return super().step(frame, prompts)
+
+        return Session(video.size_hw)
+
+
+def test_a_session_is_shown_frames_in_groups_before_it_steps_into_them(video):
+    engine = AheadEngine()
+    tracks = track(video[:8], block(4), engine=engine)
+    assert engine.groups == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert engine.stepped == list(tracks) == list(range(8))
+    engine = AheadEngine()
+    track(iter(video[:8]), block(4), engine=engine)  # of a stream, each frame is stepped into as it comes
+    assert engine.groups == []
+    assert engine.stepped == list(range(8))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 from maskferry.association import Associator
 from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, Prompt
-from maskferry.engines.base import Engine, Session
+from maskferry.engines.base import Engine, LooksAhead, Session
 from maskferry.errors import DamagedSourceWarning, EngineError, InputError, SourceError
 from maskferry.masks.merge import merge
 from maskferry.planning import Direction, plan
@@ -173,7 +174,7 @@ class _Pass:
         whole = None  # the last frame after which the session is in order
         try:
             with closing(self._read()) as frames:
-                for count, frame in enumerate(frames, self._begin + 1):
+                for count, frame in enumerate(self._in_groups(session, frames), self._begin + 1):
                     whole = None
                     prompts = self._prompts(frame.index, roster.enter(frame.index))
                     masks = session.step(frame, prompts)
@@ -215,6 +216,16 @@ class _Pass:
         late = [span.seed for span in self.job.spans if last is not None and self.endless and span.seed > last]
         if late:
             self._stop(f"the stream ended after frame {last}, before the prompt on frame {min(late)}")
+
+    def _in_groups(self, session: Session, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The same frames, some at a time shown to a session that looks ahead. A stream is never waited for."""
+        if not isinstance(session, LooksAhead) or not self._source.seekable:
+            yield from frames
+            return
+        while group := list(islice(frames, session.ahead)):
+            if len(group) > 1:
+                session.look_ahead(group)
+            yield from group
 
     def _stop(self, message: str) -> None:
         self._stopped = True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from maskferry.data import Frame, FrameMasks, MaskPrompt, Prompt, VideoInfo
 
-__all__ = ["Engine", "Session"]
+__all__ = ["Engine", "LooksAhead", "Session"]
 
 
 class Session(Protocol):
@@ -49,6 +49,24 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Free what the session holds. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """What a session may offer beside: work on frames before they are stepped into, several at once."""
+
+    @property
+    def ahead(self) -> int:
+        """How many frames are best given to `look_ahead` at once; 1 where it does not help."""
+        ...
+
+    def look_ahead(self, frames: Sequence[Frame]) -> None:
+        """Frames that are about to be stepped into, in this order. Results do not depend on it.
+
+        Raises:
+            EngineError: the backend failed; the session can only be closed.
+        """
         ...
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
-from dataclasses import dataclass
-from importlib.metadata import entry_points
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
 
 from maskferry.engines.base import Engine
+from maskferry.engines.weights import REPOSITORIES, Repository, cached
 from maskferry.errors import EngineError, InputError, MissingExtraError, UnknownEngineError
 
 __all__ = ["EngineSpec", "EngineStatus", "engine_status", "known_engines", "load_engine", "pick_engine"]
@@ -29,6 +33,8 @@ class EngineSpec:
         extra: the pip extra that brings its dependencies; None where the core is enough.
         requires: top-level packages that must be importable.
         rank: ``engine="auto"`` takes the highest rank that can run here; below 0 it is never chosen.
+        options: what the class is called with, besides the caller's options.
+        weights: the repository that it needs; None where it needs none.
     """
 
     target: str
@@ -36,6 +42,8 @@ class EngineSpec:
     extra: str | None = None
     requires: tuple[str, ...] = ()
     rank: int = 0
+    options: Mapping[str, object] = field(default_factory=dict)
+    weights: Repository | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +53,28 @@ class EngineStatus:
     Attributes:
         name: as given to ``engine=``.
         summary: one line.
-        ready: it can run here and now.
+        ready: it can run here and now, without a download.
         reason: why, or why not, in one line.
+        fast: on hardware that it is made for; ``engine="auto"`` passes over what is not.
     """
 
     name: str
     summary: str
     ready: bool
     reason: str
+    fast: bool = True
+
+
+def _sam(name: str, summary: str, rank: int, *requires: str) -> EngineSpec:
+    return EngineSpec(
+        "maskferry.engines.sam:SamEngine",
+        summary,
+        extra="edgetam" if "timm" in requires else "sam",
+        requires=("torch", "transformers", *requires),
+        rank=rank,
+        options={"model": name},
+        weights=REPOSITORIES[name],
+    )
 
 
 BUILT_IN = {
@@ -63,6 +85,12 @@ BUILT_IN = {
     "flow-accurate": EngineSpec(
         "maskferry.engines.flow:AccurateFlowEngine", "the same at twice the resolution: better and slower", rank=5
     ),
+    "sam3": _sam("sam3", "SAM 3: the best masks; takes masks, points, boxes and text", 60),
+    "sam2.1-large": _sam("sam2.1-large", "SAM 2.1, large; takes masks, points and boxes", 50),
+    "sam2.1-base-plus": _sam("sam2.1-base-plus", "SAM 2.1, medium; takes masks, points and boxes", 45),
+    "sam2.1-small": _sam("sam2.1-small", "SAM 2.1, small; takes masks, points and boxes", 40),
+    "sam2.1-tiny": _sam("sam2.1-tiny", "SAM 2.1, the smallest; takes masks, points and boxes", 35),
+    "edgetam": _sam("edgetam", "EdgeTAM: made for small devices; takes masks, points and boxes", 30, "timm"),
 }
 
 
@@ -86,11 +114,39 @@ def _spec(name: str) -> EngineSpec:
 def engine_status(name: str) -> EngineStatus:
     """Whether this engine can run here, found out without importing it."""
     spec = _spec(name)
+    if missing := _missing(spec):
+        return EngineStatus(name, spec.summary, ready=False, reason=missing)
+    if spec.weights is None:
+        return EngineStatus(name, spec.summary, ready=True, reason="runs here, on the CPU")
+    if cached(spec.weights.name) is None:
+        return EngineStatus(name, spec.summary, ready=False, reason=_how_to_get(spec.weights))
+    device = _accelerator()
+    where = f"runs here, on the {device}" if device else "runs here, but slowly: torch finds no GPU"
+    return EngineStatus(name, spec.summary, ready=True, reason=f"{where}; weights in the cache", fast=bool(device))
+
+
+def _missing(spec: EngineSpec) -> str | None:
+    """What is to be installed, and how."""
     missing = [package for package in spec.requires if importlib.util.find_spec(package) is None]
-    if missing:
-        advice = f"not installed: {', '.join(missing)}; pip install 'maskferry[{spec.extra}]'"
-        return EngineStatus(name, spec.summary, ready=False, reason=advice)
-    return EngineStatus(name, spec.summary, ready=True, reason="runs here, on the CPU")
+    return f"not installed: {', '.join(missing)}; pip install 'maskferry[{spec.extra}]'" if missing else None
+
+
+def _how_to_get(weights: Repository) -> str:
+    if weights.gated:
+        page = f"https://huggingface.co/{weights.name}"
+        return f"weights missing: ask for access at {page}, then `hf auth login`; or checkpoint=FOLDER"
+    return f"weights missing: fetched from {weights.name} on first use; or checkpoint=FOLDER"
+
+
+def _accelerator() -> str | None:
+    """What torch will most likely run on, guessed without importing it."""
+    try:
+        build = version("torch")
+    except PackageNotFoundError:
+        return None
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return "Apple GPU (mps)"
+    return "GPU (cuda)" if "+cpu" not in build and shutil.which("nvidia-smi") else None
 
 
 def pick_engine() -> str:
@@ -99,7 +155,7 @@ def pick_engine() -> str:
     skipped: list[str] = []
     for name in sorted(specs, key=lambda n: -specs[n].rank):
         status = engine_status(name)
-        if status.ready:
+        if status.ready and status.fast:
             because = f" ({'; '.join(skipped)})" if skipped else ""
             log.info("engine auto: %s, %s%s", name, status.summary, because)
             return name
@@ -117,18 +173,18 @@ def load_engine(engine: str | Engine = "auto", **options: Any) -> Engine:  # noq
     Raises:
         UnknownEngineError: no engine of this name.
         MissingExtraError: its dependencies are not installed.
+        EngineError: its weights cannot be had.
         InputError: it has no such option.
     """
     if not isinstance(engine, str):
         return engine
     name = pick_engine() if engine == "auto" else engine
     spec = _spec(name)
-    status = engine_status(name)
-    if not status.ready:
-        raise MissingExtraError(f"engine {name!r} cannot run here: {status.reason}")
+    if missing := _missing(spec):
+        raise MissingExtraError(f"engine {name!r} cannot run here: {missing}")
     module, _, cls = spec.target.partition(":")
     try:
-        loaded: Engine = getattr(importlib.import_module(module), cls)(**options)
+        loaded: Engine = getattr(importlib.import_module(module), cls)(**{**spec.options, **options})
     except ModuleNotFoundError as err:
         raise MissingExtraError(f"engine {name!r} needs the package {err.name!r}, which is not installed") from err
     except TypeError as err:

@@ -1,0 +1,330 @@
+"""Time, memory and agreement of the SAM engines, beside transformers' own loop. One JSON row a measurement.
+
+    python benchmarks/sam.py --objects 1 5 20 50 --compile >> sam.jsonl
+
+Without ``--checkpoint``, full-size random weights are made: speed and memory do not depend on their values. They are
+calibrated (mask logits with a deviation of 5.6, about half of the pixels inside), so that agreement means something.
+
+step        a session, frame by frame, with look-ahead: upload to RLE, once all memories are filled
+loop        transformers' own loop over the same frames, with the masks brought to the host
+run         a whole run from a video file to a tracks file
+agreement   masks of bfloat16, plain and compiled, against float32
+growth      device memory over many frames
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+import transformers
+
+from maskferry import MaskTracker
+from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, VideoInfo
+from maskferry.engines.sam import SamEngine
+from maskferry.engines.sam.checkpoint import kind_of
+from maskferry.engines.sam.pictures import normalise, resize, upload
+from maskferry.engines.sam.prompting import fit_masks
+
+CONFIGS = {
+    "sam3": ("Sam3TrackerVideoConfig", "Sam3TrackerVideoModel"),
+    "sam2.1-large": ("Sam2VideoConfig", "Sam2VideoModel"),
+}
+WARM = 24
+"""Frames until all memories and pointers are filled, compiled and replayed."""
+
+PICTURES = 16
+
+GAINS = {
+    "memory_encoder.feature_projection": 0.2,
+    "cross_attn_image.q_proj": 3.0,
+    "cross_attn_image.k_proj": 3.0,
+    "cross_attn_image.o_proj": 12.0,
+}
+"""Of random weights, so that memories are heard and objects differ: else nobody would notice two of them swapped."""
+
+
+# --- weights and pictures -----------------------------------------------------------------------------------------
+
+
+def random_model(name: str, folder: Path, device: str) -> Path:
+    """A model of full size with calibrated random weights, where ``checkpoint=`` finds it."""
+    config, cls = CONFIGS[name]
+    model = getattr(transformers, cls)(getattr(transformers, config)()).eval().to(device)
+    generator = torch.Generator(device).manual_seed(1)
+    with torch.no_grad():
+        for key, weight in sorted(model.named_parameters()):
+            noise = torch.randn(weight.shape, generator=generator, device=device)
+            if weight.ndim >= 2 and "embed" not in key and "encoding" not in key:
+                gain = next((g for part, g in GAINS.items() if part in key), 1.0)
+                weight.copy_(noise * gain / max(1, weight[0].numel()) ** 0.5)
+            elif "norm" in key and key.endswith("weight"):
+                weight.fill_(1.0)
+            else:
+                weight.copy_(noise * (0.3 if weight.ndim >= 2 or key.endswith("scale") else 0.1))
+        model.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(2.0)
+        calibrate(model)
+    model.cpu().save_pretrained(folder)
+    return folder
+
+
+def calibrate(model: Any) -> None:  # noqa: ANN401
+    """Scale the mask decoder so that the logits of a first frame deviate by 5.6."""
+    from maskferry.engines.sam.network import Features, Network
+
+    network = Network(model, torch.float32)
+    image = normalise(
+        torch.randint(0, 256, (1, 3, network.image_size, network.image_size)).float(), HALF, torch.float32
+    )
+    features = Features(*network.encode(image.to(network.device)))
+    plain = network.unprompted
+    seen = network.without_memory(features)
+    masks = network.answers(seen, features.fine, features.middle, plain.sparse, plain.dense, True)[0]
+    for head in model.mask_decoder.output_hypernetworks_mlps:
+        head.proj_out.weight.mul_(5.6 / masks.std())
+        head.proj_out.bias.mul_(5.6 / masks.std())
+
+
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def picture(index: int, size_hw: tuple[int, int]) -> Image:
+    """Coarse noise that moves."""
+    height, width = size_hw
+    coarse = np.random.default_rng(7).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
+    image = np.kron(coarse, np.ones((8, 8, 1), dtype=np.uint8))[:height, :width]
+    return np.roll(image, 5 * index, axis=1)
+
+
+def given(objects: int, size_hw: tuple[int, int]) -> list[Mask]:
+    """Boxes of many sizes and places."""
+    height, width = size_hw
+    rng = np.random.default_rng(3)
+    masks = np.zeros((objects, height, width), dtype=np.bool_)
+    for mask in masks:
+        h, w = rng.integers(height // 10, height // 2), rng.integers(width // 10, width // 2)
+        y, x = rng.integers(0, height - h), rng.integers(0, width - w)
+        mask[y : y + h, x : x + w] = True
+    return list(masks)
+
+
+def walk(engine: SamEngine, objects: int, count: int, size_hw: tuple[int, int]) -> Iterator[FrameMasks]:
+    """A session over ``count`` frames, looking ahead as a driver does."""
+    images = [picture(i, size_hw) for i in range(PICTURES)]
+    session = engine.open(VideoInfo(size_hw[1], size_hw[0]))
+    prompts = [MaskPrompt(0, i + 1, mask) for i, mask in enumerate(given(objects, size_hw))]
+    for start in range(0, count, session.ahead):
+        stop = min(count, start + session.ahead)
+        frames = [Frame(FrameInfo(i, None, str(i)), images[i % PICTURES]) for i in range(start, stop)]
+        if session.ahead > 1:
+            session.look_ahead(frames)
+        for frame in frames:
+            yield session.step(frame, prompts if frame.index == 0 else ())
+    session.close()
+
+
+# --- measurements -------------------------------------------------------------------------------------------------
+
+
+def step(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds a frame in the steady state, and peak memory of it."""
+    times = []
+    for number, _ in enumerate(walk(engine, objects, args.frames, args.size)):
+        if number == WARM:
+            clear_peak(args.device)
+        times.append(time.perf_counter())
+    ahead = 4  # frames are encoded four at a time: only whole groups are compared
+    steady = times[WARM::ahead]
+    spans = [(b - a) * 1000 / ahead for a, b in pairwise(steady)]
+    return {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans)), "peak_gb": peak(args.device)}
+
+
+def loop(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+    """transformers' own loop, in the same precision, its masks brought to the host as one does."""
+    kind = kind_of(engine.name, folder)
+    dtype = torch.bfloat16 if args.device.startswith("cuda") else torch.float32
+    model = getattr(transformers, kind.model).from_pretrained(folder, dtype=dtype).to(args.device).eval()
+    size, count = int(model.prompt_encoder.input_image_size), min(args.frames, WARM + 12)
+    small = [resize(upload(picture(i, args.size), torch.device(args.device)), size) for i in range(PICTURES)]
+    video = torch.cat([normalise(small[i % PICTURES], kind.mean, dtype) for i in range(count)])
+    module = importlib.import_module(type(model).__module__)
+    session_class = next(getattr(module, n) for n in dir(module) if n.endswith("InferenceSession"))
+    height, width = args.size
+    options = {"inference_device": args.device, "inference_state_device": args.device}
+    session = session_class(video, height, width, video_storage_device=args.device, dtype=dtype, **options)
+    for i, mask in enumerate(given(objects, args.size)):
+        row = session.obj_id_to_idx(i + 1)
+        session.add_mask_inputs(row, 0, fit_masks([mask], size, torch.device(args.device)))
+    session.obj_with_new_inputs = list(range(1, objects + 1))
+    clear_peak(args.device)
+    times = []
+    for index in range(count):
+        out = model(session, frame_idx=index)
+        masks = torch.nn.functional.interpolate(out.pred_masks.float(), size=args.size, mode="bilinear") > 0
+        masks.cpu()
+        times.append(time.perf_counter())
+    return {"ms": float(np.mean(np.diff(times[WARM - 2 :]))) * 1000, "peak_gb": peak(args.device), "frames": count}
+
+
+def run(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+    """From a video file to a tracks file: decoding, tracking, RLE, SQLite."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        write_clip(path, args.frames, args.size)
+        tracker = MaskTracker(str(path), engine=engine)
+        for i, mask in enumerate(given(objects, args.size)):
+            tracker.add_mask_prompt(mask, obj_id=i + 1)
+        times: list[float] = []
+        tracker.propagate(callback=lambda _: times.append(time.perf_counter()))
+        tracker.close()
+    return {"ms": float(np.mean(np.diff(times[WARM:]))) * 1000}
+
+
+def write_clip(path: Path, count: int, size_hw: tuple[int, int]) -> None:
+    """An H.264 file."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = size_hw[1], size_hw[0], "yuv420p"
+        for i in range(count):
+            frame = av.VideoFrame.from_ndarray(picture(i % PICTURES, size_hw), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def agreement(folder: Path, objects: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Mask IoU with float32, of each object with itself, and of the closest other (which tells a swap)."""
+    count = min(args.frames, 60)
+    exact = [rows.stack() for rows in collect(folder, "float32", False, objects, count, args)]
+    for compiled in (False, True) if args.compile else (False,):
+        found = collect(folder, "bfloat16", compiled, objects, count, args)
+        own, other = [], []
+        for rows, wanted in zip(found[1:], exact[1:], strict=True):
+            table = ious(rows.stack(), wanted)
+            own += list(np.diag(table))
+            other += list((table - 2 * np.eye(len(table))).max(axis=1)) if len(table) > 1 else []
+        yield {
+            "compiled": compiled,
+            "iou_with_float32": float(np.mean(own)),
+            "worst_iou": float(np.min(own)),
+            "iou_with_closest_other": float(np.mean(other)) if other else None,
+            "share_inside": float(np.mean([wanted.mean() for wanted in exact[1:]])),
+        }
+
+
+def collect(
+    folder: Path, precision: str, compiled: bool, objects: int, count: int, args: argparse.Namespace
+) -> list[FrameMasks]:
+    """All frames of a fresh engine."""
+    engine = SamEngine(args.engine, checkpoint=folder, device=args.device, precision=precision, compile=compiled)
+    try:
+        return list(walk(engine, objects, count, args.size))
+    finally:
+        engine.close()
+        gc.collect()
+
+
+def ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N, M) of masks (N, H, W) and (M, H, W)."""
+    a, b = (x.reshape(len(x), -1).astype(np.float32) for x in (a, b))
+    both = a @ b.T
+    either = a.sum(1)[:, None] + b.sum(1)[None] - both
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
+
+
+def growth(engine: SamEngine, args: argparse.Namespace) -> dict[str, Any]:
+    """Device memory that is in use after a fifth of the frames, and after all of them."""
+    held = [allocated(args.device) for _ in walk(engine, 3, args.growth, args.size)]
+    return {"frames": args.growth, "bytes_early": held[args.growth // 5], "bytes_late": held[-1]}
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------
+
+
+def clear_peak(device: str) -> None:
+    if device.startswith("cuda"):
+        gc.collect()
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak(device: str) -> float | None:
+    return torch.cuda.max_memory_allocated() / 1e9 if device.startswith("cuda") else None
+
+
+def allocated(device: str) -> int:
+    return torch.cuda.memory_allocated() if device.startswith("cuda") else 0
+
+
+def about(args: argparse.Namespace) -> dict[str, Any]:
+    """What every row says of where it comes from."""
+    here = Path(__file__).parent
+    commit = subprocess.run(["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True)
+    packages = ("maskferry", "torch", "transformers", "numpy")
+    return {
+        "commit": commit.stdout.strip() or None,
+        "command": "python benchmarks/sam.py " + " ".join(sys.argv[1:]),
+        "device": torch.cuda.get_device_name() if args.device.startswith("cuda") else platform.processor() or "CPU",
+        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
+        "engine": args.engine,
+        "weights": "random" if args.checkpoint is None else "checkpoint",
+        "size": f"{args.size[1]}x{args.size[0]}",
+        "frames": args.frames,
+    }
+
+
+def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """All rows that were asked for."""
+    engine = SamEngine(args.engine, checkpoint=folder, device=args.device, compile=args.compile)
+    for objects in args.objects:
+        for what in args.what:
+            row = {"what": what, "objects": objects, "compile": args.compile}
+            if what == "step":
+                yield row | step(engine, objects, args)
+            elif what == "loop":
+                yield row | loop(folder, engine, objects, args)
+            elif what == "run":
+                yield row | run(engine, objects, args)
+    if args.growth:
+        yield {"what": "growth", "objects": 3, "compile": args.compile} | growth(engine, args)
+    engine.close()
+    if "agreement" in args.what:
+        for row in agreement(folder, 6, args):
+            yield {"what": "agreement", "objects": 6} | row
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", default="sam3")
+    parser.add_argument("--checkpoint", help="a folder; by default random weights of full size (sam3, sam2.1-large)")
+    parser.add_argument("--objects", type=int, nargs="+", default=[1, 5, 20, 50])
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--size", type=lambda s: tuple(int(v) for v in s.split("x"))[::-1], default=(720, 1280))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--growth", type=int, default=0, help="frames over which memory is watched")
+    parser.add_argument("--what", nargs="+", default=["step", "loop", "run", "agreement"])
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(args.checkpoint) if args.checkpoint else random_model(args.engine, Path(made), args.device)
+        for row in measure(folder, args):
+            print(json.dumps(about(args) | row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

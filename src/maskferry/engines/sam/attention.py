@@ -1,0 +1,116 @@
+"""Memory attention, batched over objects: what a frame shows, in the light of what is remembered of each object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+__all__ = ["MemoryAttention"]
+
+Rotary = tuple[Tensor, Tensor]
+"""Cosines and sines, (1, tokens, channels), float32."""
+
+
+class MemoryAttention(nn.Module):
+    """Runs a model's ``memory_attention`` for many objects on one frame.
+
+    The same arithmetic as in transformers' module, which takes one object. The self-attention of the first layer does
+    not depend on the object: it is done once.
+
+    Args:
+        model: a video model of transformers.
+        grouped: EdgeTAM's layers, whose memories are groups of tokens of which only the last part has a place.
+        narrow: attend over the 64-dim memories themselves and project what comes out, which is the same, because
+            softmax(.) (M W + b) = (softmax(.) M) W + b, and about a third less work. Wants a kernel for values that
+            are narrower than keys (cuDNN), and one head.
+    """
+
+    def __init__(self, model: Any, *, grouped: bool, narrow: bool = False) -> None:  # noqa: ANN401
+        super().__init__()
+        self.inner = model.memory_attention
+        self.grouped = grouped
+        self.narrow = narrow and not grouped and model.config.memory_attention_num_attention_heads == 1
+        device = next(self.inner.parameters()).device
+        self.rotary = self._rotary(self.inner.position_ids, device)
+        self.rotary_keys = self._rotary(self.inner.position_ids_k, device) if grouped else None
+
+    def _rotary(self, positions: Tensor, device: torch.device) -> Rotary:
+        cos, sin = self.inner.rotary_emb(torch.zeros((), device=device), positions.to(device))
+        return cos, sin
+
+    def forward(self, looks: Tensor, memory: Tensor, position: Tensor, pointer_tokens: int, memories: int) -> Tensor:
+        """Condition a frame on the memories of each object.
+
+        Args:
+            looks: (1, HW, C), the frame's features with a tenth of their position code.
+            memory: (B, S, 64), memories, then pointers.
+            position: (B or 1, S, 64), their position code.
+            pointer_tokens: how many tokens at the end of ``memory`` are pointers.
+            memories: of how many frames the tokens before them are.
+
+        Returns:
+            (B, HW, C).
+        """
+        x = looks.unsqueeze(1)
+        values = memory.unsqueeze(1)
+        keys = values + position.unsqueeze(1)
+        for layer in self.inner.layers:
+            normed = layer.layer_norm1(x)
+            x = x + layer.self_attn(query=normed, key=normed, value=normed, position_embeddings=self.rotary)[0]
+            if x.shape[0] != memory.shape[0]:
+                x = x.expand(memory.shape[0], -1, -1, -1)
+            normed = layer.layer_norm2(x)
+            x = x + self._cross(layer.cross_attn_image, normed, keys, values, pointer_tokens, memories)
+            x = x + self._feed_forward(layer, layer.layer_norm3(x))
+        out: Tensor = self.inner.layer_norm(x).squeeze(1)
+        return out
+
+    def _feed_forward(self, layer: Any, x: Tensor) -> Tensor:  # noqa: ANN401
+        out: Tensor = layer.mlp(x) if self.grouped else layer.linear2(layer.activation(layer.linear1(x)))
+        return out
+
+    def _cross(
+        self,
+        attention: Any,  # noqa: ANN401
+        query: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        pointer_tokens: int,
+        memories: int,
+    ) -> Tensor:
+        if self.narrow:
+            return self._narrow_cross(attention, query, keys, values, pointer_tokens)
+        extra: dict[str, object] = {"num_k_exclude_rope": pointer_tokens}
+        if self.grouped:
+            extra |= {"position_embeddings_k": self.rotary_keys, "rope_k_repeat": memories}
+        out: Tensor = attention(query=query, key=keys, value=values, position_embeddings=self.rotary, **extra)[0]
+        return out
+
+    def _narrow_cross(
+        self,
+        attention: Any,  # noqa: ANN401
+        query: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        pointer_tokens: int,
+    ) -> Tensor:
+        cos, sin = self.rotary
+        placed = keys.shape[2] - pointer_tokens
+        repeat = placed // query.shape[2]
+        q = _rotate(attention.q_proj(query), cos, sin)
+        k = attention.k_proj(keys)
+        turned = _rotate(k[:, :, :placed], cos.repeat(1, repeat, 1), sin.repeat(1, repeat, 1))
+        k = torch.cat([turned, k[:, :, placed:]], dim=2)
+        seen = F.scaled_dot_product_attention(q, k, values, scale=attention.scaling)
+        out: Tensor = attention.o_proj(attention.v_proj(seen))
+        return out
+
+
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary position embedding of pairs of channels, in float32, as the models were trained."""
+    wide = x.float()
+    even, odd = wide.unflatten(-1, (-1, 2)).unbind(-1)
+    return (wide * cos + torch.stack((-odd, even), dim=-1).flatten(-2) * sin).type_as(x)

@@ -1,0 +1,126 @@
+"""Compiled stages: what is compiled, how it is tested, and that nothing changes that should not."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the SAM engines need torch")
+pytest.importorskip("transformers", reason="the SAM engines need transformers")
+
+import sam_models
+from maskferry.data import Frame, FrameInfo, MaskPrompt, VideoInfo
+from maskferry.engines.sam import SamEngine
+from maskferry.engines.sam.compiling import PATIENCE, REPEATS, Compiled, agrees, padded_size
+
+VIDEO = VideoInfo(96, 64)
+STEADY = 16
+
+
+@pytest.fixture(scope="module", params=sorted(sam_models.SIZES))
+def engine(request, tmp_path_factory):
+    folder = sam_models.save(request.param, tmp_path_factory.mktemp(request.param))
+    return SamEngine(request.param, checkpoint=folder, device="cpu")
+
+
+def step(session, index: int, objects: int):
+    image = np.random.default_rng(index).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    mask = np.zeros((64, 96), dtype=np.bool_)
+    mask[10:40, 5:30] = True
+    prompts = [MaskPrompt(0, i, np.roll(mask, 12 * i, axis=1)) for i in range(1, objects + 1)] if not index else []
+    return session.step(Frame(FrameInfo(index, None, str(index)), image), prompts)
+
+
+def follow_with(engine, monkeypatch, compiled: Compiled) -> None:
+    """Make the sessions of an engine use these stages."""
+    model = engine._model
+    replaced = type(model)(**{n: getattr(model, n) for n in model.__slots__} | {"follow": compiled.follow})
+    monkeypatch.setattr(engine, "_model", replaced)
+
+
+def test_sizes_are_few():
+    assert [padded_size(n) for n in (1, 3, 7, 21, 50, 64, 100)] == [1, 3, 8, 24, 52, 64, 100]
+
+
+def test_whole_stages_are_traced_and_give_the_same(engine, monkeypatch, caplog):
+    """``fullgraph=True`` everywhere; the tracing backend runs without a compiler. Seven objects are padded to eight."""
+    plain = engine.open(VIDEO)
+    compiled = Compiled(engine._model.network, at_once=True, backend="eager")
+    follow_with(engine, monkeypatch, compiled)
+    fast = engine.open(VIDEO)
+    with caplog.at_level(logging.INFO):
+        for index in range(STEADY + 4):
+            a, b = step(plain, index, 7), step(fast, index, 7)
+            assert bool(compiled._stages) == (index >= STEADY)
+            assert [row.rle for row in a] == [row.rle for row in b]
+            assert a.scores == pytest.approx(b.scores, rel=1e-4)
+    for stage in ("memory attention", "mask decoder", "memory encoder"):
+        assert f"{stage}: compiled and tested" in caplog.text
+    assert len(compiled._stages) == 1
+
+
+def test_the_encoder_is_traced(engine, caplog):
+    network = engine._model.network
+    compiled = Compiled(network, at_once=True, backend="eager")
+    pixels = torch.randn(2, 3, network.image_size, network.image_size)
+    with torch.inference_mode(), caplog.at_level(logging.INFO):
+        for _ in range(REPEATS):
+            compiled.encode(pixels)
+        assert not compiled._encode
+        pairs = zip(compiled.encode(pixels), network.encode(pixels), strict=True)
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+    assert "encoder: compiled and tested" in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["nan", "far", "error"])
+def test_a_stage_that_is_not_as_good_stays_plain(engine, monkeypatch, caplog, fault):
+    def poor(plain, **options):
+        def run(*inputs):
+            if fault == "error":
+                raise RuntimeError("no compiler here")
+            out = plain(*inputs)
+            spoil = (lambda t: t * float("nan")) if fault == "nan" else (lambda t: t * 1.01)
+            return spoil(out) if isinstance(out, torch.Tensor) else tuple(spoil(t) for t in out)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", poor)
+    plain = engine.open(VIDEO)
+    compiled = Compiled(engine._model.network, at_once=True)
+    follow_with(engine, monkeypatch, compiled)
+    fast = engine.open(VIDEO)
+    with caplog.at_level(logging.WARNING):
+        for index in range(STEADY + 3):
+            a, b = step(plain, index, 2), step(fast, index, 2)
+            assert [row.rle for row in a] == [row.rle for row in b]
+    assert caplog.text.count("stays") == 3
+    assert ("no compiler here" in caplog.text) == (fault == "error")
+
+
+def test_what_agrees():
+    exact = torch.randn(1000)
+    plain = exact + 1e-2 * torch.randn(1000)
+    assert agrees(plain, exact + 1e-2 * torch.randn(1000), exact)
+    assert not agrees(plain, exact + 2e-2 * torch.randn(1000), exact)
+    assert not agrees(plain, torch.where(exact > 2, float("inf"), exact), exact)
+
+
+def test_auto_waits_and_never_compiles_on_the_cpu(engine):
+    compiled = Compiled(engine._model.network, at_once=False)
+    assert compiled._patience == PATIENCE
+    assert engine._model.encode.__func__ is type(engine._model.network).encode
+
+
+@pytest.mark.slow
+def test_compiled_for_the_cpu(tmp_path, monkeypatch, caplog):
+    """With the real compiler, where the machine has one, in bfloat16."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    folder = sam_models.save("sam3", tmp_path / "sam3")
+    engine = SamEngine("sam3", checkpoint=folder, device="cpu", precision="bfloat16", compile=True)
+    session = engine.open(VIDEO)
+    with caplog.at_level(logging.INFO):
+        rows = [step(session, index, 2) for index in range(STEADY + 4)]
+    assert all(0 <= row.score <= 1 for row in rows[-1])
+    assert "compiled and tested" in caplog.text or "does not work here" in caplog.text
