@@ -534,3 +534,26 @@ def test_what_was_exported_can_be_given_as_masks(kind, video, tmp_path, capsys):
     with Tracks.open(tmp_path / "again" / "tracks.sqlite") as tracks:
         assert len(tracks.object_ids) == 2
         assert tracks[0].objects[0].rle.area == 30 * 40
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("bomb.xml", '<!DOCTYPE a [<!ENTITY x "xx">]><annotations>&x;</annotations>', "a document type"),
+        (
+            "out.json",
+            '{"images": [{"id": 1, "height": 9, "width": 9, "file_name": "../a"}], "tracks": []}',
+            "file_name",
+        ),
+        ("gone.json", '{"images": [], "tracks": [], "annotations": [{"image_id": 3}]}', "no image has the id 3"),
+        ("t.txt", "0 1 2 3", "frame id class height width rle"),
+        ("l.json", '{"imageHeight": 9, "imageWidth": 9, "shapes": [{"label": 3}]}', r"shapes[0].label"),
+    ],
+)
+def test_files_that_are_not_to_be_trusted_leave_nothing(name, content, message, video, out, tmp_path, capsys):
+    (tmp_path / name).write_text(content)
+    assert hold(video, tmp_path / name, out) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert name in err
+    assert not out.exists()

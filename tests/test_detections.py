@@ -338,6 +338,16 @@ def test_nothing_found(value):
         assert tracker.tracks.object_ids == ()
 
 
+def test_detections_go_through_and_are_checked():
+    found = Detections([A], [0.4], ["x"], [3])
+    assert read_detections(found, SIZE).object_ids == [3]
+    assert len(read_detections(found, SIZE, min_score=0.5)) == 0
+    with pytest.warns(MaskResizedWarning):
+        assert read_detections(found, (45, 80)).masks[0].shape == (45, 80)
+    assert len(read_detections({1: A, 2: B}.values(), SIZE)) == 2
+    assert len(read_detections((m for m in STACK), SIZE)) == 2
+
+
 def test_lengths_must_agree():
     with pytest.raises(InputError, match="for each of 1 masks"):
         Detections([A], [0.1, 0.2])
