@@ -57,6 +57,7 @@ def random_tracks(draw: st.DrawFn) -> tuple[VideoInfo, list[FrameTracks], dict[i
     height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
     indices = sorted(draw(st.sets(st.integers(0, 99), max_size=5)))
     text = st.text(max_size=6)
+    names = text.filter(lambda name: not set(name) & set("/\\\0") and name != "..")  # others are refused on reading
     ids = sorted(draw(st.sets(st.integers(1, 70000), max_size=4)))
     frames = []
     for index in indices:
@@ -68,10 +69,10 @@ def random_tracks(draw: st.DrawFn) -> tuple[VideoInfo, list[FrameTracks], dict[i
                 state = draw(st.sampled_from([s for s in State if (s is State.LOST) != mask.any()]))
                 rows.append(row(i, mask, draw(st.floats(0, 1)), state))
         time = draw(st.none() | st.floats(0, 1e6))
-        name = draw(text)
+        name = draw(names)
         frames.append(FrameTracks(FrameInfo(index, time, name), FrameMasks(index, (height, width), tuple(rows))))
     rate = draw(st.none() | st.fractions(min_value=Fraction(1, 100), max_value=1000))
-    video = VideoInfo(width, height, rate, draw(st.none() | st.integers(0, 9)), draw(text.filter(bool)))
+    video = VideoInfo(width, height, rate, draw(st.none() | st.integers(0, 9)), draw(names.filter(bool)))
     used = {r.object_id for f in frames for r in f.masks}
     labels = {i: draw(text) for i in sorted(used) if draw(st.booleans())}
     return video, frames, labels

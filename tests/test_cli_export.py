@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ from PIL import Image
 
 from cli_tools import COUNT, one_json, run, tracked
 from maskferry import Tracks
+from maskferry.cli.outputs import NAMES
+from maskferry.exporting import Format
 
 
 @pytest.fixture
@@ -81,3 +86,33 @@ def test_an_unfinished_run_is_said_to_be_one(out, tmp_path, capsys):
         tracks.database.execute("UPDATE job SET done = 0")
     assert run("export", out, "--format", "csv", "-o", tmp_path / "x.csv") == 0
     assert "not finished" in capsys.readouterr().err
+
+
+FOLDERS = {"davis", "masks", "labelme", "labelme-masks", "mots-png", "cutouts"}
+
+
+@pytest.mark.parametrize("name", [f for f in get_args(Format) if f != "parquet" or find_spec("pyarrow")])
+def test_every_format_there_is(name, out, tmp_path, capsys):
+    target = tmp_path / "new" / f"x{Path(NAMES[name]).suffix}"
+    assert run("export", out, "--format", name, "-o", target, "--json") == 0
+    written = one_json(capsys.readouterr().out)["written"]
+    files = [p for p in (tmp_path / "new").rglob("*") if p.is_file()]
+    assert len(files) == written
+    assert target.is_dir() == (name in FOLDERS)
+    assert run("export", out, "--format", name, "-o", target) == 2  # and nothing is overwritten
+
+
+def test_cutouts_of_a_video_that_has_moved(out, tmp_path, capsys):
+    moved = (tmp_path / "clip.mp4").rename(tmp_path / "moved.mp4")
+    assert run("export", out, "--format", "cutouts", "-o", tmp_path / "c") == 1
+    assert not (tmp_path / "c").exists()
+    assert run("export", out, "--format", "cutouts", "--video", moved, "-o", tmp_path / "c") == 0
+    assert len(list((tmp_path / "c" / "1").iterdir())) == COUNT
+    capsys.readouterr()
+    assert run("export", out, "--format", "csv", "--video", moved, "-o", tmp_path / "x.csv") == 2
+    assert "--video: only for --format cutouts and webm" in capsys.readouterr().err
+
+
+def test_what_a_format_loses_is_said(out, tmp_path, capsys):
+    assert run("export", out, "--format", "mot", "-o", tmp_path / "mot.txt", "-v") == 0
+    assert "loses: masks" in capsys.readouterr().err

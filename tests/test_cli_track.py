@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
+from importlib.util import find_spec
 
 import av
 import numpy as np
@@ -18,7 +19,8 @@ from cli_tools import COUNT, clip, finish, label_map, one_json, run, start, trac
 from clips import SIZE_HW
 from maskferry import Tracks
 from maskferry.cli.given import read_given
-from maskferry.cli.track import parse_kinds
+from maskferry.cli.outputs import NAMES
+from maskferry.cli.track import KINDS, parse_kinds
 from maskferry.data import State
 from maskferry.engines.hold import HoldEngine, HoldSession
 from maskferry.errors import EngineError, InputError
@@ -498,3 +500,60 @@ def test_the_engine_is_closed(video, masks, out, monkeypatch):
     monkeypatch.setattr(HoldEngine, "close", lambda self: closed.append(True))
     assert hold(video, masks, out, "--write", "none") == 0
     assert closed
+
+
+# --- other programs' formats ------------------------------------------------------------------------------------------
+
+
+def test_every_kind_is_written_and_replaced(video, masks, tmp_path):
+    kinds = ",".join(k for k in KINDS if k != "parquet" or find_spec("pyarrow"))
+    out = tracked(tmp_path, "--write", kinds)
+    before = files(out)
+    assert {"cvat.xml", "cvat.frames.csv", "mot.frames.csv", "labelme/000000.json", "cutouts/1/00000.png"} <= set(
+        before
+    )
+    assert hold(video, masks, out, "--overwrite", "--write", kinds) == 0
+    assert files(out) == before
+    assert hold(video, masks, out, "--overwrite", "--write", "none") == 0
+    assert files(out) == ["tracks.sqlite"]
+
+
+def test_what_is_not_ours_is_not_replaced(video, masks, tmp_path, capsys):
+    out = tracked(tmp_path, "--write", "labelme")
+    (out / "labelme" / "mine.json").write_text("{}")
+    assert hold(video, masks, out, "--overwrite", "--write", "none") == 2
+    assert "mine.json is not of maskferry" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["labelme", "cvat", "coco", "mots"])
+def test_what_was_exported_can_be_given_as_masks(kind, video, tmp_path, capsys):
+    out = tracked(tmp_path, "--write", kind)
+    given = out / NAMES[kind]
+    given = given / "000000.json" if kind == "labelme" else given
+    assert hold(video, given, tmp_path / "again", "--write", "csv") == 0
+    with Tracks.open(tmp_path / "again" / "tracks.sqlite") as tracks:
+        assert len(tracks.object_ids) == 2
+        assert tracks[0].objects[0].rle.area == 30 * 40
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("bomb.xml", '<!DOCTYPE a [<!ENTITY x "xx">]><annotations>&x;</annotations>', "a document type"),
+        (
+            "out.json",
+            '{"images": [{"id": 1, "height": 9, "width": 9, "file_name": "../a"}], "tracks": []}',
+            "file_name",
+        ),
+        ("gone.json", '{"images": [], "tracks": [], "annotations": [{"image_id": 3}]}', "no image has the id 3"),
+        ("t.txt", "0 1 2 3", "frame id class height width rle"),
+        ("l.json", '{"imageHeight": 9, "imageWidth": 9, "shapes": [{"label": 3}]}', r"shapes[0].label"),
+    ],
+)
+def test_files_that_are_not_to_be_trusted_leave_nothing(name, content, message, video, out, tmp_path, capsys):
+    (tmp_path / name).write_text(content)
+    assert hold(video, tmp_path / name, out) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert name in err
+    assert not out.exists()

@@ -338,6 +338,16 @@ def test_nothing_found(value):
         assert tracker.tracks.object_ids == ()
 
 
+def test_detections_go_through_and_are_checked():
+    found = Detections([A], [0.4], ["x"], [3])
+    assert read_detections(found, SIZE).object_ids == [3]
+    assert len(read_detections(found, SIZE, min_score=0.5)) == 0
+    with pytest.warns(MaskResizedWarning):
+        assert read_detections(found, (45, 80)).masks[0].shape == (45, 80)
+    assert len(read_detections({1: A, 2: B}.values(), SIZE)) == 2
+    assert len(read_detections((m for m in STACK), SIZE)) == 2
+
+
 def test_lengths_must_agree():
     with pytest.raises(InputError, match="for each of 1 masks"):
         Detections([A], [0.1, 0.2])
@@ -386,3 +396,38 @@ def test_none_of_the_packages_is_imported():
     for module in modules:
         imported = {getattr(v, "__module__", "").split(".")[0] for v in vars(module).values()}
         assert not imported & named
+
+
+# --- the real objects, where they are installed -----------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_of_torch():
+    torch = pytest.importorskip("torch")
+    value = {key: torch.from_numpy(tensor.values) for key, tensor in torchvision().items()}
+    found = read_detections([value], SIZE)
+    np.testing.assert_array_equal(np.stack(found.masks), STACK)
+    halved = read_detections({"masks": torch.from_numpy(STACK).bfloat16(), "scores": torch.tensor([0.9, 0.4])}, SIZE)
+    np.testing.assert_array_equal(np.stack(halved.masks), STACK)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("maps", [False, True])
+def test_the_post_processor_of_transformers(maps):
+    torch = pytest.importorskip("torch")
+    module = pytest.importorskip("transformers.models.maskformer.image_processing_pil_maskformer")
+    logits = torch.full((1, 3, 4), -9.0)  # queries x classes, the last of which is "nothing"
+    logits[0, 0, 2] = logits[0, 1, 0] = logits[0, 2, 3] = 9.0
+    masks = torch.from_numpy(np.where(np.stack((A, B, A)), 9.0, -9.0).astype(np.float32))[None]
+    outputs = SimpleNamespace(class_queries_logits=logits, masks_queries_logits=masks)
+    processor = module.MaskFormerImageProcessorPil()
+    for value in (
+        processor.post_process_instance_segmentation(outputs, return_binary_maps=maps),
+        processor.post_process_panoptic_segmentation(outputs, label_ids_to_fuse=set()),
+    ):
+        found = read_detections(value, SIZE, names={0: "person", 2: "car"})
+        assert sorted(found.labels) == ["car", "person"]
+        assert all(score > 0.9 for score in found.scores)
+        for label, mask in zip(found.labels, found.masks, strict=True):
+            wanted = A if label == "car" else B  # panoptic output gives every pixel to somebody
+            np.testing.assert_array_equal(mask & (A | B), wanted)

@@ -16,6 +16,7 @@ from format_samples import SIZE_HW, VIDEO, disk, masks_of, row, tracks
 from maskferry.data import FrameInfo, FrameTracks, VideoInfo
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.formats.davis import read_label_map, read_sequence, voc_palette, write_label_maps
+from maskferry.formats.images import read_frame_info
 from maskferry.masks.labels import to_label_map
 
 
@@ -245,3 +246,11 @@ def test_a_folder_is_checked_at_once(tmp_path: Path):
         read_sequence(tmp_path)
     with pytest.raises(InputError, match="expected a folder"):
         read_sequence(tmp_path / "none")
+
+
+@pytest.mark.parametrize("img_ext", ["png", "tif"])
+def test_files_carry_their_row_of_the_frame_table(tmp_path: Path, img_ext):
+    paths = write_label_maps(VIDEO, tracks(), tmp_path / "out", img_ext=img_ext)
+    assert [read_frame_info(path) for path in paths] == [frame.info for frame in tracks()]
+    PIL.Image.fromarray(np.zeros((3, 3), np.uint8)).save(tmp_path / f"x.{img_ext}")
+    assert read_frame_info(tmp_path / f"x.{img_ext}") is None

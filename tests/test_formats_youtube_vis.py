@@ -231,3 +231,23 @@ def test_writing_is_refused_before_work_and_never_half_done(tmp_path: Path):
         write(VIDEO, [*tracks(), other], path, overwrite=True)
     assert path.read_text() == "mine"
     assert [p.name for p in tmp_path.iterdir()] == ["t.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda d: d["annotations"][0].update(category_id=6),
+            r"annotations\[0\]\.category_id: no category has the id 6",
+        ),
+        (
+            lambda d: d["videos"][0]["file_names"].__setitem__(1, "../x"),
+            r"videos\[0\]\.file_names\[1\]: expected a name",
+        ),
+    ],
+)
+def test_unknown_categories_and_names_that_lead_elsewhere(change, message):
+    data = foreign()
+    change(data)
+    with pytest.raises(InputError, match=message):
+        parse(data, "x.json")

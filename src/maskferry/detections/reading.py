@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from maskferry.detections.base import Detections, Names, single
@@ -22,7 +22,7 @@ from maskferry.detections.supervision import is_supervision, read_supervision
 from maskferry.detections.torchvision import is_torchvision, read_torchvision
 from maskferry.detections.ultralytics import is_ultralytics, read_ultralytics
 from maskferry.errors import InputError
-from maskferry.masks.convert import as_masks
+from maskferry.masks.convert import as_mask, as_masks
 
 __all__ = ["KINDS", "detect_kind", "read_detections"]
 
@@ -95,7 +95,8 @@ def read_detections(
         MaskResizedWarning: the masks do not have the size of the video.
     """
     if isinstance(value, Detections):
-        return value.at_least(min_score)
+        masks = [as_mask(mask, size_hw, what=f"masks[{i}]") for i, mask in enumerate(value.masks)]
+        return replace(value, masks=masks).at_least(min_score)
     kind = detect_kind(value)
     if kind is None and isinstance(value, list | tuple) and value:
         inner = detect_kind(value[0])
@@ -103,8 +104,8 @@ def read_detections(
             kind, value = inner, single(value, inner)
     if kind is not None:
         return KINDS[kind].read(value, size_hw, names).at_least(min_score)
-    if isinstance(value, dict) or not (hasattr(value, "shape") or isinstance(value, list | tuple)):
-        keys = f" with the keys {', '.join(map(str, list(value)[:8]))}" if isinstance(value, dict) else ""
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        keys = f" with the keys {', '.join(map(str, list(value)[:8]))}" if isinstance(value, Mapping) else ""
         name = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
         raise InputError(
             f"masks: cannot read {name}{keys}; expected a stack or a list of masks, or one of: {', '.join(KINDS)}"

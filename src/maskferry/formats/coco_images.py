@@ -18,7 +18,7 @@ from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
 from maskferry.formats.coco import check_size, get, load_json, read_segmentation
-from maskferry.formats.content import Rows, VideoTracks, check_name, checked
+from maskferry.formats.content import Rows, VideoTracks, check_name, check_time, checked
 from maskferry.formats.youtube_vis import read_rate
 from maskferry.rle import Rle
 
@@ -128,10 +128,10 @@ class _Image:
             raise InputError(f"{at}.frame_index: expected 0 or more, got {index}")
         self.size = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
         extra = get(record, _EXTRA, (dict, NoneType), at) or {}
-        time = get(extra, "time", (float, int, NoneType), f"{at}.{_EXTRA}")
+        time = check_time(get(extra, "time", (float, int, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.time")
         name = check_name(get(record, "file_name", (str, NoneType), at) or "", f"{at}.file_name")
         named = "file_name" in record
-        self.info = FrameInfo(index, None if time is None else float(time), name if named else f"{index:06d}")
+        self.info = FrameInfo(index, time, name if named else f"{index:06d}")
         self.lost = get(extra, "lost", (list, NoneType), f"{at}.{_EXTRA}") or []
         if not all(isinstance(i, int) and i >= 1 for i in self.lost):
             raise InputError(f"{at}.{_EXTRA}.lost: expected object ids, got {self.lost!r:.60}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State
 from maskferry.errors import InputError
 from maskferry.rle import Rle
 
-__all__ = ["Rows", "TrackedBox", "VideoTracks", "check_name", "checked", "warn_of_loss"]
+__all__ = ["Rows", "TrackedBox", "VideoTracks", "check_name", "check_time", "checked", "warn_of_loss"]
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,17 @@ def check_name(name: str, where: str) -> str:
     if "\0" in name or ".." in parts or (len(parts) > 1 and not parts[0]) or re.match(r"[A-Za-z]:[/\\]", name):
         raise InputError(f"{where}: expected a name, or a path inside of a folder, got {name!r:.80}")
     return name
+
+
+def check_time(value: float | None, where: str) -> float | None:
+    """The time of a frame in a file of others.
+
+    Raises:
+        InputError: it is not finite.
+    """
+    if value is not None and not math.isfinite(value):
+        raise InputError(f"{where}: expected seconds, got {value}")
+    return None if value is None else float(value)
 
 
 def warn_of_loss(path: object, losses: Mapping[str, int]) -> None:

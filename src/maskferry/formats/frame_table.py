@@ -9,7 +9,7 @@ from pathlib import Path
 from maskferry.data import FrameInfo, FrameTracks
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
-from maskferry.formats.content import check_name
+from maskferry.formats.content import check_name, check_time
 
 __all__ = ["COLUMNS", "noting", "read_frames", "sidecar", "write_frames"]
 
@@ -77,4 +77,4 @@ def _info(cells: dict[str, str], where: str) -> FrameInfo:
         raise InputError(f"{where}: no row of a frame table: {err}") from err
     if index < 0:
         raise InputError(f"{where}.index: expected 0 or more, got {index}")
-    return FrameInfo(index, time, check_name(name, f"{where}.name"))
+    return FrameInfo(index, check_time(time, f"{where}.time"), check_name(name, f"{where}.name"))

@@ -102,7 +102,9 @@ def read(path: Path, *, size_hw: tuple[int, int] | None = None) -> list[TrackedB
             if get(result, "type", str, f"{at}.annotations[{i}].result[{k}]") == "videorectangle":
                 results.append((f"{at}.annotations[{i}].result[{k}]", result))
     ids = [str(result.get("id")) for _, result in results]
-    usable = all(i.isascii() and i.isdecimal() and 1 <= int(i) < 1 << 31 for i in ids) and len(set(ids)) == len(ids)
+    usable = all(i.isascii() and i.isdecimal() and len(i) < 11 and 1 <= int(i) < 1 << 31 for i in ids) and len(
+        set(ids)
+    ) == len(ids)
     boxes = []
     for number, (where, result) in enumerate(results, 1):
         boxes += _boxes(result, int(ids[number - 1]) if usable else number, size_hw, where)

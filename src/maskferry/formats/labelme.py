@@ -25,7 +25,7 @@ from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.coco import MOST_POLYGONS, check_size, get, load_json, read_polygon, unite
-from maskferry.formats.content import Rows, VideoTracks, checked
+from maskferry.formats.content import Rows, VideoTracks, check_time, checked
 from maskferry.formats.images import file_stem, natural_order, translate_pillow_errors
 from maskferry.masks.polygons import join, parts_of
 from maskferry.rle import Rle
@@ -181,7 +181,10 @@ def parse(data: Any, where: str) -> LabelmePicture:  # noqa: ANN401
         label, group = get(shape, "label", str, at), get(shape, "group_id", (int, NoneType), at)
         rle = _read_shape(shape, size, at)
         if rle is not None:
-            groups.setdefault((label, group, i if group is None else -1), []).append(rle)
+            together = groups.setdefault((label, group, i if group is None else -1), [])
+            together.append(rle)
+            if len(together) > MOST_POLYGONS:
+                raise InputError(f"{at}: expected {MOST_POLYGONS} shapes of one object at most")
     objects = []
     for (label, group, _), rles in groups.items():
         state, score = extra.get("objects", {}).get(str(group), (State.GIVEN, 1.0))
@@ -312,7 +315,7 @@ def _read_extra(data: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
         return {}
     if get(extra, "index", int, at) < 0:
         raise InputError(f"{at}.index: expected 0 or more, got {extra['index']}")
-    get(extra, "time", (float, int, NoneType), at)
+    check_time(get(extra, "time", (float, int, NoneType), at), f"{at}.time")
     get(extra, "name", str, at)
     for key in ("lost", "unnamed"):
         if not all(isinstance(i, int) and i >= 1 for i in get(extra, key, list, at)):
