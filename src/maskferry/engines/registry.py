@@ -61,7 +61,7 @@ BUILT_IN = {
         "maskferry.engines.flow:FlowEngine", "optical flow and appearance, on any CPU, without weights", rank=10
     ),
     "flow-accurate": EngineSpec(
-        "maskferry.engines.flow:AccurateFlowEngine", "the same at twice the resolution: better and slower", rank=5
+        "maskferry.engines.flow:AccurateFlowEngine", "the same on a finer grid: more accurate, slower", rank=5
     ),
 }
 
