@@ -281,7 +281,8 @@ class _Pass:
     def _save(self, session: Session, frame: int, *, at_once: bool) -> None:
         """Keep the session's state: now and then, and always where stepping again would not lead to it."""
         now = time.monotonic()
-        if at_once or now - self._saved_at > self._pause:
+        outlives = self._journal.tracks.path is not None  # what is in memory dies with the session
+        if at_once or (outlives and now - self._saved_at > self._pause):
             self._journal.save_snapshot(self._id, frame, session.snapshot())
             self._saved_at = time.monotonic()
             self._pause = max(SNAPSHOT_SECONDS, (self._saved_at - now) / SNAPSHOT_SHARE)

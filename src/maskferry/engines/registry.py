@@ -83,7 +83,7 @@ BUILT_IN = {
         "maskferry.engines.flow:FlowEngine", "optical flow and appearance, on any CPU, without weights", rank=10
     ),
     "flow-accurate": EngineSpec(
-        "maskferry.engines.flow:AccurateFlowEngine", "the same at twice the resolution: better and slower", rank=5
+        "maskferry.engines.flow:AccurateFlowEngine", "the same on a finer grid: more accurate, slower", rank=5
     ),
     "sam3": _sam("sam3", "SAM 3: the best masks; takes masks, points, boxes and text", 60),
     "sam2.1-large": _sam("sam2.1-large", "SAM 2.1, large; takes masks, points and boxes", 50),

@@ -47,7 +47,7 @@ class FlowEngine:
 
 
 class AccurateFlowEngine(FlowEngine):
-    """`FlowEngine` with the preset "best": twice the resolution, finer appearance, about four times as slow.
+    """`FlowEngine` with the preset "best": a finer grid and a finer appearance model, about five times as slow.
 
     Args:
         seed: of the random features and of what is sampled, a whole number >= 0.
