@@ -11,9 +11,9 @@ run         a whole run from a video file to a tracks file
 agreement   masks of bfloat16, plain and compiled, against float32
 growth      device memory over many frames
 
-The masks of random weights are noise with a hundred thousand edges each, which no real mask has, and run-length encoding
-takes as long as there are edges. In step, run and growth the network's work is all done, but what is enlarged, encoded
-and stored are discs of the size of a tenth of the picture.
+The masks of random weights are noise with a hundred thousand edges each, which no real mask has, and run-length
+encoding takes as long as there are edges. In step, run and growth the network's work is all done, but what is enlarged,
+encoded and stored are discs of the size of a tenth of the picture.
 """
 
 from __future__ import annotations
