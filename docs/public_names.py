@@ -23,6 +23,9 @@ MODULES = (
     "maskferry.errors",
     "maskferry.data",
     "maskferry.exporting",
+    "maskferry.association",
+    "maskferry.editing",
+    "maskferry.review",
     "maskferry.evaluation",
     "maskferry.tracking",
     "maskferry.planning",
@@ -36,6 +39,7 @@ MODULES = (
     *(f"maskferry.detections.{module.name}" for module in pkgutil.iter_modules(detections.__path__)),
     *(f"maskferry.masks.{module.name}" for module in pkgutil.iter_modules(masks.__path__)),
     "maskferry.metrics.davis",
+    "maskferry.metrics.tracking",
     "maskferry.testing",
 )
 INTERNAL = frozenset({"maskferry.tracking.prepare", "maskferry.tracking.run", "maskferry.planning.plan"})

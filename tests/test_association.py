@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskferry import MaskTracker, State
+from maskferry import MaskTracker, State, track
 from maskferry.association import AssociationOptions
 from maskferry.detections import Detections
 from maskferry.engines.hold import HoldEngine, HoldSession
@@ -135,6 +135,17 @@ def test_without_prompts_the_first_finds_start_the_run():
     assert len(tracks) == COUNT
     with pytest.raises(InputError, match="found nothing"):
         run(World({}), seeds=False, every=5)
+
+
+def test_the_whole_job_in_one_call():
+    world = World({"red": lambda t: (5, 10), "blue": lambda t: (60, 40) if t >= 12 else None})
+    tracks = track(world.video(), detector=world.detect, every=10, engine="hold")
+    assert tracks.object_ids == (100, 101)
+    assert world.calls == [0, *range(0, COUNT, 10)]  # once for what to track, then on every tenth frame
+    tracks = track(world.video(), world.masks(0)["red"], detector=world.detect, every=20, engine="hold")
+    assert tracks.labels == {101: "blue"}
+    with pytest.raises(InputError, match="pass masks, or a detector"):
+        track(world.video(), engine="hold")
 
 
 def test_a_stopped_run_goes_on_to_the_same_result(tmp_path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from maskferry._version import __version__
 
 if TYPE_CHECKING:
+    from maskferry.association import AssociationOptions as AssociationOptions
     from maskferry.data import BoxPrompt as BoxPrompt
     from maskferry.data import Frame as Frame
     from maskferry.data import FrameInfo as FrameInfo
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from maskferry.detections import Detections as Detections
     from maskferry.detections import read_detections as read_detections
     from maskferry.evaluation import evaluate_davis as evaluate_davis
+    from maskferry.evaluation import evaluate_tracks as evaluate_tracks
     from maskferry.exporting import export as export
     from maskferry.exporting import render as render
     from maskferry.formats.supervision import to_supervision as to_supervision
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from maskferry.tracks.results import Tracks as Tracks
 
 _HOMES = {
+    "maskferry.association": ("AssociationOptions",),
     "maskferry.data": (
         "BoxPrompt",
         "Frame",
@@ -49,7 +52,7 @@ _HOMES = {
         "VideoInfo",
     ),
     "maskferry.detections": ("Detections", "read_detections"),
-    "maskferry.evaluation": ("evaluate_davis",),
+    "maskferry.evaluation": ("evaluate_davis", "evaluate_tracks"),
     "maskferry.exporting": ("export", "render"),
     "maskferry.formats.supervision": ("to_supervision",),
     "maskferry.rle": ("Rle",),
