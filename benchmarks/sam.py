@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,14 @@ def random_model(name: str, folder: Path, device: str) -> Path:
     """A model of full size with calibrated random weights, where ``checkpoint=`` finds it."""
     config, cls = CONFIGS[name]
     model = getattr(transformers, cls)(getattr(transformers, config)()).eval().to(device)
+    randomise(model)
+    model.cpu().save_pretrained(folder)
+    return folder
+
+
+def randomise(model: Any) -> None:  # noqa: ANN401
+    """Give a model calibrated random weights."""
+    device = model.no_memory_embedding.device
     generator = torch.Generator(device).manual_seed(1)
     with torch.no_grad():
         for key, weight in sorted(model.named_parameters()):
@@ -85,8 +93,6 @@ def random_model(name: str, folder: Path, device: str) -> Path:
                 weight.copy_(noise * (0.3 if weight.ndim >= 2 or key.endswith("scale") else 0.1))
         model.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(2.0)
         calibrate(model)
-    model.cpu().save_pretrained(folder)
-    return folder
 
 
 def calibrate(model: Any) -> None:  # noqa: ANN401
@@ -130,17 +136,24 @@ def given(objects: int, size_hw: tuple[int, int]) -> list[Mask]:
 
 
 def walk(engine: SamEngine, objects: int, count: int, size_hw: tuple[int, int]) -> Iterator[FrameMasks]:
-    """A session over ``count`` frames, looking ahead as a driver does."""
+    """A session over ``count`` frames, looking ahead as `maskferry.tracking` does: a group before it is its turn."""
     images = [picture(i, size_hw) for i in range(PICTURES)]
     session = engine.open(VideoInfo(size_hw[1], size_hw[0]))
     prompts = [MaskPrompt(0, i + 1, mask) for i, mask in enumerate(given(objects, size_hw))]
-    for start in range(0, count, session.ahead):
-        stop = min(count, start + session.ahead)
-        frames = [Frame(FrameInfo(i, None, str(i)), images[i % PICTURES]) for i in range(start, stop)]
-        if session.ahead > 1:
-            session.look_ahead(frames)
-        for frame in frames:
+    frames = (Frame(FrameInfo(i, None, str(i)), images[i % PICTURES]) for i in range(count))
+
+    def show() -> list[Frame]:
+        group = list(islice(frames, session.ahead))
+        if group and session.ahead > 1:
+            session.look_ahead(group)
+        return group
+
+    group = show()
+    while group:
+        following = show()
+        for frame in group:
             yield session.step(frame, prompts if frame.index == 0 else ())
+        group = following
     session.close()
 
 
