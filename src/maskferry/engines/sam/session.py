@@ -133,7 +133,8 @@ class SamSession:
         answers += [self._take_points(features, i, prompts) for i in prompts.points]
         self._take_masks(features, masks)
         rows = self._report(answers)
-        rows |= {i: ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN) for i, mask in prompts.masks.items()}
+        for i, mask in prompts.masks.items():
+            rows[i] = ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN, self.fidelity[i])
         rows |= {i: ObjectMask(i, Rle.encode(mask), score, State.TRACKED) for i, (mask, score) in found.items()}
         for target in self._targets.values():
             target.forget(self._place, self._limits)
