@@ -20,7 +20,6 @@ from maskferry.engines.sam.text import best_first
 from maskferry.engines.sam.trouble import Chunks
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 from maskferry.rle import Rle
-from maskferry.samgeo import SamGeo3Video
 from maskferry.testing import EngineContract
 
 HEIGHT, WIDTH = 64, 96
@@ -362,25 +361,3 @@ def test_how_well_a_mask_is_seen_stands_in_the_tracks(sam3, tmp_path):
         assert np.array_equal(tracks[3].mask(2), small)
         assert tracks[3][1].fidelity > 0.95 > tracks[3][2].fidelity > 0
         assert all(row.fidelity is None for frame in tracks.frames() if frame.info.index != 3 for row in frame.masks)
-
-
-def test_the_notebooks_workflow(sam3, tmp_path, capsys):
-    """Words, masks out, init_tracker, add_mask_prompt, propagate, show, save, close, shutdown."""
-    sam = SamGeo3Video(engine=sam3)
-    sam.set_video(video())
-    found = sam.generate_masks("car", propagate=False)
-    assert len(sam.generate_masks("car")) == 8
-    masks = sam.outputs_per_frame[0]["out_binary_masks"]
-    assert len(masks) >= 2
-    assert found is not None
-    sam.init_tracker()
-    sam.reset()
-    for number, mask in enumerate(masks[:2]):
-        sam.add_mask_prompt(mask, obj_id=10 + number)
-    outputs = sam.propagate()
-    assert len(outputs) == 8
-    assert np.array_equal(outputs[0]["out_binary_masks"][0], masks[0])
-    sam.save_masks(str(tmp_path / "masks"))
-    assert any((tmp_path / "masks").iterdir())
-    sam.close()
-    sam.shutdown()
