@@ -15,8 +15,10 @@ mpl = pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 from PIL import Image
 
 import sam_models
+from cli_tools import label_map, run
 from clips import SIZE_HW, make_clip
 from maskferry.errors import EngineError, InputError
+from maskferry.formats import table
 from maskferry.samgeo import SamGeo3Video
 
 mpl.use("agg")
@@ -130,3 +132,26 @@ def test_words_that_name_nothing_leave_nothing(offline, capsys, monkeypatch):
     with pytest.raises(InputError, match="nothing to track"):
         sam.propagate()
     sam.shutdown()
+
+
+def test_the_command_line_names_devices(offline, tmp_path, capsys):
+    video = make_clip(tmp_path / "cars.mp4", 3)
+    masks = label_map(tmp_path / "masks.png", (10, 20, 40, 60), (60, 30, 100, 80))
+    command = ["track", video, "--masks", masks, "--write", "csv", "-q"]
+    tables = []
+    for device in ("cpu", "cpu,cpu"):
+        assert run(*command, "-o", tmp_path / device, "--engine", "sam3", "--device", device) == 0
+        tables.append(table.read(tmp_path / device / "tracks.csv"))
+    alone, spread = ([(row.frame, row.object_id, row.state) for row in rows] for rows in tables)
+    assert alone == spread
+    assert [row.area for row in tables[0]] == pytest.approx([row.area for row in tables[1]], rel=0.01, abs=5)
+    assert {row.fidelity for row in tables[0] if row.frame} == {None}
+    assert all(row.fidelity > 0.9 for row in tables[0] if not row.frame)
+    capsys.readouterr()
+    for options, message in (
+        (["--engine", "sam3", "--device", "cpu,cuda:99"], "device 'cuda:99' is not to be had here"),
+        (["--engine", "hold", "--device", "cpu"], "engine 'hold' runs on the CPU; device is an option of sam3"),
+    ):
+        assert run(*command, "-o", tmp_path / "none", *options) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "none").exists()
