@@ -20,8 +20,14 @@ def disk(center_xy: tuple[float, float], radius: float, size_hw: tuple[int, int]
     return (x - center_xy[0]) ** 2 + (y - center_xy[1]) ** 2 <= radius**2
 
 
-def row(object_id: int, mask: np.ndarray, score: float = 0.5, state: State = State.TRACKED) -> ObjectMask:
-    return ObjectMask(object_id, Rle.encode(mask), score, state)
+def row(
+    object_id: int,
+    mask: np.ndarray,
+    score: float = 0.5,
+    state: State = State.TRACKED,
+    fidelity: float | None = None,
+) -> ObjectMask:
+    return ObjectMask(object_id, Rle.encode(mask), score, state, fidelity)
 
 
 def masks_of(*rows: ObjectMask, frame: int = 0, size_hw: tuple[int, int] = SIZE_HW) -> FrameMasks:
@@ -37,7 +43,8 @@ def tracks() -> list[FrameTracks]:
         first = np.zeros(SIZE_HW, bool) if lost else disk((6 + 3 * i, 10), 5)
         rows = [row(1, first, 0.0 if lost else 1 - 0.1 * i, state)]
         if i >= 2:
-            rows.append(row(7, disk((14, 12), 3), 0.3 + i / 7, State.GIVEN if i == 2 else State.OCCLUDED))
+            told = (State.GIVEN, 0.75) if i == 2 else (State.OCCLUDED, None)
+            rows.append(row(7, disk((14, 12), 3), 0.3 + i / 7, *told))
         time = float(i * Fraction(1001, 30000))
         out.append(FrameTracks(FrameInfo(i, time, f"{i:06d}"), masks_of(*rows, frame=i)))
     return out
@@ -67,7 +74,8 @@ def random_tracks(draw: st.DrawFn) -> tuple[VideoInfo, list[FrameTracks], dict[i
                 bits = draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width))
                 mask = np.array(bits).reshape(height, width)
                 state = draw(st.sampled_from([s for s in State if (s is State.LOST) != mask.any()]))
-                rows.append(row(i, mask, draw(st.floats(0, 1)), state))
+                fidelity = draw(st.none() | st.floats(0, 1)) if state is State.GIVEN else None
+                rows.append(row(i, mask, draw(st.floats(0, 1)), state, fidelity))
         time = draw(st.none() | st.floats(0, 1e6))
         name = draw(names)
         frames.append(FrameTracks(FrameInfo(index, time, name), FrameMasks(index, (height, width), tuple(rows))))

@@ -93,6 +93,10 @@ def test_a_file_of_others(tmp_path: Path):
     [
         (lambda d: d["annotations"][1].update(image_id=99), r"annotations\[1\]\.image_id: no image has the id 99"),
         (lambda d: d["annotations"][1].update(category_id=7), r"annotations\[1\]\.category_id: no category"),
+        (
+            lambda d: d["annotations"][1].update(maskferry={"state": "given", "fidelity": "all"}),
+            r"annotations\[1\]\.maskferry\.fidelity: expected an IoU",
+        ),
         (lambda d: d["annotations"][1].update(image_id=5), r"annotations\[1\]: object 8 is on frame 3 a second time"),
         (lambda d: d["annotations"][0]["segmentation"].update(counts="~~"), r"annotations\[0\]\.segmentation.*COCO"),
         (lambda d: d["annotations"][0]["segmentation"].update(size=[33, 24]), r"annotations\[0\]\.segmentation"),

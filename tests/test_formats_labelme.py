@@ -127,6 +127,20 @@ def test_a_group_keeps_its_id_in_a_folder(tmp_path: Path):
         (lambda d: d.update(maskferry={"index": -1}), r"maskferry\.index"),
         (lambda d: d.update(shapes=[d["shapes"][0]] * 10_001), r"shapes\[10000\]: expected 10000 shapes"),
         (lambda d: d.update(maskferry={"index": 0, "time": float("inf")}), r"maskferry\.time: expected seconds"),
+        (
+            lambda d: d.update(
+                maskferry={
+                    "index": 0,
+                    "time": None,
+                    "name": "",
+                    "lost": [],
+                    "unnamed": [],
+                    "objects": {},
+                    "fidelities": {"2": -1},
+                }
+            ),
+            r"maskferry\.fidelities\.2: expected an IoU",
+        ),
         (lambda d: d.update(shapes=[d["shapes"][0]] * 100_001), r"shapes: expected 100000 at most"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,9 @@ def test_round_trip(tmp_path: Path):
     assert tuple(pq.read_table(path).column_names) == COLUMNS
     with pytest.raises(OutputExistsError):
         parquet.write(VIDEO, tracks(), path)
+    pq.write_table(pq.read_table(path).drop_columns(["fidelity"]), tmp_path / "earlier.parquet")
+    then = parquet.read(tmp_path / "earlier.parquet")
+    assert then == [replace(r, fidelity=None) for r in rows_of(tracks(), {7: "duck"})]
 
 
 def test_refusals(tmp_path: Path):

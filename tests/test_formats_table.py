@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,17 @@ def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path):
     assert read(tmp_path / "u.csv") == read(tmp_path / "t.csv")
 
 
+def test_a_table_of_an_earlier_version_is_read(tmp_path: Path):
+    write(VIDEO, tracks(), tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(newline="") as file:
+        cells = [line[:-1] for line in csv.reader(file)]
+    with (tmp_path / "u.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(cells)
+    now, then = read(tmp_path / "t.csv"), read(tmp_path / "u.csv")
+    assert {r.fidelity for r in now} == {None, 0.75}
+    assert then == [replace(r, fidelity=None) for r in now]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -93,6 +105,7 @@ def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path):
         ("\n0,", "\nx,", r"t\.csv:2: .*'x'"),
         ("\n1,0.0333", "\n1\n1,0.0333", r"t\.csv:3"),
         (",1,5,12,16,", ",1,5,12,,", r"t\.csv:2: .*box"),
+        (",0.75\n", ",much\n", r"t\.csv:5: .*much"),
     ],
 )
 def test_wrong_tables_are_refused_by_line(tmp_path: Path, old, new, message):

@@ -202,6 +202,8 @@ def test_wrong_fields_of_others_are_named(keys, value, message):
         (("annotations", 0, "maskferry", "states", 1), None, r"states\[1\]"),
         (("annotations", 0, "maskferry", "scores", 1), 1.5, r"states\[1\]"),
         (("annotations", 0, "maskferry", "scores", 1), "x", r"scores\[1\]"),
+        (("annotations", 0, "maskferry", "fidelities", 1), 1.5, r"fidelities\[1\]: expected an IoU"),
+        (("annotations", 0, "maskferry", "fidelities"), [None], "fidelities: expected a list"),
         (("annotations", 0, "maskferry", "label"), 4, "label"),
     ],
 )

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="the SAM engines need torch")
 pytest.importorskip("transformers", reason="the SAM engines need transformers")
 
 import sam_models
-from maskferry import MaskTracker
+from maskferry import MaskTracker, Tracks
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
 from maskferry.engines.registry import load_engine
 from maskferry.engines.sam import SamEngine, snapshot
@@ -20,7 +20,6 @@ from maskferry.engines.sam.text import best_first
 from maskferry.engines.sam.trouble import Chunks
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 from maskferry.rle import Rle
-from maskferry.samgeo import SamGeo3Video
 from maskferry.testing import EngineContract
 
 HEIGHT, WIDTH = 64, 96
@@ -107,9 +106,11 @@ def test_masks_are_enlarged_as_transformers_does():
 def test_a_faithful_mask_is_not_complained_about_and_a_thin_one_is(sam3, caplog):
     session = sam3.open(VIDEO)
     with caplog.at_level(logging.WARNING):
-        session.step(picture(0), [MaskPrompt(0, 1, LEFT)])
-        assert session.fidelity[1] > 0.95
+        rows = session.step(picture(0), [MaskPrompt(0, 1, LEFT)])
+        assert 0.95 < rows[1].fidelity <= 1
+        assert rows[1].fidelity == session.fidelity[1]
         assert not caplog.records
+        assert session.step(picture(1))[1].fidelity is None
     large = VideoInfo(1920, 1080)
     session = sam3.open(large)
     mask = np.zeros(large.size_hw, dtype=np.bool_)
@@ -119,7 +120,7 @@ def test_a_faithful_mask_is_not_complained_about_and_a_thin_one_is(sam3, caplog)
             Frame(FrameInfo(0, None, "0"), np.zeros((*large.size_hw, 3), np.uint8)), [MaskPrompt(0, 5, mask)]
         )
     assert np.array_equal(rows.mask(5), mask)
-    assert 0 < session.fidelity[5] < 0.8
+    assert 0 < rows[5].fidelity < 0.8
     assert "object 5: of the given mask the model sees a version with IoU" in caplog.text
 
 
@@ -349,23 +350,14 @@ def test_a_tracker_runs_both_ways_and_corrects(sam3):
     tracker.close()
 
 
-def test_the_notebooks_workflow(sam3, tmp_path, capsys):
-    """Words, masks out, init_tracker, add_mask_prompt, propagate, show, save, close, shutdown."""
-    sam = SamGeo3Video(engine=sam3)
-    sam.set_video(video())
-    found = sam.generate_masks("car", propagate=False)
-    assert len(sam.generate_masks("car")) == 8
-    masks = sam.outputs_per_frame[0]["out_binary_masks"]
-    assert len(masks) >= 2
-    assert found is not None
-    sam.init_tracker()
-    sam.reset()
-    for number, mask in enumerate(masks[:2]):
-        sam.add_mask_prompt(mask, obj_id=10 + number)
-    outputs = sam.propagate()
-    assert len(outputs) == 8
-    assert np.array_equal(outputs[0]["out_binary_masks"][0], masks[0])
-    sam.save_masks(str(tmp_path / "masks"))
-    assert any((tmp_path / "masks").iterdir())
-    sam.close()
-    sam.shutdown()
+def test_how_well_a_mask_is_seen_stands_in_the_tracks(sam3, tmp_path):
+    frames = video().repeat(4, axis=1).repeat(4, axis=2)
+    large, small = LEFT.repeat(4, axis=0).repeat(4, axis=1), np.zeros(frames.shape[1:3], dtype=np.bool_)
+    small[101:103, 200:203] = True
+    with MaskTracker(frames, engine=sam3, tracks=tmp_path / "t.sqlite") as tracker:
+        tracker.add_masks_prompt([large, small], [1, 2], 3)
+        tracker.propagate()
+    with Tracks.open(tmp_path / "t.sqlite") as tracks:
+        assert np.array_equal(tracks[3].mask(2), small)
+        assert tracks[3][1].fidelity > 0.95 > tracks[3][2].fidelity > 0
+        assert all(row.fidelity is None for frame in tracks.frames() if frame.info.index != 3 for row in frame.masks)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import zlib
+from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from maskferry import FrameMasks, MaskPrompt, MaskTracker, State, Tracks, VideoInfo, open_source, track
+from maskferry import FrameMasks, MaskPrompt, MaskTracker, State, Tracks, VideoInfo, editing, open_source, track
 from maskferry.engines.hold import HoldEngine, HoldSession
 from maskferry.errors import (
     DamagedSourceWarning,
@@ -22,6 +26,8 @@ from maskferry.errors import (
     UnknownEngineError,
     UnknownObjectError,
 )
+from maskferry.review import summarize
+from maskferry.tracks import database
 
 COUNT, HEIGHT, WIDTH = 60, 24, 32
 
@@ -279,6 +285,88 @@ def test_another_engine_does_not_finish_a_run(video, tmp_path):
     going_on = MaskTracker(video, engine="flow", tracks=path, resume=True)
     with going_on as tracker, pytest.raises(InputError, match="begun with engine 'hold'"):
         tracker.propagate()
+
+
+def as_format_1(path):
+    """Take away from a tracks file what format 2 added."""
+    with closing(sqlite3.connect(path)) as database, database:
+        ((edit, before),) = database.execute("SELECT id, before FROM edit").fetchall()
+        tables = json.loads(zlib.decompress(before))
+        tables["mask"] = [row[:5] for row in tables["mask"]]
+        database.execute("UPDATE edit SET before = ? WHERE id = ?", [zlib.compress(json.dumps(tables).encode()), edit])
+        database.execute("ALTER TABLE mask DROP COLUMN fidelity")
+        database.execute("PRAGMA user_version = 1")
+
+
+def test_a_file_of_format_1_is_read_edited_and_gone_on_with(video, tmp_path):
+    path = tmp_path / "tracks.sqlite"
+    with MaskTracker(video, engine="hold", tracks=path) as tracker:
+        tracker.add_mask_prompt(block(10), 1)
+        before = contents(tracker.propagate())
+        editing.remove(tracker.tracks, 1)
+    as_format_1(path)
+    with Tracks.open(path) as tracks, Tracks.open(path) as other:
+        assert editing.undo(tracks) == "remove 1"
+        assert contents(other) == before
+        assert [row.fidelity for _, row in other.timeline(1)] == [None] * COUNT
+    with MaskTracker(video, engine="hold", tracks=path, resume=True) as tracker:
+        tracker.add_mask_prompt(block(20), 1, 5)
+        assert np.array_equal(tracker.propagate()[7].mask(1), block(20))
+
+
+def test_a_file_of_format_1_that_cannot_be_updated_is_refused(video, tmp_path, monkeypatch):
+    path = tmp_path / "tracks.sqlite"
+    with MaskTracker(video, engine="hold", tracks=path) as tracker:
+        tracker.add_mask_prompt(block(10), 1)
+        editing.remove(tracker.tracks, 1)
+    as_format_1(path)
+    connect = database._connect
+
+    def read_only(path):
+        connection = connect(path)
+        connection.execute("PRAGMA query_only = 1")
+        return connection
+
+    monkeypatch.setattr(database, "_connect", read_only)
+    with pytest.raises(InputError, match="earlier maskferry and cannot be updated"):
+        Tracks.open(path)
+
+
+class Squinting(HoldEngine):
+    """Says that it sees object n of a given mask with an IoU of 1 / n, and nothing of others."""
+
+    def open(self, video, snapshot=None):
+        session = super().open(video, snapshot)
+        step = session.step
+
+        def squint(frame, prompts=()):
+            masks = step(frame, prompts)
+            rows = (replace(r, fidelity=1 / r.object_id if r.state is State.GIVEN else None) for r in masks)
+            return replace(masks, objects=tuple(rows))
+
+        session.step = squint
+        return session
+
+
+def test_what_the_engine_sees_of_a_given_mask_is_kept_with_it(video, tmp_path):
+    with MaskTracker(video, engine=Squinting(), tracks=tmp_path / "tracks.sqlite") as tracker:
+        tracker.add_masks_prompt([block(10), block(20)], [1, 4], 3)
+        tracker.add_mask_prompt(block(30), 4, 6)
+        assert tracker.tracks[3][4].fidelity is None
+        tracker.propagate()
+    with Tracks.open(tmp_path / "tracks.sqlite") as tracks:
+        told = {(frame.info.index, r.object_id): r.fidelity for frame in tracks.frames() for r in frame.masks}
+        assert {key: value for key, value in told.items() if value is not None} == {
+            (3, 1): 1,
+            (3, 4): 0.25,
+            (6, 4): 0.25,
+        }
+        assert np.array_equal(tracks[3].mask(4), block(20))
+        assert tracks[3][4].state is State.GIVEN
+        assert [summary.fidelity for summary in summarize(tracks)] == [1, 0.25]
+    with MaskTracker(video, engine="hold", tracks=tmp_path / "tracks.sqlite", resume=True) as tracker:
+        tracker.add_mask_prompt(block(24), 4, 6, replace=True)
+        assert tracker.propagate()[6][4].fidelity is None
 
 
 def test_a_file_that_is_no_tracks_file_is_refused(tmp_path):

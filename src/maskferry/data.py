@@ -132,12 +132,16 @@ class ObjectMask:
         rle: the mask, at the size of the video; empty while the object is lost.
         score: in [0, 1]; 1 for a given mask, 0 for a lost object.
         state: see `State`.
+        fidelity: of a given mask, its IoU with what the engine's model sees of it at its own resolution, in [0, 1];
+            low where the object is too small or too thin for the model. None elsewhere, and where the engine does
+            not say.
     """
 
     object_id: int
     rle: Rle
     score: float
     state: State
+    fidelity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,9 +125,10 @@ def undo(tracks: Tracks) -> str | None:
         for edit, what, objects, before in database.rows("SELECT * FROM edit ORDER BY id DESC LIMIT 1"):
             _clear(tracks, json.loads(objects))
             for table, rows in json.loads(zlib.decompress(before)).items():
+                width = len(database.rows(f"PRAGMA table_info({table})"))
                 for row in rows:
-                    marks = ", ".join("?" * len(row))
-                    database.execute(f"INSERT INTO {table} VALUES ({marks})", _from_json(row))
+                    values = _from_json(row) + [None] * (width - len(row))  # an edit of format 1 has fewer columns
+                    database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", values)
             database.execute("DELETE FROM edit WHERE id = ?", [edit])
             return str(what)
     return None

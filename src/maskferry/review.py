@@ -82,6 +82,7 @@ class ObjectSummary:
         occluded: on which a good part of it is hidden.
         lost_spans: (first, last) frame of each stretch without a mask.
         mean_score: over the frames on which it is seen.
+        fidelity: the lowest of its given masks (see `ObjectMask`); None where the engine does not say.
         moments: in the order of frames.
     """
 
@@ -93,6 +94,7 @@ class ObjectSummary:
     occluded: int = 0
     lost_spans: list[tuple[int, int]] = field(default_factory=list)
     mean_score: float = 0.0
+    fidelity: float | None = None
     moments: list[Moment] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,6 +155,8 @@ class _Watch:
         summary.frames += 1
         summary.given += row.state is State.GIVEN
         summary.occluded += row.state is State.OCCLUDED
+        if row.fidelity is not None:
+            summary.fidelity = row.fidelity if summary.fidelity is None else min(row.fidelity, summary.fidelity)
         place = centroid_of_rle_xy(row.rle)
         if place is None:
             self._lose(frame)

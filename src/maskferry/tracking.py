@@ -181,7 +181,8 @@ class _Pass:
                     self._drop_unwanted(session, masks, roster.current)
                     if count > self._finished:
                         with self._journal.transaction():
-                            self._journal.write(self._id, frame.info, self._rows(masks, roster.current, prompts))
+                            rows = self._rows(masks, roster.current, prompts)
+                            self._journal.write(self._id, frame.info, rows, _fidelity(masks, prompts))
                             changed = self._associate(session, roster, frame, masks)
                             self._save(session, frame.index, at_once=changed)
                     whole = frame.index
@@ -323,6 +324,12 @@ class _Roster:
     def begin(self, spans: Iterable[Span]) -> None:
         """These spans are to be found from here on."""
         self.current.update((span.object_id, span) for span in spans)
+
+
+def _fidelity(masks: FrameMasks, prompts: Sequence[Prompt]) -> dict[int, float]:
+    """What the engine says of the masks that were given on a frame: {object id: IoU with what it sees of it}."""
+    given = {prompt.object_id for prompt in prompts if isinstance(prompt, MaskPrompt)}
+    return {row.object_id: row.fidelity for row in masks if row.object_id in given and row.fidelity is not None}
 
 
 def _place(frames: Sequence[int], frame: int | None) -> int:

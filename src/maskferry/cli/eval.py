@@ -57,6 +57,7 @@ def evaluate(  # noqa: PLR0913
         ),
     ] = None,
     engine: options.Engine = "auto",
+    device: options.Device = None,
     resolution: Annotated[
         str, typer.Option("--resolution", metavar="NAME", help="The folder below JPEGImages and Annotations.")
     ] = "480p",
@@ -91,7 +92,7 @@ def evaluate(  # noqa: PLR0913
         result = _on_tracks(tracks, truth)
         table = [tuple(result), tuple(f"{value:g}" for value in result.values())]
     elif davis is not None:
-        result = _on_davis(davis, sequences, engine, resolution)
+        result = _on_davis(davis, sequences, engine, device, resolution)
         table = _table(result)
     if out is not None:
         with atomic_path(out, overwrite=overwrite) as part:
@@ -103,7 +104,10 @@ def evaluate(  # noqa: PLR0913
         talk.show_table(table, numbers=True, total=total)
 
 
-def _on_davis(root: Path, sequences: list[str] | None, engine: str, resolution: str) -> dict[str, Any]:
+def _on_davis(
+    root: Path, sequences: list[str] | None, engine: str, device: str | None, resolution: str
+) -> dict[str, Any]:
+    from maskferry.engines.registry import load_engine
     from maskferry.evaluation import evaluate_davis
 
     names = [name.strip() for text in sequences for name in text.split(",")] if sequences else None
@@ -111,7 +115,7 @@ def _on_davis(root: Path, sequences: list[str] | None, engine: str, resolution: 
         return evaluate_davis(
             root,
             sequences=names,
-            engine=engine,
+            engine=engine if device is None else load_engine(engine, device=device),
             resolution=resolution,
             callback=lambda name, done, total: update(done, total, f"Tracking {name}"),
         ).to_dict()

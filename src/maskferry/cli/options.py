@@ -11,6 +11,7 @@ import typer
 __all__ = [
     "Audio",
     "Debug",
+    "Device",
     "Direction",
     "Engine",
     "Json",
@@ -51,6 +52,16 @@ TracksPath = Annotated[
 ]
 Engine = Annotated[
     str, typer.Option("--engine", metavar="NAME", help="What tracks: auto is the best that can run here.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAMES",
+        show_default=False,
+        help="Where a SAM engine runs: cuda:0, mps or cpu. Several, as in cuda:0,cuda:1, share the objects.  [default: "
+        "a GPU where there is one]",
+    ),
 ]
 OverlapOption = Annotated[
     Overlap,

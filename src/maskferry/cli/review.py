@@ -47,7 +47,8 @@ def review(  # noqa: PLR0913
 ) -> None:
     """Say where tracks may be wrong.
 
-    For each object: on how many frames it is seen, where it is lost, its mean score, and the moments to look at: it
+    For each object: on how many frames it is seen, where it is lost, its mean score, how much the engine's model saw
+    of its given masks (fidelity, an IoU; low for what is too small for the model), and the moments to look at: it
     leaps, its area or its colours change at once, it may have changed places with another.
     """
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
@@ -83,9 +84,10 @@ def review(  # noqa: PLR0913
 
 
 def _table(summaries: list[ObjectSummary]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("object", "frames", "seen", "lost", "occluded", "score", "moments")]
+    rows: list[tuple[str, ...]] = [("object", "frames", "seen", "lost", "occluded", "score", "fidelity", "moments")]
     for s in summaries:
         name = f"{s.object_id} {s.label}" if s.label else str(s.object_id)
-        values: list[Any] = [s.frames, s.seen, len(s.lost_spans), s.occluded, f"{s.mean_score:.2f}", len(s.moments)]
-        rows.append((name, *map(str, values)))
+        fidelity = "-" if s.fidelity is None else f"{s.fidelity:.2f}"
+        values: list[Any] = [s.frames, s.seen, len(s.lost_spans), s.occluded, f"{s.mean_score:.2f}", fidelity]
+        rows.append((name, *map(str, values), str(len(s.moments))))
     return rows

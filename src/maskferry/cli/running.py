@@ -43,6 +43,7 @@ class Request:
         outputs: where results go.
         inputs: files that must not be written over.
         engine: a name, or "auto".
+        device: see `options.Device`; None leaves it to the engine.
         direction: see `planning.plan`.
         frames: what part of the video.
         rate: frames per second, where the video has none or a wrong one.
@@ -54,6 +55,7 @@ class Request:
     outputs: Outputs
     inputs: tuple[Path, ...] = ()
     engine: str = "auto"
+    device: str | None = None
     direction: Direction = "both"
     frames: FrameRange = field(default_factory=FrameRange)
     rate: str | None = None
@@ -72,7 +74,8 @@ def carry_out(request: Request) -> dict[str, Any]:
         MaskferryError: see `MaskTracker`. Finished frames are kept.
     """
     outputs = request.outputs
-    with closing(load_engine(request.engine)) as engine, _open(request) as source:
+    chosen = {} if request.device is None else {"device": request.device}
+    with closing(load_engine(request.engine, **chosen)) as engine, _open(request) as source:
         wish = _wish(request, source, engine.name)
         resume = _look(request, wish)
         with _going_on(request):

@@ -60,6 +60,7 @@ def track(  # noqa: PLR0913
         int, typer.Option("--frame", metavar="N", min=0, help="The frame that --masks belong to; the first one is 0.")
     ] = 0,
     engine: options.Engine = "auto",
+    device: options.Device = None,
     direction: Annotated[
         options.Direction, typer.Option("--direction", help="Where to track from the given masks.")
     ] = options.Direction.both,
@@ -122,6 +123,7 @@ def track(  # noqa: PLR0913
         Outputs(out, kinds, overlap.value, audio),
         tuple(mask_path(argument)[1] for argument in masks),
         engine,
+        device,
         direction.value,
         FrameRange(start, ENDLESS if stop is None else stop, stride),
         rate,

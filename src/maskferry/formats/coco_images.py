@@ -18,7 +18,7 @@ from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
 from maskferry.formats.coco import check_size, get, load_json, read_segmentation
-from maskferry.formats.content import Rows, VideoTracks, check_name, check_time, checked
+from maskferry.formats.content import Rows, VideoTracks, check_fidelity, check_name, check_time, checked
 from maskferry.formats.youtube_vis import read_rate
 from maskferry.rle import Rle
 
@@ -158,9 +158,10 @@ def _read_annotation(
     track = get(record, "track_id", (int, NoneType), at)
     score = get(record, "score", (float, int, NoneType), at)
     extra = get(record, _EXTRA, (dict, NoneType), at)
-    state = State.GIVEN if score is None else State.TRACKED
+    state, fidelity = State.GIVEN if score is None else State.TRACKED, None
     if extra is not None:
         state = _state(extra.get("state"), f"{at}.{_EXTRA}.state")
+        fidelity = check_fidelity(extra.get("fidelity"), f"{at}.{_EXTRA}.fidelity")
     rows[image.video].add(
         image.info.index,
         ("annotation", at) if track is None else track,
@@ -169,6 +170,7 @@ def _read_annotation(
         score=1.0 if score is None else min(1.0, max(0.0, float(score))),
         state=state,
         label=tracks.get(track, names.get(category)) if track is not None else names.get(category),
+        fidelity=fidelity,
     )
 
 
@@ -260,7 +262,7 @@ def _annotation(
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "iscrowd": 0,
         "score": float(row.score),
-        _EXTRA: {"state": row.state.value},
+        _EXTRA: {"state": row.state.value, "fidelity": row.fidelity},
     }
 
 

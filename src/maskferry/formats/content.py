@@ -6,13 +6,14 @@ import logging
 import math
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.rle import Rle
 
-__all__ = ["Rows", "TrackedBox", "VideoTracks", "check_name", "check_time", "checked", "warn_of_loss"]
+__all__ = ["Rows", "TrackedBox", "VideoTracks", "check_fidelity", "check_name", "check_time", "checked", "warn_of_loss"]
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Rows:
     found: dict[int, dict[Hashable, ObjectMask]] = field(default_factory=dict)
     labels: dict[Hashable, str] = field(default_factory=dict)
 
-    def add(
+    def add(  # noqa: PLR0913
         self,
         frame: int,
         key: Hashable,
@@ -73,6 +74,7 @@ class Rows:
         score: float = 1.0,
         state: State = State.GIVEN,
         label: str | None = None,
+        fidelity: float | None = None,
     ) -> None:
         """Add an object's row of a frame.
 
@@ -82,7 +84,7 @@ class Rows:
         rows = self.found.setdefault(frame, {})
         if key in rows:
             raise InputError(f"{where}: object {key} is on frame {frame} a second time")
-        rows[key] = ObjectMask(0, rle, score, state)
+        rows[key] = ObjectMask(0, rle, score, state, fidelity)
         if label is not None and self.labels.setdefault(key, label) != label:
             raise InputError(f"{where}: object {key} is called {label!r}, and {self.labels[key]!r} before")
 
@@ -97,7 +99,7 @@ class Rows:
         frames = []
         for info in infos:
             rows = {ids[key]: row for key, row in self.found.get(info.index, {}).items()}
-            objects = tuple(ObjectMask(i, r.rle, r.score, r.state) for i, r in sorted(rows.items()))
+            objects = tuple(replace(row, object_id=i) for i, row in sorted(rows.items()))
             frames.append(FrameTracks(info, FrameMasks(info.index, video.size_hw, objects)))
         return VideoTracks(video, tuple(frames), {ids[key]: name for key, name in self.labels.items() if key in ids})
 
@@ -135,6 +137,19 @@ def check_time(value: float | None, where: str) -> float | None:
     if value is not None and not math.isfinite(value):
         raise InputError(f"{where}: expected seconds, got {value}")
     return None if value is None else float(value)
+
+
+def check_fidelity(value: Any, where: str) -> float | None:  # noqa: ANN401
+    """`ObjectMask.fidelity` in a file of others; files of earlier versions have none.
+
+    Raises:
+        InputError: it is no number from 0 to 1.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, float | int) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise InputError(f"{where}: expected an IoU from 0 to 1, got {value!r:.60}")
+    return float(value)
 
 
 def warn_of_loss(path: object, losses: Mapping[str, int]) -> None:

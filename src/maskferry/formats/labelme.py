@@ -25,7 +25,7 @@ from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.coco import MOST_POLYGONS, check_size, get, load_json, read_polygon, unite
-from maskferry.formats.content import Rows, VideoTracks, check_time, checked
+from maskferry.formats.content import Rows, VideoTracks, check_fidelity, check_time, checked
 from maskferry.formats.images import file_stem, natural_order, translate_pillow_errors
 from maskferry.masks.polygons import join, parts_of
 from maskferry.rle import Rle
@@ -48,6 +48,7 @@ class LabelmeObject:
         rle: the mask.
         score: in [0, 1]; 1 in files of others.
         state: "given" in files of others.
+        fidelity: see `ObjectMask`.
     """
 
     label: str
@@ -55,6 +56,7 @@ class LabelmeObject:
     rle: Rle
     score: float = 1.0
     state: State = State.GIVEN
+    fidelity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,13 @@ def read_folder(folder: Path) -> VideoTracks:
         for i, item in enumerate(picture.objects):
             alone = item.group is None
             key: Hashable = (info.index, i) if alone else item.group if by_group else (item.label, item.group)
-            rows.add(info.index, key, item.rle, str(path), score=item.score, state=item.state, label=item.label)
+            rows.add(
+                *(info.index, key, item.rle, str(path)),
+                score=item.score,
+                state=item.state,
+                label=item.label,
+                fidelity=item.fidelity,
+            )
         for object_id in picture.extra.get("lost", ()) if by_group else ():
             empty = Rle.empty(picture.size_hw)
             rows.add(info.index, object_id, empty, f"{path}: {_EXTRA}.lost", score=0.0, state=State.LOST)
@@ -188,7 +196,8 @@ def parse(data: Any, where: str) -> LabelmePicture:  # noqa: ANN401
     objects = []
     for (label, group, _), rles in groups.items():
         state, score = extra.get("objects", {}).get(str(group), (State.GIVEN, 1.0))
-        objects.append(LabelmeObject(label, group, unite(rles), float(score), State(state)))
+        fidelity = extra.get("fidelities", {}).get(str(group))
+        objects.append(LabelmeObject(label, group, unite(rles), float(score), State(state), fidelity))
     info = None
     if "index" in extra:
         info = FrameInfo(extra["index"], extra["time"], extra["name"])
@@ -229,6 +238,7 @@ def _picture_record(
             "time": info.time,
             "name": info.name,
             "objects": {str(row.object_id): [row.state.value, float(row.score)] for row in rows},
+            "fidelities": {str(row.object_id): row.fidelity for row in rows if row.fidelity is not None},
             "lost": [row.object_id for row in tracks.masks if not row.rle.area],
             "unnamed": [row.object_id for row in tracks.masks if row.object_id not in labels],
         },
@@ -324,4 +334,6 @@ def _read_extra(data: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
         fine = isinstance(value, list) and len(value) == 2 and value[0] in tuple(State)
         if not fine or not isinstance(value[1], int | float) or not 0 <= value[1] <= 1:
             raise InputError(f"{at}.objects.{key:.20}: expected [state, score], got {value!r:.60}")
+    for key, value in (get(extra, "fidelities", (dict, NoneType), at) or {}).items():
+        check_fidelity(value, f"{at}.fidelities.{key:.20}")
     return dict(extra)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -232,15 +233,13 @@ def _id_of(object_id: int, ids: Mapping[int, int]) -> int:
 
 
 def _renumbered(masks: FrameMasks, ids: Mapping[int, int]) -> FrameMasks:
-    rows = [ObjectMask(_id_of(row.object_id, ids), row.rle, row.score, row.state) for row in masks]
+    rows = [replace(row, object_id=_id_of(row.object_id, ids)) for row in masks]
     return FrameMasks(masks.frame, masks.size_hw, tuple(sorted(rows, key=lambda row: row.object_id)))
 
 
 def _apart(masks: FrameMasks, overlap: Overlap) -> Iterator[tuple[ObjectMask, Rle]]:
     """Every object with what is its own of its mask."""
-    places = FrameMasks(
-        masks.frame, masks.size_hw, tuple(ObjectMask(i, r.rle, r.score, r.state) for i, r in enumerate(masks, 1))
-    )
+    places = FrameMasks(masks.frame, masks.size_hw, tuple(replace(row, object_id=i) for i, row in enumerate(masks, 1)))
     owner = to_label_map(places, overlap=overlap)
     owned = np.bincount(owner.ravel(), minlength=len(masks) + 1).tolist()
     for i, row in enumerate(masks, 1):

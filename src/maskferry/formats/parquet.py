@@ -17,7 +17,7 @@ from maskferry.errors import InputError, MissingExtraError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.content import checked, warn_of_loss
 from maskferry.formats.frame_table import noting
-from maskferry.formats.table import COLUMNS, TableRow, rows_of
+from maskferry.formats.table import COLUMNS, LATER, TableRow, rows_of
 
 __all__ = ["read", "read_frames", "require_pyarrow", "write"]
 
@@ -65,11 +65,12 @@ def read(path: Path) -> list[TableRow]:
         InputError: no such file, no Parquet, or no such table.
     """
     names = _open(path, lambda pq: pq.read_schema(path).names)
-    missing = [name for name in COLUMNS if name not in names]
+    missing = [name for name in COLUMNS if name not in names and name not in LATER]
     if missing:
         raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
-    columns = _open(path, lambda pq: pq.read_table(path, columns=list(COLUMNS)).to_pydict())
-    rows = zip(*(columns[name] for name in COLUMNS), strict=True)
+    there = [name for name in COLUMNS if name in names]
+    columns = _open(path, lambda pq: pq.read_table(path, columns=there).to_pydict())
+    rows = zip(*(columns.get(name, [None] * len(columns["frame"])) for name in COLUMNS), strict=True)
     return [_row(cells, f"{path}: row {i}") for i, cells in enumerate(rows)]
 
 
@@ -119,7 +120,7 @@ def _open(path: Path, reading: Any) -> Any:  # noqa: ANN401
 def _schema(pa: Any) -> Any:  # noqa: ANN401
     kinds = {
         **dict.fromkeys(("frame", "object_id", "area", "x1", "y1", "x2", "y2"), pa.int64()),
-        **dict.fromkeys(("time", "score", "centroid_x", "centroid_y"), pa.float64()),
+        **dict.fromkeys(("time", "score", "centroid_x", "centroid_y", "fidelity"), pa.float64()),
     }
     return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
 
@@ -139,18 +140,19 @@ def _cells(row: TableRow) -> tuple[Any, ...]:
     box, centroid = row.box_xyxy or (None,) * 4, row.centroid_xy or (None,) * 2
     return (
         *(row.frame, row.time, row.name, row.object_id, row.label, row.state.value, row.score, row.area),
-        *(*box, *centroid),
+        *(*box, *centroid, row.fidelity),
     )
 
 
 def _row(cells: tuple[Any, ...], where: str) -> TableRow:
     frame, time, name, object_id, label, state, score, area, *rest = cells
-    box, centroid = rest[:4], rest[4:]
+    box, centroid, fidelity = rest[:4], rest[4:6], rest[6]
     try:
         return TableRow(
             *(int(frame), time, str(name), int(object_id), str(label), State(state), float(score), int(area)),
             box_xyxy=None if box[0] is None else (int(box[0]), int(box[1]), int(box[2]), int(box[3])),
             centroid_xy=None if centroid[0] is None else (float(centroid[0]), float(centroid[1])),
+            fidelity=None if fidelity is None else float(fidelity),
         )
     except (TypeError, ValueError) as err:
         raise InputError(f"{where}: not a row of such a table: {err}") from err

@@ -13,12 +13,15 @@ from maskferry.errors import InputError
 from maskferry.files import atomic_path
 from maskferry.masks.regions import centroid_of_rle_xy
 
-__all__ = ["COLUMNS", "TableRow", "read", "rows_of", "write"]
+__all__ = ["COLUMNS", "LATER", "TableRow", "read", "rows_of", "write"]
 
 COLUMNS = (
     *("frame", "time", "name", "object_id", "label", "state", "score", "area"),
-    *("x1", "y1", "x2", "y2", "centroid_x", "centroid_y"),
+    *("x1", "y1", "x2", "y2", "centroid_x", "centroid_y", "fidelity"),
 )
+
+LATER = frozenset({"fidelity"})
+"""Columns that tables of earlier versions do not have."""
 
 _FORMULA = r"[=+\-@\t\r\n]"  # what makes a spreadsheet run a cell's text
 
@@ -38,6 +41,7 @@ class TableRow:
         area: pixels.
         box_xyxy: pixels, x2 and y2 exclusive; None where the mask is empty.
         centroid_xy: mean position of the pixels; None where the mask is empty.
+        fidelity: of a given mask; see `ObjectMask`.
     """
 
     frame: int
@@ -50,6 +54,7 @@ class TableRow:
     area: int
     box_xyxy: tuple[int, int, int, int] | None
     centroid_xy: tuple[float, float] | None
+    fidelity: float | None = None
 
 
 def rows_of(frames: Iterable[FrameTracks], labels: Mapping[int, str] | None = None) -> Iterator[TableRow]:
@@ -61,7 +66,7 @@ def rows_of(frames: Iterable[FrameTracks], labels: Mapping[int, str] | None = No
             rle, object_id = row.rle, row.object_id
             yield TableRow(
                 *(info.index, info.time, info.name, object_id, names.get(object_id, ""), row.state, float(row.score)),
-                *(rle.area, rle.box_xyxy, centroid_of_rle_xy(rle)),
+                *(rle.area, rle.box_xyxy, centroid_of_rle_xy(rle), row.fidelity),
             )
 
 
@@ -93,7 +98,8 @@ def write(
 
 
 def read(path: Path) -> list[TableRow]:
-    """Read a table that `write` made; columns may come in any order, further columns are left alone.
+    """Read a table that `write` made; columns may come in any order, those of `LATER` may be missing, others are left
+    alone.
 
     Raises:
         InputError: no such file, no such table, or a cell that is wrong; the message names the line.
@@ -101,7 +107,7 @@ def read(path: Path) -> list[TableRow]:
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
-            missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
+            missing = [c for c in COLUMNS if c not in (reader.fieldnames or ()) and c not in LATER]
             if missing:
                 raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
             return [_from_cells(cells, f"{path}:{reader.line_num}") for cells in reader]
@@ -123,7 +129,7 @@ def _to_cells(row: TableRow) -> list[object]:
     time = "" if row.time is None else row.time
     return [
         *(row.frame, time, _defuse(row.name), row.object_id, _defuse(row.label), row.state.value, row.score, row.area),
-        *(*box, *centroid),
+        *(*box, *centroid, "" if row.fidelity is None else row.fidelity),
     ]
 
 
@@ -144,6 +150,7 @@ def _from_cells(cells: dict[str, str], where: str) -> TableRow:
             area=int(cells["area"]),
             box_xyxy=(box[0], box[1], box[2], box[3]) if box else None,
             centroid_xy=(centroid[0], centroid[1]) if centroid else None,
+            fidelity=float(cells["fidelity"]) if cells.get("fidelity") else None,
         )
     except (ValueError, TypeError) as err:  # TypeError: a short line, whose last cells are None
         raise InputError(f"{where}: not a row of such a table: {err}") from err

@@ -20,7 +20,7 @@ from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.coco import check_size, get, load_json, read_segmentation
-from maskferry.formats.content import VideoTracks, check_name
+from maskferry.formats.content import VideoTracks, check_fidelity, check_name
 from maskferry.rle import Rle
 
 __all__ = ["VideoTracks", "parse", "read", "write"]
@@ -162,6 +162,7 @@ def _annotation_record(object_id: int, item: _Object, categories: dict[str, int]
             "label": item.label,
             "scores": [None if row is None else float(row.score) for row in item.rows],
             "states": [None if row is None else row.state.value for row in item.rows],
+            "fidelities": [None if row is None else row.fidelity for row in item.rows],
         },
     }
 
@@ -246,14 +247,18 @@ def _read_object(object_id: int, record: Any, video: VideoInfo, length: int, at:
         return _Object(_foreign_rows(object_id, rles, _read_score(record, at), empty))
     states = _per_frame(extra.get("states"), length, f"{at}.{_EXTRA}.states", (str, NoneType))
     scores = _per_frame(extra.get("scores"), length, f"{at}.{_EXTRA}.scores", (float, int, NoneType))
+    told = _per_frame(
+        extra.get("fidelities", [None] * length), length, f"{at}.{_EXTRA}.fidelities", (float, int, NoneType)
+    )
     rows: list[ObjectMask | None] = []
-    for i, (rle, state, score) in enumerate(zip(rles, states, scores, strict=True)):
+    for i, (rle, state, score, fidelity) in enumerate(zip(rles, states, scores, told, strict=True)):
         absent = state is None and score is None and rle is None
         if not absent and (state not in tuple(State) or score is None or not 0 <= score <= 1):
             raise InputError(
                 f"{at}.{_EXTRA}.states[{i}]: expected a state and a score for each mask, got {state!r}, {score}"
             )
-        rows.append(None if state is None else ObjectMask(object_id, rle or empty, float(score), State(state)))
+        iou = check_fidelity(fidelity, f"{at}.{_EXTRA}.fidelities[{i}]")
+        rows.append(None if state is None else ObjectMask(object_id, rle or empty, float(score), State(state), iou))
     return _Object(rows, get(extra, "label", (str, NoneType), f"{at}.{_EXTRA}"))
 
 

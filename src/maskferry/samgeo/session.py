@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from maskferry import MaskTracker, TextPrompt, open_source
 from maskferry.data import Image
 from maskferry.engines.base import Engine
-from maskferry.engines.registry import engine_status, known_engines
+from maskferry.engines.registry import EngineSpec, engine_status, known_engines, pick_engine
 from maskferry.errors import InputError
 from maskferry.samgeo.geotiff import refuse_crs, refuse_geotiff
 from maskferry.samgeo.results import Results
@@ -23,6 +23,24 @@ from maskferry.samgeo.views import FrameImages, FrameOutputs, PerFrame, SampledS
 from maskferry.sources.base import VideoLike
 
 __all__ = ["SamGeo3Video"]
+
+
+def gpu_names(numbers: Sequence[int]) -> list[str]:
+    """Names of torch's devices, by number.
+
+    >>> gpu_names([0, 2])
+    ['cuda:0', 'cuda:2']
+
+    Raises:
+        InputError: not numbers from 0.
+    """
+    try:
+        found = [index(number) for number in numbers]
+    except TypeError:
+        found = [-1]
+    if any(number < 0 for number in found):
+        raise InputError(f"gpus_to_use: expected a list of GPUs' numbers such as [0, 1], got {numbers!r}")
+    return [f"cuda:{number}" for number in found]
 
 
 class SamGeo3Video(Results):
@@ -57,22 +75,29 @@ class SamGeo3Video(Results):
         """Choose an engine. Nothing is loaded yet.
 
         Args:
-            gpus_to_use: accepted and not used; the engine picks its device.
+            gpus_to_use: numbers of GPUs, for an engine that runs on them; the objects are spread over several. By
+                default the engine picks its device.
             bpe_path: accepted and not used; it names a vocabulary of SAM 3.
             engine: a name, "auto" for the best that can run here, or a loaded engine.
             kwargs: accepted and not used; they are options of SAM 3's builder.
 
         Raises:
             UnknownEngineError: no engine of this name.
+            InputError: ``gpus_to_use`` is no list of numbers from 0.
         """
+        gpus = [] if gpus_to_use is None else gpu_names(gpus_to_use)
+        chosen = pick_engine() if engine == "auto" else engine
+        spec = known_engines().get(chosen) if isinstance(chosen, str) else None
+        on_gpus = bool(gpus) and isinstance(spec, EngineSpec) and spec.devices
         explain(
-            gpus_to_use=None if gpus_to_use is None else "the engine picks its device",
+            gpus_to_use="this engine picks its device" if gpus and not on_gpus else None,
             bpe_path=None if bpe_path is None else "it names a vocabulary of SAM 3",
             **{name: "it is an option of SAM 3's builder; engines are chosen by engine=" for name in kwargs},
         )
         self.gpus_to_use = gpus_to_use
         self.video_path: VideoLike | None = None
-        self._tracker = MaskTracker(engine=engine)
+        options: dict[str, Any] = {"device": gpus} if on_gpus else {}
+        self._tracker = MaskTracker(engine=chosen, **options)
         name = self._tracker.engine_name
         say(f"Engine: {name}" + (f" ({engine_status(name).summary})" if name in known_engines() else ""))
 

@@ -21,7 +21,8 @@ from maskferry.files import check_free, translate_os_errors
 __all__ = ["Database"]
 
 APPLICATION_ID = 0x6D666779  # "mfgy", so that no other program's SQLite file is taken for one of ours
-FORMAT = 1
+FORMAT = 2
+"""1: as 2, without ``mask.fidelity``."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -29,7 +30,7 @@ CREATE TABLE frame (idx INTEGER PRIMARY KEY, time REAL, name TEXT NOT NULL);
 CREATE TABLE object (id INTEGER PRIMARY KEY, label TEXT, removed INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE mask (
     frame INTEGER NOT NULL, object INTEGER NOT NULL, counts BLOB NOT NULL, score REAL NOT NULL, state TEXT NOT NULL,
-    PRIMARY KEY (frame, object)) WITHOUT ROWID;
+    fidelity REAL, PRIMARY KEY (frame, object)) WITHOUT ROWID;
 CREATE INDEX mask_by_object ON mask (object, frame);
 CREATE TABLE prompt (
     frame INTEGER NOT NULL, object INTEGER NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL,
@@ -96,7 +97,28 @@ class Database:
         if version > FORMAT:
             database.close()
             raise InputError(f"{path} has format {version}; this maskferry reads up to {FORMAT}: update it")
+        if version < FORMAT:
+            database._update(path)
         return database
+
+    def _update(self, path: Path) -> None:
+        """Bring a file of format 1 up to date. Whoever comes second finds it done.
+
+        Raises:
+            InputError: it cannot be written to.
+        """
+        try:
+            self._add_fidelity()
+        except OutputError as err:
+            self.close()
+            raise InputError(f"{path} was written by an earlier maskferry and cannot be updated: {err}") from err
+
+    def _add_fidelity(self) -> None:
+        with self.transaction():
+            ((version,),) = self.rows("PRAGMA user_version")
+            if version < FORMAT:
+                self.execute("ALTER TABLE mask ADD COLUMN fidelity REAL")
+                self.execute(f"PRAGMA user_version = {FORMAT}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

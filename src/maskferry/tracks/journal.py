@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -185,16 +186,31 @@ class Journal:
             return {}
         return {row.object_id: row for row in self.tracks[frame] if row.object_id in object_ids}
 
-    def write(self, job_id: int, info: FrameInfo, rows: Sequence[ObjectMask]) -> None:
-        """Commit a finished frame: its masks and the job's progress, together."""
+    def write(
+        self,
+        job_id: int,
+        info: FrameInfo,
+        rows: Sequence[ObjectMask],
+        fidelity: Mapping[int, float] = MappingProxyType({}),
+    ) -> None:
+        """Commit a finished frame: its masks and the job's progress, together.
+
+        Args:
+            job_id: the job.
+            info: the frame's row of the frame table.
+            rows: what was tracked on it; given masks are there already.
+            fidelity: {object id: what the engine said of a given mask}.
+        """
         with self._db.transaction():
             self._db.execute("INSERT OR REPLACE INTO frame VALUES (?, ?, ?)", [info.index, info.time, info.name])
             self._write_masks(info.index, rows)
+            told = [(value, info.index, object_id) for object_id, value in fidelity.items()]
+            self._db.execute_many("UPDATE mask SET fidelity = ? WHERE frame = ? AND object = ?", told)
             self._db.execute("UPDATE job SET position = ? WHERE id = ?", [info.index, job_id])
 
     def _write_masks(self, frame: int, rows: Sequence[ObjectMask]) -> None:
-        values = [(frame, r.object_id, r.rle.counts, float(r.score), r.state.value) for r in rows]
-        self._db.execute_many("INSERT OR REPLACE INTO mask VALUES (?, ?, ?, ?, ?)", values)
+        values = [(frame, r.object_id, r.rle.counts, float(r.score), r.state.value, r.fidelity) for r in rows]
+        self._db.execute_many("INSERT OR REPLACE INTO mask VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def extend(self, job_id: int, prompts: Sequence[MaskPrompt], labels: Sequence[str | None]) -> list[Span]:
         """Add prompts on the frame that a job has come to: the spans that they cut are shortened, new ones begin.

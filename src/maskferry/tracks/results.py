@@ -18,6 +18,8 @@ __all__ = ["Tracks"]
 
 PIECE = 256  # frames that are read from the database at once
 
+COLUMNS = "frame, object, counts, score, state, fidelity"
+
 
 class Tracks(Mapping[int, FrameMasks]):
     """A mapping from frame index to `FrameMasks`, by ascending index, over the frames that are finished.
@@ -137,9 +139,7 @@ class Tracks(Mapping[int, FrameMasks]):
 
     def timeline(self, object_id: int) -> Iterator[tuple[int, ObjectMask]]:
         """(frame, row) of one object, by ascending frame."""
-        query = (
-            "SELECT frame, object, counts, score, state FROM mask WHERE object = ? AND frame > ? ORDER BY frame LIMIT ?"
-        )
+        query = f"SELECT {COLUMNS} FROM mask WHERE object = ? AND frame > ? ORDER BY frame LIMIT ?"
         last = -1
         while piece := self.database.rows(query, [object_id, last, PIECE]):
             yield from ((row[0], self._row(row)) for row in piece)
@@ -149,18 +149,15 @@ class Tracks(Mapping[int, FrameMasks]):
         """{frame: masks} for some frames, ascending."""
         rows: dict[int, list[ObjectMask]] = {frame: [] for frame in frames}
         if frames:
-            query = (
-                "SELECT frame, object, counts, score, state FROM mask "
-                "WHERE frame BETWEEN ? AND ? ORDER BY frame, object"
-            )
+            query = f"SELECT {COLUMNS} FROM mask WHERE frame BETWEEN ? AND ? ORDER BY frame, object"
             for row in self.database.rows(query, [frames[0], frames[-1]]):
                 if row[0] in rows:
                     rows[row[0]].append(self._row(row))
         return {frame: FrameMasks(frame, self.video.size_hw, tuple(found)) for frame, found in rows.items()}
 
     def _row(self, row: tuple[Any, ...]) -> ObjectMask:
-        _, object_id, counts, score, state = row
-        return ObjectMask(object_id, Rle(self.video.size_hw, counts), score, State(state))
+        _, object_id, counts, score, state, fidelity = row
+        return ObjectMask(object_id, Rle(self.video.size_hw, counts), score, State(state), fidelity)
 
     # --- life ---------------------------------------------------------------------------------------------------
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,11 +15,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, TextPrompt, VideoInfo
 from maskferry.engines.sam.checkpoint import Kind, find_folder, kind_of, load_model
 from maskferry.engines.sam.compiling import Compiled, plain_follow
+from maskferry.engines.sam.devices import pick_devices
 from maskferry.engines.sam.lanes import Lanes
 from maskferry.engines.sam.memory import Bundle
 from maskferry.engines.sam.model import SamModel, fingerprint
 from maskferry.engines.sam.network import Features, Found, Network
 from maskferry.engines.sam.session import SamSession
+from maskferry.engines.sam.spread import SpreadSession
 from maskferry.engines.sam.text import TextFinder
 from maskferry.engines.weights import REPOSITORIES
 from maskferry.errors import EngineError, InputError
@@ -37,7 +39,8 @@ class SamEngine:
     Args:
         model: "sam3", "sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2.1-large" or "edgetam".
         checkpoint: a local folder or a repository of the Hugging Face hub; by default the model's own repository.
-        device: "auto" (a GPU where there is one), or a device of torch: "cuda:0", "mps", "cpu".
+        device: "auto" (a GPU where there is one), or a device of torch: "cuda:0", "mps", "cpu". The objects are spread
+            over several: "cuda:0,cuda:1", or a list.
         precision: "auto" (bfloat16 on CUDA where it is safe, float32 elsewhere), "float32", "bfloat16" or "float64".
         compile: compiled stages, tested before they are used: "auto" (on CUDA, once a video has proved long), True
             (from the first frame that has all its memories; takes a minute or two, later seconds), or False.
@@ -54,7 +57,7 @@ class SamEngine:
         model: str = "sam3",
         *,
         checkpoint: str | Path | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: str = "auto",
         compile: bool | Literal["auto"] = "auto",  # noqa: A002
         max_batch: int = 64,
@@ -66,10 +69,12 @@ class SamEngine:
         if compile not in (True, False, "auto"):
             raise InputError(f"engine {model!r}: compile must be 'auto', True or False, got {compile!r}")
         self.name = model
-        target = _device(model, device)
+        target, *others = pick_devices(model, device)
         folder = find_folder(model, checkpoint)
         kind = kind_of(model, folder)
         dtype = _dtype(model, precision, kind, target)
+        if others and any(_dtype(model, precision, kind, other) != dtype for other in others):
+            raise InputError(f"engine {model!r}: {device} do not all work in bfloat16: pass precision='float32'")
         self.accepts: frozenset[type[Prompt]] = frozenset({MaskPrompt, PointPrompt, BoxPrompt})
         network = Network(load_model(model, folder, kind, target, dtype), dtype, narrow=target.type == "cuda")
         stages = Compiled(network, at_once=True) if compile is True else None
@@ -90,9 +95,11 @@ class SamEngine:
         )
         if kind.text:
             self.accepts |= {TextPrompt}
+        options: dict[str, Any] = {"precision": precision, "compile": compile, "max_batch": max_batch}
+        self._others = [SamEngine(model, checkpoint=folder, device=str(other), **options) for other in others]
         log.info("engine %s: %s, %s, %s", model, folder, target, dtype)
 
-    def open(self, video: VideoInfo, snapshot: bytes | None = None) -> SamSession:
+    def open(self, video: VideoInfo, snapshot: bytes | None = None) -> SamSession | SpreadSession:
         """Start a session, or go on from a snapshot.
 
         Raises:
@@ -100,11 +107,14 @@ class SamEngine:
         """
         if self._model is None:
             raise EngineError(f"engine {self.name!r} is closed: load it again")
-        return SamSession(video, self._model, snapshot)
+        models = [self._model, *(other._model for other in self._others if other._model is not None)]
+        return SamSession(video, self._model, snapshot) if len(models) == 1 else SpreadSession(video, models, snapshot)
 
     def close(self) -> None:
         """Let the weights go. May be called twice."""
         self._model = None
+        for other in self._others:
+            other.close()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -120,22 +130,12 @@ def _follow(
         return follow(features, bundle)
 
 
-def _device(name: str, wanted: str) -> torch.device:
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as err:
-        reason = str(err).splitlines()[0]
-        raise InputError(f"engine {name!r}: device {wanted!r} is not to be had here: {reason}") from err
-    return device
-
-
 def _dtype(name: str, wanted: str, kind: Kind, device: torch.device) -> torch.dtype:
     if wanted == "auto":
-        half = kind.half and device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if half else torch.float32
+        if not kind.half or device.type != "cuda":
+            return torch.float32
+        with torch.cuda.device(device):
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     if wanted not in PRECISIONS:
         raise InputError(f"engine {name!r}: precision must be auto, {' or '.join(PRECISIONS)}, got {wanted!r}")
     if wanted == "bfloat16" and not kind.half:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from maskferry.engines.sam.network import GIVEN
 from maskferry.engines.sam.output import enlarge_masks
 from maskferry.errors import InputError, PromptNotSupportedError
 
-__all__ = ["Prompts", "box_of", "fidelity", "fit_masks", "fit_points", "sort_prompts"]
+__all__ = ["Prompts", "box_of", "fidelity", "fit_masks", "fit_points", "look_for", "sort_prompts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class Prompts:
         masks: by ascending object id.
         points: points and boxes, by ascending object id.
         texts: in the caller's order.
+        found: what they name, by ascending object id: mask and score.
     """
 
     masks: dict[int, Mask] = field(default_factory=dict)
     points: dict[int, list[PointPrompt | BoxPrompt]] = field(default_factory=dict)
     texts: tuple[TextPrompt, ...] = ()
+    found: dict[int, tuple[Mask, float]] = field(default_factory=dict)
 
 
 def sort_prompts(frame: Frame, prompts: Sequence[Prompt], video: VideoInfo, name: str, *, text: bool) -> Prompts:
@@ -61,6 +63,27 @@ def sort_prompts(frame: Frame, prompts: Sequence[Prompt], video: VideoInfo, name
     if both := sorted(masks.keys() & points.keys()):
         raise InputError(f"{at}, objects {both}: give either a mask or points and a box, not both on one frame")
     return Prompts(dict(sorted(masks.items())), dict(sorted(points.items())), texts)
+
+
+def look_for(
+    frame: Frame, prompts: Prompts, find: Callable[[Frame, str], list[tuple[Mask, float]]], known: Iterable[int]
+) -> Prompts:
+    """The same prompts, with what the texts among them name.
+
+    Args:
+        frame: to look at.
+        prompts: of this frame.
+        find: masks and scores of what one text names.
+        known: ids of all objects of the pass so far.
+    """
+    finds: dict[int, tuple[Mask, float]] = {}
+    for text in prompts.texts:
+        ids = list(text.object_ids)
+        used = {*known, *prompts.masks, *prompts.points, *finds, *ids, 0}
+        for number, one in enumerate(find(frame, text.text)):
+            finds[ids[number] if number < len(ids) else max(used) + 1] = one
+            used |= set(finds)
+    return replace(prompts, found=dict(sorted(finds.items())), texts=())
 
 
 def _checked_mask(prompt: MaskPrompt, size_hw: tuple[int, int]) -> Mask:

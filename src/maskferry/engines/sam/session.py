@@ -17,7 +17,7 @@ from maskferry.engines.sam.model import SamModel
 from maskferry.engines.sam.network import GIVEN, Features, Found
 from maskferry.engines.sam.output import encode_masks, enlarge_masks
 from maskferry.engines.sam.pictures import Pictures
-from maskferry.engines.sam.prompting import Prompts, fidelity, fit_masks, fit_points, sort_prompts
+from maskferry.engines.sam.prompting import Prompts, fidelity, fit_masks, fit_points, look_for, sort_prompts
 from maskferry.engines.sam.trouble import Chunks, translated
 from maskferry.rle import Rle
 
@@ -50,6 +50,21 @@ class Answer:
     logits: Tensor
     presence: Tensor
     quality: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A step of which the device knows what to do.
+
+    Attributes:
+        frame: it is on.
+        prompts: that it takes in, texts answered.
+        answers: on their way.
+    """
+
+    frame: Frame
+    prompts: Prompts
+    answers: list[Answer]
 
 
 class SamSession:
@@ -92,8 +107,25 @@ class SamSession:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
         sorted_prompts = sort_prompts(frame, prompts, self._video, self._model.name, text=self._model.takes_text)
+        return self.finish(self.begin(frame, sorted_prompts))
+
+    def begin(self, frame: Frame, prompts: Prompts) -> Begun:
+        """The first half of a step: tell the device what to do, without waiting for it.
+
+        Raises:
+            EngineError: out of memory, or torch failed; the session can only be closed.
+        """
         with self._at_work(frame):
-            return self._step(frame, sorted_prompts)
+            return self._begin(frame, prompts)
+
+    def finish(self, begun: Begun) -> FrameMasks:
+        """The second half: wait for the results.
+
+        Raises:
+            EngineError: out of memory, or torch failed; the session can only be closed.
+        """
+        with self._at_work(begun.frame):
+            return self._finish(begun)
 
     def reprompt(self, frame: Frame, prompts: Sequence[MaskPrompt]) -> None:
         """Take in masks on the frame that was stepped last; the next step goes on from them.
@@ -132,21 +164,27 @@ class SamSession:
 
     # --- a frame --------------------------------------------------------------------------------------------------
 
-    def _step(self, frame: Frame, prompts: Prompts) -> FrameMasks:
+    def _begin(self, frame: Frame, prompts: Prompts) -> Begun:
         self._place += 1
         self.fidelity = {}
         features = self._pictures.features(frame)
-        found = self._look_for(frame, prompts)
-        masks = prompts.masks | {i: mask for i, (mask, _) in found.items()}
+        if prompts.texts:
+            prompts = look_for(frame, prompts, self._model.find, self._targets)
+        masks = prompts.masks | {i: mask for i, (mask, _) in prompts.found.items()}
         answers = self._follow(features, [t for i, t in self._targets.items() if i not in {*masks, *prompts.points}])
         answers += [self._take_points(features, i, prompts) for i in prompts.points]
         self._take_masks(features, masks)
-        rows = self._report(answers)
-        rows |= {i: ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN) for i, mask in prompts.masks.items()}
-        rows |= {i: ObjectMask(i, Rle.encode(mask), score, State.TRACKED) for i, (mask, score) in found.items()}
+        return Begun(frame, prompts, answers)
+
+    def _finish(self, begun: Begun) -> FrameMasks:
+        rows, prompts = self._report(begun.answers), begun.prompts
+        for i, mask in prompts.masks.items():
+            rows[i] = ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN, self.fidelity[i])
+        for i, (mask, score) in prompts.found.items():
+            rows[i] = ObjectMask(i, Rle.encode(mask), score, State.TRACKED)
         for target in self._targets.values():
             target.forget(self._place, self._limits)
-        return FrameMasks(frame.index, self._video.size_hw, tuple(rows[i] for i in sorted(rows)))
+        return FrameMasks(begun.frame.index, self._video.size_hw, tuple(rows[i] for i in sorted(rows)))
 
     def _follow(self, features: Features, targets: Sequence[Target]) -> list[Answer]:
         """Objects without a prompt on this frame: those with memories of one shape go together."""
@@ -211,17 +249,6 @@ class SamSession:
                 "pixels; it may be too small or too thin to be followed well",
                 *(object_id, iou, self._network.image_size, self._network.image_size),
             )
-
-    def _look_for(self, frame: Frame, prompts: Prompts) -> dict[int, tuple[Mask, float]]:
-        """What words name: mask and score by object id."""
-        finds: dict[int, tuple[Mask, float]] = {}
-        for text in prompts.texts:
-            ids = list(text.object_ids)
-            used = {*self._targets, *prompts.masks, *prompts.points, *finds, *ids, 0}
-            for number, find in enumerate(self._model.find(frame, text.text)):
-                finds[ids[number] if number < len(ids) else max(used) + 1] = find
-                used |= set(finds)
-        return finds
 
     def _target(self, object_id: int) -> Target:
         """Of an object that is prompted: known, or new."""
