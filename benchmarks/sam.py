@@ -23,8 +23,6 @@ import gc
 import importlib
 import json
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -37,8 +35,8 @@ import av
 import numpy as np
 import torch
 import transformers
+from machine import stamp
 
-import maskferry
 from maskferry import MaskTracker
 from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, VideoInfo
 from maskferry.engines.sam import SamEngine
@@ -226,20 +224,20 @@ def step(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str,
 
 def loop(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """transformers' own loop, in the same precision, its masks brought to the host as one does."""
-    kind = kind_of(engine.name, folder)
+    kind, here = kind_of(engine.name, folder), first(args.device)
     dtype = torch.bfloat16 if args.device.startswith("cuda") else torch.float32
-    model = getattr(transformers, kind.model).from_pretrained(folder, dtype=dtype).to(args.device).eval()
+    model = getattr(transformers, kind.model).from_pretrained(folder, dtype=dtype).to(here).eval()
     size, count = int(model.prompt_encoder.input_image_size), min(args.frames, WARM + 12)
-    small = [resize(upload(picture(i, args.size), torch.device(args.device)), size) for i in range(PICTURES)]
+    small = [resize(upload(picture(i, args.size), torch.device(here)), size) for i in range(PICTURES)]
     video = torch.cat([normalise(small[i % PICTURES], kind.mean, dtype) for i in range(count)])
     module = importlib.import_module(type(model).__module__)
     session_class = next(getattr(module, n) for n in dir(module) if n.endswith("InferenceSession"))
     height, width = args.size
-    options = {"inference_device": args.device, "inference_state_device": args.device}
-    session = session_class(video, height, width, video_storage_device=args.device, dtype=dtype, **options)
+    options = {"inference_device": here, "inference_state_device": here}
+    session = session_class(video, height, width, video_storage_device=here, dtype=dtype, **options)
     for i, mask in enumerate(given(objects, args.size)):
         row = session.obj_id_to_idx(i + 1)
-        session.add_mask_inputs(row, 0, fit_masks([mask], size, torch.device(args.device)))
+        session.add_mask_inputs(row, 0, fit_masks([mask], size, torch.device(here)))
     session.obj_with_new_inputs = list(range(1, objects + 1))
     clear_peak(args.device)
     times = []
@@ -277,8 +275,9 @@ def write_clip(path: Path, count: int, size_hw: tuple[int, int]) -> None:
 
 
 def agreement(folder: Path, objects: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Mask IoU with float32, of each object with itself, and of the closest other (which tells a swap)."""
-    exact = [rows.stack() for rows in collect(folder, "float32", False, objects, args)]
+    """Mask IoU with float32 on one device, of each object with itself, and of the closest other (which tells a swap)."""
+    alone = argparse.Namespace(**vars(args) | {"device": first(args.device)})
+    exact = [rows.stack() for rows in collect(folder, "float32", False, objects, alone)]
     for compiled in (False, True) if args.compile else (False,):
         found = collect(folder, "bfloat16", compiled, objects, args)
         own, other, known = [], [], []
@@ -321,6 +320,11 @@ def growth(engine: SamEngine, args: argparse.Namespace) -> dict[str, Any]:
     return {"frames": args.growth, "bytes_early": held[args.growth // 5], "bytes_late": held[-1]}
 
 
+def first(devices: str) -> str:
+    """The first of several devices."""
+    return devices.split(",")[0]
+
+
 # --- rows ---------------------------------------------------------------------------------------------------------
 
 
@@ -339,16 +343,12 @@ def allocated(device: str) -> int:
     return torch.cuda.memory_allocated() if device.startswith("cuda") else 0
 
 
-def about(args: argparse.Namespace) -> dict[str, Any]:
+def about(args: argparse.Namespace, device: str) -> dict[str, Any]:
     """What every row says of where it comes from."""
-    here = Path(__file__).parent
-    commit = subprocess.run(["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True)
-    packages = (maskferry, torch, transformers, np)
-    return {
-        "commit": commit.stdout.strip() or None,
-        "command": "python benchmarks/sam.py " + " ".join(sys.argv[1:]),
-        "device": torch.cuda.get_device_name() if args.device.startswith("cuda") else platform.processor() or "CPU",
-        "versions": {"python": platform.python_version()} | {m.__name__: m.__version__ for m in packages},
+    gpu = torch.cuda.get_device_name(first(device)) if device.startswith("cuda") else None
+    return stamp() | {
+        "device": gpu or platform.processor() or "CPU",
+        "devices": len(device.split(",")),
         "engine": args.engine,
         "weights": "random" if args.checkpoint is None else "checkpoint",
         "size": f"{args.size[1]}x{args.size[0]}",
@@ -358,6 +358,9 @@ def about(args: argparse.Namespace) -> dict[str, Any]:
 
 def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """All rows that were asked for."""
+    if "agreement" in args.what:
+        for row in agreement(folder, 6, args):
+            yield {"what": "agreement", "objects": 6} | row
     engine = SamEngine(args.engine, checkpoint=folder, device=args.device, compile=args.compile)
     with discs():
         for objects in args.objects:
@@ -372,9 +375,6 @@ def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         if args.growth:
             yield {"what": "growth", "objects": 3, "compile": args.compile} | growth(engine, args)
     engine.close()
-    if "agreement" in args.what:
-        for row in agreement(folder, 6, args):
-            yield {"what": "agreement", "objects": 6} | row
 
 
 def main() -> None:
@@ -385,15 +385,23 @@ def main() -> None:
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 5, 20, 50])
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--size", type=lambda s: tuple(int(v) for v in s.split("x"))[::-1], default=(720, 1280))
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--device",
+        nargs="+",
+        default=["cuda" if torch.cuda.is_available() else "cpu"],
+        help="measured one after the other; objects are spread over cuda:0,cuda:1",
+    )
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--growth", type=int, default=0, help="frames over which memory is watched")
-    parser.add_argument("--what", nargs="+", default=["step", "loop", "run", "agreement"])
+    parser.add_argument("--what", nargs="*", default=["step", "loop", "run", "agreement"])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(args.checkpoint) if args.checkpoint else random_model(args.engine, Path(made), args.device)
-        for row in measure(folder, args):
-            print(json.dumps(about(args) | row), flush=True)
+        folder = (
+            Path(args.checkpoint) if args.checkpoint else random_model(args.engine, Path(made), first(args.device[0]))
+        )
+        for device in args.device:
+            for row in measure(folder, argparse.Namespace(**vars(args) | {"device": device})):
+                print(json.dumps(about(args, device) | row), flush=True)
 
 
 if __name__ == "__main__":
