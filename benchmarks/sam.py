@@ -382,7 +382,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="sam3")
     parser.add_argument("--checkpoint", help="a folder; by default random weights of full size (sam3, sam2.1-large)")
-    parser.add_argument("--objects", type=int, nargs="+", default=[1, 5, 20, 50])
+    parser.add_argument("--objects", type=int, nargs="*", default=[1, 5, 20, 50])
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--size", type=lambda s: tuple(int(v) for v in s.split("x"))[::-1], default=(720, 1280))
     parser.add_argument(
