@@ -107,6 +107,22 @@ def test_what_agrees():
     assert not agrees(plain, torch.where(exact > 2, float("inf"), exact), exact)
 
 
+def test_of_few_numbers_chance_is_allowed_for():
+    exact = torch.tensor([1.0, -2.0, 3.0, 2.0])
+    plain = exact + 0.01
+    assert agrees(plain, exact - 0.02, exact)
+    assert not agrees(plain, exact + 0.04, exact)
+    many = exact.repeat(1000)
+    assert not agrees(many + 0.01, many - 0.02, many)
+
+
+def test_what_is_right_to_the_last_bit_agrees():
+    exact = torch.linspace(1, 2, 4096)
+    half = exact.bfloat16()
+    assert agrees(exact, half, exact)
+    assert not agrees(exact, half.float(), exact)
+
+
 def test_auto_waits_and_never_compiles_on_the_cpu(engine):
     compiled = Compiled(engine._model.network, at_once=False)
     assert compiled._patience == PATIENCE

@@ -640,7 +640,7 @@ class AheadEngine(HoldEngine):
     """Wants to see three frames at once."""
 
     def __init__(self):
-        self.groups, self.stepped = [], []
+        self.groups, self.stepped, self.order = [], [], []
 
     def open(self, video, snapshot=None):
         engine = self
@@ -650,9 +650,11 @@ class AheadEngine(HoldEngine):
 
             def look_ahead(self, frames):
                 engine.groups.append([frame.index for frame in frames])
+                engine.order.append(engine.groups[-1])
 
             def step(self, frame, prompts=()):
                 engine.stepped.append(frame.index)
+                engine.order.append(frame.index)
                 return super().step(frame, prompts)
 
         return Session(video.size_hw)
@@ -663,6 +665,7 @@ def test_a_session_is_shown_frames_in_groups_before_it_steps_into_them(video):
     tracks = track(video[:8], block(4), engine=engine)
     assert engine.groups == [[0, 1, 2], [3, 4, 5], [6, 7]]
     assert engine.stepped == list(tracks) == list(range(8))
+    assert engine.order == [[0, 1, 2], [3, 4, 5], 0, 1, 2, [6, 7], 3, 4, 5, 6, 7]  # work for the time of each group
     engine = AheadEngine()
     track(iter(video[:8]), block(4), engine=engine)  # of a stream, each frame is stepped into as it comes
     assert engine.groups == []

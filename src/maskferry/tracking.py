@@ -219,14 +219,25 @@ class _Pass:
             self._stop(f"the stream ended after frame {last}, before the prompt on frame {min(late)}")
 
     def _in_groups(self, session: Session, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """The same frames, some at a time shown to a session that looks ahead. A stream is never waited for."""
+        """The same frames; to a session that looks ahead, each group is shown before it comes to the group before.
+
+        A stream is never waited for.
+        """
         if not isinstance(session, LooksAhead) or not self._source.seekable:
             yield from frames
             return
-        while group := list(islice(frames, session.ahead)):
-            if len(group) > 1:
+
+        def show() -> list[Frame]:
+            group = list(islice(frames, session.ahead))
+            if group and session.ahead > 1:
                 session.look_ahead(group)
+            return group
+
+        group = show()
+        while group:
+            following = show()
             yield from group
+            group = following
 
     def _stop(self, message: str) -> None:
         self._stopped = True

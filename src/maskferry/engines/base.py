@@ -64,6 +64,9 @@ class LooksAhead(Protocol):
     def look_ahead(self, frames: Sequence[Frame]) -> None:
         """Frames that are about to be stepped into, in this order. Results do not depend on it.
 
+        Each group is shown before the steps into the group before, so that there is time to work on it: frames of two
+        groups are waiting at once.
+
         Raises:
             EngineError: the backend failed; the session can only be closed.
         """

@@ -16,6 +16,7 @@ from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, TextPromp
 from maskferry.engines.sam.checkpoint import Kind, find_folder, kind_of, load_model
 from maskferry.engines.sam.compiling import Compiled, plain_follow
 from maskferry.engines.sam.devices import pick_devices
+from maskferry.engines.sam.lanes import Lanes
 from maskferry.engines.sam.memory import Bundle
 from maskferry.engines.sam.model import SamModel, fingerprint
 from maskferry.engines.sam.network import Features, Found, Network
@@ -87,6 +88,7 @@ class SamEngine:
                 _follow, partial(plain_follow, network) if stages is None else stages.follow, target.type == "cuda"
             ),
             mean=kind.mean,
+            lanes=Lanes(target),
             max_batch=max_batch,
             finder=TextFinder(model, folder, network, kind.mean) if kind.text else None,
             identity={"engine": model, "weights": fingerprint(network), "precision": str(dtype)},

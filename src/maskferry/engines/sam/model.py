@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from maskferry.data import Frame, Mask
+from maskferry.engines.sam.lanes import Lanes
 from maskferry.engines.sam.memory import Bundle
 from maskferry.engines.sam.network import Features, Found, Network
 from maskferry.engines.sam.pictures import Mean
@@ -40,6 +41,7 @@ class SamModel:
         encode: `Network.encode`, or a compiled one.
         follow: `Network.follow` over a bundle, or a compiled one.
         mean: of the pictures that it was trained on.
+        lanes: the streams that all its sessions work on.
         max_batch: objects at a time.
         finder: where the checkpoint takes text.
         identity: what a snapshot must agree with.
@@ -50,6 +52,7 @@ class SamModel:
     encode: Encode
     follow: Follow
     mean: Mean
+    lanes: Lanes
     max_batch: int
     finder: Finder | None = None
     identity: dict[str, str] = field(default_factory=dict)

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from maskferry.data import Frame, Image
+from maskferry.engines.sam.lanes import Lanes
 from maskferry.engines.sam.network import Features, Network
 from maskferry.engines.sam.trouble import is_out_of_memory
 
@@ -26,6 +27,9 @@ Mean = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 AHEAD = 4
 """Frames that are encoded at once on an accelerator. The encoder is a third faster a frame than with one."""
+
+_Ready = tuple[Features, torch.cuda.Event | None]
+"""An encoded frame, and when it is done."""
 
 
 def upload(image: Image, device: torch.device) -> Tensor:
@@ -55,20 +59,29 @@ class Pictures:
         network: that encodes.
         encode: its `Network.encode`, or a compiled one.
         mean: of the pictures it was trained on.
+        lanes: frames are encoded on one of them, and used on the other.
 
     Attributes:
         ahead: how many frames are best given to `look_ahead` at once; 1 where it does not help.
     """
 
-    def __init__(self, network: Network, encode: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], mean: Mean) -> None:
-        self._network, self._encode, self._mean = network, encode, mean
-        self._ready: dict[int, Features] = {}
+    def __init__(
+        self,
+        network: Network,
+        encode: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]],
+        mean: Mean,
+        lanes: Lanes,
+    ) -> None:
+        self._network, self._encode, self._mean, self._lanes = network, encode, mean, lanes
+        self._ready: dict[int, _Ready] = {}
         self.ahead = 1 if network.device.type == "cpu" else AHEAD
 
     def features(self, frame: Frame) -> Features:
         """One frame; at once where it was looked at ahead."""
-        ready = self._ready.pop(frame.index, None)
-        return ready if ready is not None else self._run([frame])[0]
+        ready = self._ready.pop(frame.index) if frame.index in self._ready else self._run([frame])[0]
+        features, done = ready
+        self._lanes.hand_over((features.fine, features.middle, features.top), done)
+        return features
 
     def look_ahead(self, frames: Sequence[Frame]) -> None:
         """Encode frames that will be asked for; always in batches of one size, so that results do not depend on it."""
@@ -77,22 +90,24 @@ class Pictures:
             part = fresh[at : at + self.ahead]
             padded = part + [part[-1]] * (self.ahead - len(part))
             try:
-                features = self._run(padded)[: len(part)]
+                ready = self._run(padded)[: len(part)]
             except RuntimeError as err:
                 if not is_out_of_memory(err):
                     raise
                 log.warning("out of memory: frames are encoded one at a time from here on")
                 self.ahead = 1
                 return
-            self._ready |= {frame.index: one for frame, one in zip(part, features, strict=True)}
+            self._ready |= {frame.index: one for frame, one in zip(part, ready, strict=True)}
 
     def close(self) -> None:
         """Forget all."""
         self._ready.clear()
 
-    def _run(self, frames: Sequence[Frame]) -> list[Features]:
+    def _run(self, frames: Sequence[Frame]) -> list[_Ready]:
         network = self._network
-        small = [resize(upload(frame.image, network.device), network.image_size) for frame in frames]
-        fine, middle, top = self._encode(normalise(torch.cat(small), self._mean, network.dtype))
+        with self._lanes.encoding():
+            small = [resize(upload(frame.image, network.device), network.image_size) for frame in frames]
+            fine, middle, top = self._encode(normalise(torch.cat(small), self._mean, network.dtype))
+            done = self._lanes.done()
         levels = zip(fine.split(1), middle.split(1), top.split(1), strict=True)
-        return [Features(a, b, c) for a, b, c in levels]
+        return [(Features(a, b, c), done) for a, b, c in levels]

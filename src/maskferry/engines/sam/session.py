@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -77,13 +78,14 @@ class SamSession:
         self._video, self._model = video, model
         self._network = model.network
         self._limits = Limits.of(self._network, video.frame_count)
-        self._pictures = Pictures(self._network, model.encode, model.mean)
+        self._pictures = Pictures(self._network, model.encode, model.mean, model.lanes)
         self._chunks = Chunks(model.max_batch)
         self._targets: dict[int, Target] = {}
         self._place = -1
         self.fidelity: dict[int, float] = {}
         if data is not None:
-            state = snapshot.load(data, self._identity(), self._network.device)
+            with model.lanes.tracking():
+                state = snapshot.load(data, self._identity(), self._network.device)
             self._place, self._targets = state.place, state.targets
 
     @property
@@ -113,7 +115,7 @@ class SamSession:
         Raises:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
-        with translated(self._model.name, frame.index), torch.inference_mode():
+        with self._at_work(frame):
             return self._begin(frame, prompts)
 
     def finish(self, begun: Begun) -> FrameMasks:
@@ -122,7 +124,7 @@ class SamSession:
         Raises:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
-        with translated(self._model.name, begun.frame.index), torch.inference_mode():
+        with self._at_work(begun.frame):
             return self._finish(begun)
 
     def reprompt(self, frame: Frame, prompts: Sequence[MaskPrompt]) -> None:
@@ -133,7 +135,7 @@ class SamSession:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
         sorted_prompts = sort_prompts(frame, prompts, self._video, self._model.name, text=False)
-        with translated(self._model.name, frame.index), torch.inference_mode():
+        with self._at_work(frame):
             self._take_masks(self._pictures.features(frame), sorted_prompts.masks)
 
     def drop(self, object_id: int) -> None:
@@ -142,12 +144,19 @@ class SamSession:
 
     def snapshot(self) -> bytes | None:
         """Everything that the next step depends on; None where that is more than `snapshot.LARGEST` bytes."""
-        return snapshot.save(snapshot.Memory(self._place, self._targets), self._identity())
+        with self._model.lanes.tracking():
+            return snapshot.save(snapshot.Memory(self._place, self._targets), self._identity())
 
     def close(self) -> None:
         """Forget everything. May be called twice."""
         self._targets.clear()
         self._pictures.close()
+
+    @contextmanager
+    def _at_work(self, frame: Frame) -> Generator[None]:
+        """In this context the network tracks."""
+        with translated(self._model.name, frame.index), torch.inference_mode(), self._model.lanes.tracking():
+            yield
 
     def _identity(self) -> dict[str, str]:
         height, width = self._video.size_hw
