@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,10 @@ def save(name: str, folder: Path) -> Path:
             json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 32}), encoding="utf-8"
         )
     return folder
+
+
+def twin(engine: Any) -> Any:
+    """The same engine, to be closed without closing the other: loading one for each test takes long."""
+    other = copy.copy(engine)
+    other._others = [twin(one) for one in engine._others]
+    return other

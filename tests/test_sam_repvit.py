@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the SAM engines need torch")
@@ -15,10 +16,10 @@ transformers = pytest.importorskip("transformers", reason="the SAM engines need 
 from safetensors.torch import load_file, save_file
 
 import sam_models
+from maskferry import MaskTracker
 from maskferry.engines.registry import load_engine
 from maskferry.engines.sam.repvit import RepVit, edgetam_without_timm
 from maskferry.errors import EngineError, MissingExtraError
-from maskferry.testing import EngineContract
 
 TIMMS = [
     ((1, 48, 16, 16), -0.09296781528022609, 0.22858027305817843, -0.18686034434031543),
@@ -98,14 +99,24 @@ def folder(tmp_path_factory):
     return write_checkpoint(tmp_path_factory.mktemp("edgetam") / "weights")
 
 
-class TestEdgeTam(EngineContract):
-    @pytest.fixture
-    def engine(self, folder):
-        return load_engine("edgetam", checkpoint=folder)
+@pytest.fixture(scope="module")
+def engine(folder):
+    return load_engine("edgetam", checkpoint=folder, device="cpu")
 
 
-def test_every_weight_of_the_checkpoint_is_used(folder):
-    engine = load_engine("edgetam", checkpoint=folder, device="cpu")
+def test_it_tracks(engine):
+    video = np.random.default_rng(0).integers(0, 256, (4, 64, 96, 3), dtype=np.uint8)
+    mask = np.zeros((64, 96), dtype=np.bool_)
+    mask[10:40, 10:50] = True
+    with MaskTracker(video, engine=engine) as tracker:
+        tracker.add_masks_prompt([mask, ~mask], [1, 2])
+        tracks = tracker.propagate()
+        assert [tracks[i].object_ids for i in range(4)] == [(1, 2)] * 4
+        assert np.array_equal(tracks[0].mask(1), mask)
+        assert any(row.rle.area for i in range(1, 4) for row in tracks[i])
+
+
+def test_every_weight_of_the_checkpoint_is_used(engine, folder):
     backbone = engine._model.network.model.vision_encoder.backbone
     prefix = "vision_encoder.backbone."
     saved = {k.removeprefix(prefix): v for k, v in load_file(folder / "model.safetensors").items() if prefix in k}
@@ -114,8 +125,8 @@ def test_every_weight_of_the_checkpoint_is_used(folder):
     assert "timm_model.stages_3.blocks.1.channel_mixer.conv2.bn.running_var" in saved
 
 
-def test_the_encoder_is_traced_whole(folder):
-    network = load_engine("edgetam", checkpoint=folder, device="cpu")._model.network
+def test_the_encoder_is_traced_whole(engine):
+    network = engine._model.network
     pixels = waves((1, 3, 128, 128)).float()
     with torch.inference_mode():
         traced = torch.compile(network.encode, fullgraph=True, dynamic=False, backend="eager")(pixels)
