@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def sam3_config() -> Any:
 
 
 def sam2_parts() -> dict[str, Any]:
-    """What SAM 2.1 and the EdgeTAM of these tests share: EdgeTAM's own backbone needs the package timm."""
+    """What SAM 2.1 and the EdgeTAM of these tests share; EdgeTAM's own backbone is tested on its own."""
     backbone = {
         "model_type": "sam2_hiera_det_model",
         "hidden_size": 8,
@@ -99,6 +100,17 @@ def sam2_parts() -> dict[str, Any]:
     }
 
 
+def edgetam_parts() -> dict[str, Any]:
+    """What makes an EdgeTAM, with the backbone of SAM 2.1."""
+    return sam2_parts() | {
+        "memory_attention_rope_k_sizes": [4, 4],
+        "memory_attention_mlp_hidden_size": 64,
+        "perceiver_resampler_num_latents": 16,
+        "perceiver_resampler_num_latents_2d": 16,
+        "perceiver_resampler_num_layers": 1,
+    }
+
+
 torch.set_num_threads(1)  # threads that wait for each other cost more than such small products
 
 
@@ -107,15 +119,7 @@ def build(name: str) -> Any:
     if name == "sam3":
         model = transformers.Sam3VideoModel(sam3_config())
     elif name == "edgetam":
-        config = transformers.EdgeTamVideoConfig(
-            **sam2_parts(),
-            memory_attention_rope_k_sizes=[4, 4],
-            memory_attention_mlp_hidden_size=64,
-            perceiver_resampler_num_latents=16,
-            perceiver_resampler_num_latents_2d=16,
-            perceiver_resampler_num_layers=1,
-        )
-        model = transformers.EdgeTamVideoModel(config)
+        model = transformers.EdgeTamVideoModel(transformers.EdgeTamVideoConfig(**edgetam_parts()))
     else:
         config = transformers.Sam2VideoConfig(**sam2_parts(), memory_attention_feed_forward_hidden_size=64)
         model = transformers.Sam2VideoModel(config)
@@ -153,3 +157,10 @@ def save(name: str, folder: Path) -> Path:
             json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 32}), encoding="utf-8"
         )
     return folder
+
+
+def twin(engine: Any) -> Any:
+    """The same engine, to be closed without closing the other: loading one for each test takes long."""
+    other = copy.copy(engine)
+    other._others = [twin(one) for one in engine._others]
+    return other

@@ -43,8 +43,8 @@ def engines(folder):
 
 class TestSpread(EngineContract):
     @pytest.fixture
-    def engine(self, folder):
-        return load_engine("sam3", checkpoint=folder, device="cpu,cpu")
+    def engine(self, engines):
+        return sam_models.twin(engines[2])
 
 
 def picture(index: int) -> Frame:

@@ -41,28 +41,35 @@ def sam2(folders):
     return SamEngine("sam2.1-tiny", checkpoint=str(folders["sam2.1-tiny"]), device="cpu")
 
 
+@pytest.fixture(scope="module")
+def loaded(folders):
+    """By name, on the device that is taken by default; in half precision too."""
+    engines = {name: load_engine(name, checkpoint=folder) for name, folder in folders.items()}
+    return engines | {"half": SamEngine("sam3", checkpoint=folders["sam3"], precision="bfloat16")}
+
+
 class TestSam3(EngineContract):
     @pytest.fixture
-    def engine(self, folders):
-        return load_engine("sam3", checkpoint=folders["sam3"])
+    def engine(self, loaded):
+        return sam_models.twin(loaded["sam3"])
 
 
 class TestSam2(EngineContract):
     @pytest.fixture
-    def engine(self, folders):
-        return load_engine("sam2.1-tiny", checkpoint=str(folders["sam2.1-tiny"]))
+    def engine(self, loaded):
+        return sam_models.twin(loaded["sam2.1-tiny"])
 
 
 class TestEdgeTam(EngineContract):
     @pytest.fixture
-    def engine(self, folders):
-        return SamEngine("edgetam", checkpoint=folders["edgetam"])
+    def engine(self, loaded):
+        return sam_models.twin(loaded["edgetam"])
 
 
 class TestHalfPrecision(EngineContract):
     @pytest.fixture
-    def engine(self, folders):
-        return SamEngine("sam3", checkpoint=folders["sam3"], precision="bfloat16")
+    def engine(self, loaded):
+        return sam_models.twin(loaded["half"])
 
 
 def picture(index: int) -> Frame:

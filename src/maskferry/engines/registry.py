@@ -67,12 +67,12 @@ class EngineStatus:
     fast: bool = True
 
 
-def _sam(name: str, summary: str, rank: int, *requires: str) -> EngineSpec:
+def _sam(name: str, summary: str, rank: int) -> EngineSpec:
     return EngineSpec(
         "maskferry.engines.sam:SamEngine",
         summary,
-        extra="edgetam" if "timm" in requires else "sam",
-        requires=("torch", "transformers", *requires),
+        extra="sam",
+        requires=("torch", "transformers"),
         rank=rank,
         options={"model": name},
         weights=REPOSITORIES[name],
@@ -93,7 +93,7 @@ BUILT_IN = {
     "sam2.1-base-plus": _sam("sam2.1-base-plus", "SAM 2.1, medium; takes masks, points and boxes", 45),
     "sam2.1-small": _sam("sam2.1-small", "SAM 2.1, small; takes masks, points and boxes", 40),
     "sam2.1-tiny": _sam("sam2.1-tiny", "SAM 2.1, the smallest; takes masks, points and boxes", 35),
-    "edgetam": _sam("edgetam", "EdgeTAM: made for small devices; takes masks, points and boxes", 30, "timm"),
+    "edgetam": _sam("edgetam", "EdgeTAM: made for small devices; takes masks, points and boxes", 30),
 }
 
 

@@ -9,8 +9,11 @@ A video frame passes through these rooms, in this order:
     network     the model of transformers, taken apart into stages that run for many objects at once
     attention   the stage that costs most: the frame in the light of the memories
     resampler   EdgeTAM's shorter memories
+    repvit      EdgeTAM's backbone
     output      logits -> run-length encoded masks, without a picture of each object on the host
     snapshot    all that is remembered, as bytes
+    spread      the objects of a pass on several devices
+    devices     which those are
     session     the order of the above
     compiling   faster stages for a steady state, tested before they are used
     trouble     out of memory, and other errors of torch

@@ -18,8 +18,9 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from maskferry.engines.sam.pictures import Mean
+from maskferry.engines.sam.repvit import edgetam_without_timm
 from maskferry.engines.weights import REPOSITORIES, cached, holds_weights, is_offline
-from maskferry.errors import EngineError, InputError
+from maskferry.errors import EngineError, InputError, MissingExtraError
 
 __all__ = ["FAMILIES", "InFloat32", "Kind", "find_folder", "kind_of", "load_model", "pretrained"]
 
@@ -186,18 +187,40 @@ def load_model(name: str, folder: Path, kind: Kind, device: torch.device, dtype:
 
 
 def pretrained(name: str, class_name: str, folder: Path) -> Any:  # noqa: ANN401
-    """A model of transformers, whole, in float32, on the CPU."""
+    """A model of transformers, whole, in float32, on the CPU.
+
+    Raises:
+        EngineError: the folder's weights do not fit.
+        MissingExtraError: the model needs a package that is not installed.
+    """
     try:
-        cls = getattr(transformers, class_name)
+        cls, options = _class_of(class_name, folder)
         with _quietly():
             model, report = cls.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+                folder,
+                local_files_only=True,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
             )
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError, SafetensorError) as err:
+    except ImportError as err:
+        raise MissingExtraError(
+            f"engine {name!r}: {folder} as a {class_name} needs a package that is not installed: "
+            f"{' '.join(str(err).split())}"
+        ) from err
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, SafetensorError) as err:
         raise EngineError(f"engine {name!r}: {folder} cannot be loaded as a {class_name}: {err}") from err
     if missing := sorted(report["missing_keys"]):
         raise EngineError(f"engine {name!r}: {folder} lacks {len(missing)} weights of a {class_name}: {missing[:3]}")
     return model.eval()
+
+
+def _class_of(class_name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
+    """A class of transformers, or what stands in for it, and what its ``from_pretrained`` needs besides."""
+    if class_name == "EdgeTamVideoModel" and (found := edgetam_without_timm(folder)) is not None:
+        return found[0], {"config": found[1]}
+    return getattr(transformers, class_name), {}
 
 
 @contextmanager

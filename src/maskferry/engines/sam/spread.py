@@ -63,7 +63,7 @@ class SpreadSession:
         """
         wanted = sort_prompts(frame, prompts, self._video, self._model.name, text=self._model.takes_text)
         if wanted.texts:
-            with translated(self._model.name, frame.index), torch.inference_mode():
+            with translated(self._model.name, frame.index), torch.inference_mode(), self._model.lanes.tracking():
                 wanted = look_for(frame, wanted, self._model.find, self._homes)
         shares = self._share(wanted)
         begun = [session.begin(frame, share) for session, share in zip(self._sessions, shares, strict=True)]
