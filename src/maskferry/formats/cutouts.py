@@ -17,7 +17,7 @@ from maskferry.data import Frame, FrameInfo, FrameMasks, Mask, VideoInfo
 from maskferry.errors import InputError, OutputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.content import warn_of_loss
-from maskferry.formats.film import Clock, check_picture, translate_av_errors
+from maskferry.formats.film import Clock, check_picture, declare_bt709, translate_av_errors
 from maskferry.formats.frame_table import sidecar, write_frames
 from maskferry.formats.images import write_pixels
 
@@ -88,7 +88,11 @@ def write_webm(
     """Write a film in which everything but the objects is transparent, and the frame table beside it.
 
     Without ``rate``, every frame is shown at its own time, rounded to milliseconds, as WebM has them. Sides of odd
-    length get one more row or column, transparent.
+    length get one more row or column, transparent. Colours are BT.709, and the film says so.
+
+    To read it back with PyAV, decode with libvpx-vp9 (FFmpeg's own decoder skips the alpha) and take the planes:
+    ``to_ndarray(format="rgba")`` leaves the last columns of such frames unset where the width is no multiple of 8
+    (libswscale on x86, seen with PyAV 18.1).
 
     Lost, and logged: the picture outside of masks, which object a pixel belongs to, names, scores, states; and
     exactness, as VP9 compresses with loss.
@@ -144,6 +148,7 @@ def _add_stream(out: Any, video: VideoInfo, clock: Clock) -> av.VideoStream:  # 
     stream.width, stream.height = video.width + video.width % 2, video.height + video.height % 2
     stream.pix_fmt, stream.options = "yuva420p", dict(_QUALITY)
     stream.time_base = stream.codec_context.time_base = Fraction(1, clock.ticks)
+    declare_bt709(stream.codec_context)
     stream.metadata["alpha_mode"] = "1"
     return stream
 
