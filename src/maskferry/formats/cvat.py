@@ -194,10 +194,10 @@ def _write_images(
         size = f'width="{video.width}" height="{video.height}"'
         file.write(f'<image id="{info.index}" name={_attribute(info.name)} {size}>\n')
         for row in objects:
-            if (box := row.rle.box_xyxy) is None:
+            if (found := row.rle.decode_crop()) is None:
                 continue
-            x1, y1, x2, y2 = box
-            flat = row.rle.decode()[y1:y2, x1:x2].ravel()
+            (x1, y1, x2, y2), mask = found
+            flat = mask.ravel()
             edges = np.flatnonzero(np.diff(flat.astype(np.int8), prepend=0))
             runs = ", ".join(str(n) for n in np.diff(edges, prepend=0, append=flat.size).tolist())
             file.write(
