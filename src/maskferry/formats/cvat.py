@@ -21,6 +21,7 @@ from maskferry.files import atomic_path, check_free
 from maskferry.formats.coco import check_size, read_polygon, unite
 from maskferry.formats.content import Rows, VideoTracks, check_name, checked, warn_of_loss
 from maskferry.formats.frame_table import noting, read_frames, sidecar, write_frames
+from maskferry.formats.images import picture_name
 from maskferry.formats.safe_xml import read_xml
 from maskferry.masks.polygons import join, parts_of
 from maskferry.rle import Rle
@@ -192,7 +193,7 @@ def _write_images(
 ) -> None:
     for info, objects in zip(infos, rows, strict=True):
         size = f'width="{video.width}" height="{video.height}"'
-        file.write(f'<image id="{info.index}" name={_attribute(info.name)} {size}>\n')
+        file.write(f'<image id="{info.index}" name={_attribute(picture_name(info))} {size}>\n')
         for row in objects:
             if (found := row.rle.decode_crop()) is None:
                 continue

@@ -28,6 +28,7 @@ __all__ = [
     "info_text",
     "list_pictures",
     "natural_order",
+    "picture_name",
     "picture_stem",
     "read_frame_info",
     "read_pixels",
@@ -158,6 +159,16 @@ def picture_stem(name: str) -> str:
     """A file's name without folders and without the suffix of a picture: "a/frame_1.5.jpg" -> "frame_1.5"."""
     path = Path(name)
     return path.stem if path.suffix.lower() in PIL.Image.registered_extensions() else path.name
+
+
+def picture_name(info: FrameInfo) -> str:
+    """The file of the frame's picture. A frame of a video has none: it gets the name that its picture would have.
+
+    >>> picture_name(FrameInfo(7, None, "shore_7.jpg")), picture_name(FrameInfo(7, 0.28, "000007"))
+    ('shore_7.jpg', '000007.png')
+    """
+    known = Path(info.name).suffix.lower() in PIL.Image.registered_extensions()
+    return info.name if known else f"{info.name}.png"
 
 
 def file_stem(info: FrameInfo) -> str:
