@@ -58,6 +58,17 @@ def frame_of(index: int, image: np.ndarray, time: float | None = None) -> Frame:
     return Frame(FrameInfo(index, time, f"{index:06d}"), image)
 
 
+def rgb_of(yuv420p: np.ndarray, height: int, width: int) -> np.ndarray:
+    """int (H, W, 3) from the planes of Y'CbCr, by the formulas of BT.709 for limited range."""
+    flat = yuv420p.ravel().astype(float)
+    luma = (flat[: height * width].reshape(height, width) - 16) / 219
+    chroma = (flat[height * width :].reshape(2, height // 2, width // 2) - 128) / 224
+    blue, red = chroma.repeat(2, axis=1).repeat(2, axis=2)
+    r, b = luma + 1.5748 * red, luma + 1.8556 * blue
+    g = (luma - 0.2126 * r - 0.0722 * b) / 0.7152
+    return np.rint(255 * np.stack([r, g, b], axis=2)).astype(int)
+
+
 @st.composite
 def random_tracks(draw: st.DrawFn) -> tuple[VideoInfo, list[FrameTracks], dict[int, str]]:
     """Any tracks of a small video: objects come and go, frames are left out, names are wild."""

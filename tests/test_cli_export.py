@@ -88,7 +88,7 @@ def test_an_unfinished_run_is_said_to_be_one(out, tmp_path, capsys):
     assert "not finished" in capsys.readouterr().err
 
 
-FOLDERS = {"davis", "masks", "labelme", "labelme-masks", "mots-png", "cutouts"}
+FOLDERS = {"davis", "masks", "labelme", "labelme-masks", "mots-png", "cutouts", "cutouts-cropped"}
 
 
 @pytest.mark.parametrize("name", [f for f in get_args(Format) if f != "parquet" or find_spec("pyarrow")])
@@ -108,9 +108,13 @@ def test_cutouts_of_a_video_that_has_moved(out, tmp_path, capsys):
     assert not (tmp_path / "c").exists()
     assert run("export", out, "--format", "cutouts", "--video", moved, "-o", tmp_path / "c") == 0
     assert len(list((tmp_path / "c" / "1").iterdir())) == COUNT
+    assert run("export", out, "--format", "cutouts-cropped", "--video", moved, "-o", tmp_path / "d") == 0
+    large, small = (Image.open(tmp_path / name / "1" / "00000.png").copy() for name in "cd")
+    assert small.size != large.size
+    assert small == large.crop(large.getbbox())
     capsys.readouterr()
     assert run("export", out, "--format", "csv", "--video", moved, "-o", tmp_path / "x.csv") == 2
-    assert "--video: only for --format cutouts and webm" in capsys.readouterr().err
+    assert "--video: only for --format cutouts, cutouts-cropped and webm" in capsys.readouterr().err
 
 
 def test_what_a_format_loses_is_said(out, tmp_path, capsys):

@@ -50,6 +50,7 @@ def test_what_pycocotools_reads_of_it(tmp_path: Path, capsys):
     write(VIDEO, tracks(), path, labels={1: "swan"})
     coco = COCO(str(path))
     assert sorted(coco.imgs) == [1, 2, 3, 4, 5]
+    assert [image["file_name"] for image in coco.loadImgs([1, 5])] == ["000000.png", "000004.png"]
     assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == ["swan", "object"]
     seen = 0
     for frame in tracks():
@@ -107,6 +108,7 @@ def test_a_file_of_others(tmp_path: Path):
         (lambda d: d["images"][0].update(file_name="../../etc/passwd"), r"images\[0\]\.file_name: expected a name"),
         (lambda d: d["images"][0].update(file_name="C:\\x\\a.jpg"), r"images\[0\]\.file_name: expected a name"),
         (lambda d: d["images"][0].update(file_name="/etc/passwd"), r"images\[0\]\.file_name: expected a name"),
+        (lambda d: d["images"][0].update(maskferry={"name": "../x"}), r"images\[0\]\.maskferry\.name: expected a name"),
         (lambda d: d.pop("images"), r"images: expected list, got nothing"),
     ],
 )

@@ -7,11 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
 
-from format_samples import SIZE_HW, VIDEO, disk, frame_of, masks_of, picture, row, tracks
+from format_samples import SIZE_HW, VIDEO, disk, frame_of, masks_of, picture, rgb_of, row, tracks
 from maskferry.data import Frame, VideoInfo
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.formats.cutouts import write_cutouts, write_webm
@@ -49,24 +50,34 @@ def test_cutouts(tmp_path: Path, crop, caplog):
             assert read_frame_info(path) == frame.info
 
 
-def decoded(path: Path) -> list[tuple[float, np.ndarray]]:
+def decoded(path: Path) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Times, colours (H, W, 3) and alpha (H, W) of the frames, taken from their planes.
+
+    Not through `to_ndarray("rgba")`: on x86 libswscale's fast path for it leaves out the last pixels of rows whose
+    length is no multiple of 8 (`YUV2RGB_LOOP` in x86/yuv2rgb_template.c, where the row is not padded, as PyAV's), and
+    what was in memory before shows there as alpha and colour.
+    """
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
         assert (stream.metadata.get("alpha_mode") or stream.metadata.get("ALPHA_MODE")) == "1"
         context = av.CodecContext.create("libvpx-vp9", "r")
         out = []
         for packet in film.demux(stream):
-            frames = context.decode(packet) if packet.size else context.decode(None)
-            out += [(float(f.pts * stream.time_base), f.to_ndarray(format="rgba")) for f in frames]
+            for frame in context.decode(packet if packet.size else None):
+                assert (frame.format.name, int(frame.colorspace), int(frame.color_range)) == ("yuva420p", 1, 1)
+                *colors, alpha = (np.frombuffer(p, np.uint8).reshape(p.height, -1)[:, : p.width] for p in frame.planes)
+                rgb = rgb_of(np.concatenate([p.ravel() for p in colors]), frame.height, frame.width)
+                out.append((float(frame.pts * stream.time_base), rgb, alpha.copy()))
     return out
 
 
-@pytest.mark.xfail(strict=False, reason="known fault: now and then the alpha of a frame is wrong; see CHANGELOG.md")
-def test_webm_has_alpha_and_times(tmp_path: Path):
-    size = (64, 99)
-    video = VideoInfo(99, 64, rate=Fraction(30000, 1001), frame_count=3)
+@pytest.mark.parametrize("size", [(64, 99), (33, 50), (90, 160), (37, 41)])
+def test_webm_has_alpha_times_and_colours(tmp_path: Path, size):
+    height, width = size
+    video = VideoInfo(width, height, rate=Fraction(30000, 1001), frame_count=3)
     times = [0.0, 0.05, 0.5]
-    masks = [disk((20 + 20 * i, 30), 14, size) for i in range(3)]
+    masks = [disk((width * (0.2 + 0.3 * i), height / 2), 0.3 * height, size) for i in range(3)]
+    masks[2][:, -6:] = True  # up to the border, where rows are padded
     image = np.full((*size, 3), (200, 40, 90), np.uint8)
     frames = [
         (frame_of(i, image, times[i]), masks_of(row(4, masks[i]), row(9, masks[0]), frame=i, size_hw=size))
@@ -75,13 +86,14 @@ def test_webm_has_alpha_and_times(tmp_path: Path):
     assert write_webm(video, frames, tmp_path / "o.webm") == 3
     assert list(read_frames(tmp_path / "o.webm").values()) == [f.info for f, _ in frames]
     back = decoded(tmp_path / "o.webm")
-    assert [t for t, _ in back] == pytest.approx(times, abs=0.001)
-    for i, (_, rgba) in enumerate(back):
-        assert rgba.shape == (64, 100, 4)
-        alpha = rgba[:, :99, 3] > 127
-        assert (alpha ^ (masks[i] | masks[0])).mean() < 0.01
-        inside = rgba[:, :99][disk((20, 30), 8, size)]
-        assert np.abs(inside[:, :3].astype(int) - (200, 40, 90)).mean() < 12
+    assert [t for t, _, _ in back] == pytest.approx(times, abs=0.001)
+    for i, (_, rgb, alpha) in enumerate(back):
+        seen = masks[i] | masks[0]
+        assert alpha.shape == (height + height % 2, width + width % 2)
+        assert ((alpha[:height, :width] > 127) ^ seen).mean() < 0.01
+        assert not (alpha[height:] > 127).any() and not (alpha[:, width:] > 127).any()
+        inside = rgb[:height, :width][cv2.erode(seen.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0]
+        assert np.abs(inside - (200, 40, 90)).mean() < 6
 
 
 def test_refusals(tmp_path: Path):

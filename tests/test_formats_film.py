@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from format_samples import disk, frame_of, masks_of, row
+from format_samples import disk, frame_of, masks_of, rgb_of, row
 from maskferry.data import Frame, FrameMasks, VideoInfo
 from maskferry.errors import InputError, OutputError, OutputExistsError, SourceError
 from maskferry.formats import film
@@ -37,19 +37,9 @@ def frames(
 
 
 def pictures(path: Path) -> list[np.ndarray]:
-    """Decoded frames, int (H, W, 3), from Y'CbCr by the formulas of BT.709 for limited range."""
+    """Decoded frames, int (H, W, 3)."""
     with av.open(str(path)) as container:
         return [rgb_of(f.to_ndarray(), f.height, f.width) for f in container.decode(video=0)]
-
-
-def rgb_of(yuv420p: np.ndarray, height: int, width: int) -> np.ndarray:
-    flat = yuv420p.ravel().astype(float)
-    luma = (flat[: height * width].reshape(height, width) - 16) / 219
-    chroma = (flat[height * width :].reshape(2, height // 2, width // 2) - 128) / 224
-    blue, red = chroma.repeat(2, axis=1).repeat(2, axis=2)
-    r, b = luma + 1.5748 * red, luma + 1.8556 * blue
-    g = (luma - 0.2126 * r - 0.0722 * b) / 0.7152
-    return np.rint(255 * np.stack([r, g, b], axis=2)).astype(int)
 
 
 def times_of(path: Path) -> list[Fraction]:

@@ -24,6 +24,7 @@ from maskferry.formats.seeds import read_seeds
 def test_round_trip_is_exact(tmp_path: Path, shapes):
     paths = write(VIDEO, tracks(), tmp_path / "out", labels={7: "duck"}, shapes=shapes)
     assert [p.name for p in paths] == [f"{i:06d}.json" for i in range(5)]
+    assert [json.loads(p.read_text())["imagePath"] for p in paths] == [f"{i:06d}.png" for i in range(5)]
     back = read_folder(tmp_path / "out")
     assert list(back.frames) == tracks()
     assert back.labels == {7: "duck"}

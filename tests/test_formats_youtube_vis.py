@@ -39,7 +39,7 @@ def test_what_others_read_of_it(tmp_path: Path):
     data = json.loads(path.read_text())
     (video,) = data["videos"]
     assert (video["width"], video["height"], video["length"]) == (33, 24, 5)
-    assert video["file_names"] == [f"{i:06d}" for i in range(5)]
+    assert video["file_names"] == [f"{i:06d}.png" for i in range(5)]
     names = {c["id"]: c["name"] for c in data["categories"]}
     assert [(a["id"], a["video_id"], a["iscrowd"], names[a["category_id"]]) for a in data["annotations"]] == [
         (1, 1, 0, "swan"),
@@ -245,6 +245,10 @@ def test_writing_is_refused_before_work_and_never_half_done(tmp_path: Path):
         (
             lambda d: d["videos"][0]["file_names"].__setitem__(1, "../x"),
             r"videos\[0\]\.file_names\[1\]: expected a name",
+        ),
+        (
+            lambda d: d["videos"][0].update(maskferry={"names": ["a", "/b", "c"]}),
+            r"videos\[0\]\.maskferry\.names\[1\]: expected a name",
         ),
     ],
 )

@@ -47,6 +47,18 @@ def coco_decode(value):
         return coco.decode(value).astype(bool)
 
 
+def check_crop(rle, mask):
+    found = rle.decode_crop()
+    if not mask.any():
+        assert found is None
+        return
+    box, crop = found
+    assert box == box_xyxy(mask)
+    x1, y1, x2, y2 = box
+    assert np.array_equal(crop, mask[y1:y2, x1:x2])
+    assert crop.dtype == np.bool_ and crop.flags.c_contiguous and crop.flags.writeable
+
+
 @given(masks | rectangles())
 def test_bytes_are_those_of_pycocotools(mask):
     rle = Rle.encode(mask)
@@ -62,6 +74,7 @@ def test_measures_are_those_of_the_mask(mask):
     assert rle.decode().dtype == np.bool_
     assert rle.area == mask.sum() == coco.area(coco_encode(mask))
     assert rle.box_xyxy == box_xyxy(mask)
+    check_crop(rle, mask)
     if mask.any():
         x, y, w, h = coco.toBbox(coco_encode(mask))
         assert rle.box_xyxy == (x, y, x + w, y + h)
@@ -87,6 +100,7 @@ def test_runs_of_length_zero(value):
         assert np.array_equal(rle.decode(), expected)
         assert rle.area == expected.sum()
         assert rle.box_xyxy == box_xyxy(expected)
+        check_crop(rle, expected)
         assert np.array_equal(coco_decode({"size": [height, width], "counts": rle.counts}), expected)
 
 

@@ -78,8 +78,17 @@ def plain(clips: Path) -> Path:
     return make_clip(clips / "plain.mp4", 100, b_frames=2, gop=10)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def what_came_before():
+    """Frozen, so that collecting what a test has left need not look through all that other tests have loaded."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
-def no_thread_is_left():
+def no_thread_is_left(what_came_before):
     yield
     gc.collect()
     assert decode_threads() == []

@@ -63,6 +63,7 @@ Format = Literal[
     "csv",
     "parquet",
     "cutouts",
+    "cutouts-cropped",
     "webm",
 ]
 """davis: a folder of label maps; masks: a folder with a folder for each object, of black and white pictures;
@@ -70,11 +71,12 @@ youtube-vis: one JSON file with RLE masks; coco: one JSON file of images and ann
 labelme: a folder of LabelMe files with polygons, or with masks (labelme-masks); cvat: CVAT XML with polygon tracks, or
 with masks picture by picture (cvat-masks); mots: a text file, or a folder of 16-bit PNGs (mots-png); mot: boxes, as
 MOTChallenge has them; label-studio: boxes of a video in JSON; csv, parquet: a row for each object on each frame;
-cutouts: a folder with a folder for each object, of PNGs with alpha; webm: a film with everything else transparent.
+cutouts: a folder with a folder for each object, of PNGs with alpha as large as the frame, or as the object's box
+(cutouts-cropped); webm: a film with everything else transparent.
 
 What a format loses is in the docstring of its writer in `formats`, and in the log."""
 
-NEEDS_PICTURES = frozenset({"cutouts", "webm"})
+NEEDS_PICTURES = frozenset({"cutouts", "cutouts-cropped", "webm"})
 """The formats that need the frames of the video, beside the tracks."""
 
 
@@ -90,10 +92,10 @@ def export(
 
     Args:
         tracks: what to write.
-        path: a folder for "davis", "masks", "labelme", "mots-png" and "cutouts", a file for the others. Files that
-            have no place for the frame table get it beside them, as ``<name>.frames.csv``.
+        path: a folder for "davis", "masks", "labelme", "mots-png", "cutouts" and "cutouts-cropped", a file for the
+            others. Files that have no place for the frame table get it beside them, as ``<name>.frames.csv``.
         format: see `Format`.
-        video: where the frames come from, for "cutouts" and "webm"; by default the path that the tracks name.
+        video: where the frames come from, for `NEEDS_PICTURES`; by default the path that the tracks name.
         overwrite: replace what is there.
 
     Returns:
@@ -134,8 +136,9 @@ def _export_pictures(
     film_rate = _film_rate(tracks, None)
     with _source(tracks, video) as source:
         frames = pictures(tracks, source)
-        if format == "cutouts":
-            return cutouts.write_cutouts(tracks.video, frames, path, overwrite=overwrite)
+        if format != "webm":
+            crop = format == "cutouts-cropped"
+            return cutouts.write_cutouts(tracks.video, frames, path, crop=crop, overwrite=overwrite)
         cutouts.write_webm(tracks.video, frames, path, rate=film_rate, overwrite=overwrite)
     return [path, sidecar(path)]
 

@@ -161,14 +161,12 @@ def fitting_zoom(size_hw: tuple[int, int], side: int = 480) -> int:
 
 def _crop(row: ObjectMask, zoom: int) -> tuple[Box, Mask] | None:
     """The object's box and the mask inside of it, enlarged; None where it is empty."""
-    box = row.rle.box_xyxy
-    if box is None:
+    if (found := row.rle.decode_crop()) is None:
         return None
-    x1, y1, x2, y2 = box
-    mask = row.rle.decode()[y1:y2, x1:x2]
+    (x1, y1, x2, y2), mask = found
     if zoom > 1:
         mask = mask.repeat(zoom, axis=0).repeat(zoom, axis=1)
-    return (zoom * x1, zoom * y1, zoom * x2, zoom * y2), np.ascontiguousarray(mask)
+    return (zoom * x1, zoom * y1, zoom * x2, zoom * y2), mask
 
 
 def _fill(out: Image, image: Image, mask: Mask, color: Color, alpha: float) -> None:

@@ -119,20 +119,37 @@ class Rle:
 
     def decode(self) -> NDArray[np.bool_]:
         """The mask, bool (H, W), a fresh array."""
-        height, width = self.size_hw
-        mask = np.zeros((height, width), dtype=np.bool_)
+        mask = np.zeros(self.size_hw, dtype=np.bool_)
+        first, columns = self._columns()
+        mask[:, first : first + len(columns)] = columns.T
+        return mask
+
+    def decode_crop(self) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]] | None:
+        """The bounding box, as `box_xyxy`, and the mask inside of it, bool (h, w); None where the mask is empty.
+
+        It touches what is in the box alone, so that on a large frame small objects cost little.
+        """
+        first, columns = self._columns()
+        x, y = np.flatnonzero(columns.any(axis=1)), np.flatnonzero(columns.any(axis=0))
+        if not x.size:
+            return None
+        x1, y1, x2, y2 = int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1
+        return (first + x1, y1, first + x2, y2), columns[x1:x2, y1:y2].T.astype(np.bool_, order="C")
+
+    def _columns(self) -> tuple[int, NDArray[np.int8]]:
+        """The first column that the object touches, and all from there to the last one: 0 and 1, (columns, H)."""
+        height = self.size_hw[0]
         edges = np.cumsum(self.runs)
         starts, stops = edges[:-1:2], edges[1::2]
         if not starts.size:
-            return mask
+            return 0, np.zeros((0, height), dtype=np.int8)
         first, last = int(starts[0]) // height, -(-int(stops[-1]) // height)
         flat = np.zeros((last - first) * height + 1, dtype=np.int8)
         # The first and last runs may be empty in foreign files: add up, so that a start and a stop on one pixel cancel.
         np.add.at(flat, starts - first * height, 1)
         np.add.at(flat, stops - first * height, -1)
         np.cumsum(flat, out=flat)
-        mask[:, first:last] = flat[:-1].reshape(last - first, height).T
-        return mask
+        return first, flat[:-1].reshape(last - first, height)
 
     @property
     def area(self) -> int:

@@ -48,6 +48,7 @@ class Format(StrEnum):
     csv = "csv"
     parquet = "parquet"
     cutouts = "cutouts"
+    cutouts_cropped = "cutouts-cropped"
     webm = "webm"
 
 
@@ -86,7 +87,8 @@ def export(  # noqa: PLR0913
             "labelme-masks: a folder of LabelMe files, with polygons or masks; cvat, cvat-masks: CVAT XML, with "
             "polygon tracks or with masks picture by picture; mots, mots-png: MOTS as text or as 16-bit pictures; "
             "mot: boxes as MOTChallenge has them; label-studio: boxes in JSON; csv, parquet: a table, a row for each "
-            "object on each frame; cutouts: PNGs with alpha, a folder for each object; webm: a film with alpha.",
+            "object on each frame; cutouts: PNGs with alpha, a folder for each object, each as large as the frame; "
+            "cutouts-cropped: each as large as the object; webm: a film with alpha.",
         ),
     ],
     out: Annotated[
@@ -97,7 +99,7 @@ def export(  # noqa: PLR0913
         typer.Option(
             "--video",
             metavar="VIDEO",
-            help="For cutouts and webm: the video that was tracked.  [default: where it was then]",
+            help="For cutouts, cutouts-cropped and webm: the video that was tracked.  [default: where it was then]",
             show_default=False,
         ),
     ] = None,
@@ -135,7 +137,7 @@ def export(  # noqa: PLR0913
     from maskferry import exporting
 
     if video is not None and kind.value not in exporting.NEEDS_PICTURES:
-        raise InputError(f"--video: only for --format cutouts and webm, not for {kind}")
+        raise InputError(f"--video: only for --format cutouts, cutouts-cropped and webm, not for {kind}")
     from maskferry.cli.outputs import WatchedTracks, open_tracks, warn_unfinished
 
     name: exporting.Format = kind.value

@@ -38,13 +38,14 @@ NAMES = {
     "label-studio": "label_studio.json",
     "parquet": "tracks.parquet",
     "cutouts": "cutouts",
+    "cutouts-cropped": "cutouts_cropped",
     "webm": "cutouts.webm",
     "film": "overlay.mp4",
     "sheet": "sheet.png",
 }
 """{kind of output: its name in the folder}"""
 
-_FOLDERS = frozenset({"davis", "masks", "labelme", "labelme-masks", "mots-png", "cutouts"})
+_FOLDERS = frozenset({"davis", "masks", "labelme", "labelme-masks", "mots-png", "cutouts", "cutouts-cropped"})
 _WITH_FRAME_TABLE = frozenset({"cvat", "cvat-masks", "mots", "mot", "webm"})  # beside the file
 _CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 

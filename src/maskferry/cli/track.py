@@ -33,7 +33,7 @@ killed? The same command goes on where it was. From the finished tracks,
 
 KINDS = (
     *("davis", "csv", "film", "masks", "youtube-vis", "coco", "labelme", "labelme-masks", "cvat", "cvat-masks"),
-    *("mots", "mots-png", "mot", "label-studio", "parquet", "cutouts", "webm", "sheet"),
+    *("mots", "mots-png", "mot", "label-studio", "parquet", "cutouts", "cutouts-cropped", "webm", "sheet"),
 )
 
 

@@ -21,6 +21,7 @@
     safe_xml      XML from anywhere
     sound         the sound under a film
     images        pictures on disk, for the modules above
+    png           pictures on disk that are empty but for a box
 
 Every writer takes the `VideoInfo` and an iterable of `FrameTracks` in the order of frames (`film` and `cutouts` take
 the pictures too), holds one frame at a time, or what is encoded of it, and checks its options and its output path

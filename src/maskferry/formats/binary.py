@@ -11,9 +11,12 @@ import numpy as np
 from maskferry.data import FrameTracks, Mask, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import check_free
-from maskferry.formats.images import Pixels, list_pictures, read_pixels, write_pixels
+from maskferry.formats.images import Pixels, list_pictures, read_pixels
+from maskferry.formats.png import write_boxed
 
 __all__ = ["read_mask", "read_masks", "to_binary", "write_masks"]
+
+_NOTHING = (0, 0, 0, 0), np.zeros((1, 1), dtype=np.bool_)
 
 
 def read_mask(path: Path) -> Mask:
@@ -62,8 +65,9 @@ def write_masks(
     for tracks in frames:
         for row in tracks.masks:
             path = folder / str(row.object_id) / f"{tracks.info.index:0{digits}d}.png"
-            pixels = row.rle.decode().astype(np.uint8) * np.uint8(255)
-            write_pixels(path, pixels, info=tracks.info, overwrite=overwrite)
+            (x1, y1, _, _), mask = row.rle.decode_crop() or _NOTHING
+            pixels = mask.astype(np.uint8) * np.uint8(255)
+            write_boxed(path, pixels, (x1, y1), tracks.masks.size_hw, info=tracks.info, overwrite=overwrite)
             written.append(path)
     return written
 

@@ -19,6 +19,7 @@ from maskferry.errors import InputError
 from maskferry.files import atomic_path
 from maskferry.formats.coco import check_size, get, load_json, read_segmentation
 from maskferry.formats.content import Rows, VideoTracks, check_fidelity, check_name, check_time, checked
+from maskferry.formats.images import picture_name
 from maskferry.formats.youtube_vis import read_rate
 from maskferry.rle import Rle
 
@@ -130,8 +131,9 @@ class _Image:
         extra = get(record, _EXTRA, (dict, NoneType), at) or {}
         time = check_time(get(extra, "time", (float, int, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.time")
         name = check_name(get(record, "file_name", (str, NoneType), at) or "", f"{at}.file_name")
-        named = "file_name" in record
-        self.info = FrameInfo(index, time, name if named else f"{index:06d}")
+        name = name if "file_name" in record else f"{index:06d}"
+        own = get(extra, "name", (str, NoneType), f"{at}.{_EXTRA}")
+        self.info = FrameInfo(index, time, name if own is None else check_name(own, f"{at}.{_EXTRA}.name"))
         self.lost = get(extra, "lost", (list, NoneType), f"{at}.{_EXTRA}") or []
         if not all(isinstance(i, int) and i >= 1 for i in self.lost):
             raise InputError(f"{at}.{_EXTRA}.lost: expected object ids, got {self.lost!r:.60}")
@@ -240,10 +242,14 @@ def _image(frame: FrameTracks, video: VideoInfo) -> dict[str, Any]:
         "id": info.index + 1,
         "video_id": 1,
         "frame_index": info.index,
-        "file_name": info.name,
+        "file_name": picture_name(info),
         "width": video.width,
         "height": video.height,
-        _EXTRA: {"time": info.time, "lost": [row.object_id for row in frame.masks if not row.rle.area]},
+        _EXTRA: {
+            "name": info.name,
+            "time": info.time,
+            "lost": [row.object_id for row in frame.masks if not row.rle.area],
+        },
     }
 
 

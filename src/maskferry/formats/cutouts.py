@@ -17,9 +17,9 @@ from maskferry.data import Frame, FrameInfo, FrameMasks, Mask, VideoInfo
 from maskferry.errors import InputError, OutputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.content import warn_of_loss
-from maskferry.formats.film import Clock, check_picture, translate_av_errors
+from maskferry.formats.film import Clock, check_picture, declare_bt709, translate_av_errors
 from maskferry.formats.frame_table import sidecar, write_frames
-from maskferry.formats.images import write_pixels
+from maskferry.formats.png import write_boxed
 
 __all__ = ["write_cutouts", "write_webm"]
 
@@ -63,14 +63,13 @@ def write_cutouts(
     for frame, masks in frames:
         check_picture(frame, masks, video)
         for row in masks:
-            if (box := row.rle.box_xyxy) is None:
+            if (found := row.rle.decode_crop()) is None:
                 continue
-            x1, y1, x2, y2 = box
-            rgba = np.zeros((*video.size_hw, 4), dtype=np.uint8)
-            inside = np.s_[y1:y2, x1:x2]
-            rgba[inside] = _cut(frame.image[inside], row.rle.decode()[inside])
+            (x1, y1, x2, y2), mask = found
+            part = _cut(frame.image[y1:y2, x1:x2], mask)
+            corner, size = ((0, 0), mask.shape) if crop else ((x1, y1), video.size_hw)
             path = folder / str(row.object_id) / f"{frame.index:0{digits}d}.png"
-            write_pixels(path, rgba[inside] if crop else rgba, info=frame.info, overwrite=overwrite)
+            write_boxed(path, part, corner, size, info=frame.info, overwrite=overwrite)
             written.append(path)
     losses = {"the picture outside of masks": 1, "names of objects": 1, "scores": 1, "states": 1}
     warn_of_loss(folder, {**losses, "where on the frame a cut-out was": int(crop)})
@@ -88,7 +87,11 @@ def write_webm(
     """Write a film in which everything but the objects is transparent, and the frame table beside it.
 
     Without ``rate``, every frame is shown at its own time, rounded to milliseconds, as WebM has them. Sides of odd
-    length get one more row or column, transparent.
+    length get one more row or column, transparent. Colours are BT.709, and the film says so.
+
+    To read it back with PyAV, decode with libvpx-vp9 (FFmpeg's own decoder skips the alpha) and take the planes:
+    ``to_ndarray(format="rgba")`` leaves the last columns of such frames unset where the width is no multiple of 8
+    (libswscale on x86, seen with PyAV 18.1).
 
     Lost, and logged: the picture outside of masks, which object a pixel belongs to, names, scores, states; and
     exactness, as VP9 compresses with loss.
@@ -144,6 +147,7 @@ def _add_stream(out: Any, video: VideoInfo, clock: Clock) -> av.VideoStream:  # 
     stream.width, stream.height = video.width + video.width % 2, video.height + video.height % 2
     stream.pix_fmt, stream.options = "yuva420p", dict(_QUALITY)
     stream.time_base = stream.codec_context.time_base = Fraction(1, clock.ticks)
+    declare_bt709(stream.codec_context)
     stream.metadata["alpha_mode"] = "1"
     return stream
 
@@ -151,9 +155,9 @@ def _add_stream(out: Any, video: VideoInfo, clock: Clock) -> av.VideoStream:  # 
 def _union(masks: FrameMasks) -> Mask:
     covered = np.zeros(masks.size_hw, dtype=np.bool_)
     for row in masks:
-        if (box := row.rle.box_xyxy) is not None:
-            inside = np.s_[box[1] : box[3], box[0] : box[2]]
-            covered[inside] |= row.rle.decode()[inside]
+        if (found := row.rle.decode_crop()) is not None:
+            (x1, y1, x2, y2), mask = found
+            covered[y1:y2, x1:x2] |= mask
     return covered
 
 

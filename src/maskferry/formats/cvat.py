@@ -21,6 +21,7 @@ from maskferry.files import atomic_path, check_free
 from maskferry.formats.coco import check_size, read_polygon, unite
 from maskferry.formats.content import Rows, VideoTracks, check_name, checked, warn_of_loss
 from maskferry.formats.frame_table import noting, read_frames, sidecar, write_frames
+from maskferry.formats.images import picture_name
 from maskferry.formats.safe_xml import read_xml
 from maskferry.masks.polygons import join, parts_of
 from maskferry.rle import Rle
@@ -192,12 +193,12 @@ def _write_images(
 ) -> None:
     for info, objects in zip(infos, rows, strict=True):
         size = f'width="{video.width}" height="{video.height}"'
-        file.write(f'<image id="{info.index}" name={_attribute(info.name)} {size}>\n')
+        file.write(f'<image id="{info.index}" name={_attribute(picture_name(info))} {size}>\n')
         for row in objects:
-            if (box := row.rle.box_xyxy) is None:
+            if (found := row.rle.decode_crop()) is None:
                 continue
-            x1, y1, x2, y2 = box
-            flat = row.rle.decode()[y1:y2, x1:x2].ravel()
+            (x1, y1, x2, y2), mask = found
+            flat = mask.ravel()
             edges = np.flatnonzero(np.diff(flat.astype(np.int8), prepend=0))
             runs = ", ".join(str(n) for n in np.diff(edges, prepend=0, append=flat.size).tolist())
             file.write(

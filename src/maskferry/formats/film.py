@@ -24,7 +24,7 @@ from maskferry.files import atomic_path, check_free
 from maskferry.formats.sound import Sound
 from maskferry.rendering import draw_overlay
 
-__all__ = ["Clock", "check_picture", "translate_av_errors", "write_film"]
+__all__ = ["Clock", "check_picture", "declare_bt709", "translate_av_errors", "write_film"]
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +164,12 @@ def _encode(
     return count
 
 
+def declare_bt709(context: av.VideoCodecContext) -> None:
+    """Write into the film what its colours are; players guess otherwise, by its size, and often wrong."""
+    context.colorspace = context.color_primaries = context.color_trc = 1  # ITU-T H.273
+    context.color_range = 1  # limited
+
+
 def check_picture(frame: Frame, masks: FrameMasks, video: VideoInfo) -> None:
     """Refuse a picture of another size than the video's, or with the masks of another frame.
 
@@ -202,8 +208,7 @@ def _add_stream(out: av.container.OutputContainer, picture: av.VideoFrame, clock
     else:
         stream.bit_rate = max(500_000, round(0.15 * picture.width * picture.height * rate))
     stream.time_base = context.time_base = Fraction(1, clock.ticks)
-    context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709, ITU-T H.273
-    context.color_range = 1  # limited
+    declare_bt709(context)
     return stream
 
 

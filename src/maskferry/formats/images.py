@@ -21,11 +21,14 @@ from maskferry.errors import InputError
 from maskferry.files import atomic_path
 
 __all__ = [
+    "INFO_KEY",
     "Pixels",
     "check_stem",
     "file_stem",
+    "info_text",
     "list_pictures",
     "natural_order",
+    "picture_name",
     "picture_stem",
     "read_frame_info",
     "read_pixels",
@@ -35,7 +38,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_KEY = "maskferry"  # of a text in a PNG
+INFO_KEY = "maskferry"
+"""Of the text in a PNG that holds a row of the frame table."""
+
 _DESCRIPTION = 270  # ImageDescription, a tag of TIFF
 
 _LOSSY = frozenset({"JPEG", "MPO", "JPEG2000", "WEBP"})
@@ -92,7 +97,7 @@ def write_pixels(
 
     Args:
         path: nobody sees half of a file there.
-        values: uint8 or uint16 (H, W), or uint8 RGB (H, W, 3) or RGBA (H, W, 4).
+        values: uint8 or uint16 (H, W), or uint8 RGB (H, W, 3).
         palette: RGB (256, 3), for uint8 only.
         info: row of the frame table, which a PNG or TIFF carries along, see `read_frame_info`.
         overwrite: replace a file.
@@ -108,13 +113,16 @@ def write_pixels(
     if palette is not None:
         image.putpalette(palette.tobytes())
     options: dict[str, Any] = {"compression": "tiff_lzw"} if path.suffix.lower() in (".tif", ".tiff") else {}
-    if values.shape[2:] == (4,):
-        options |= {"compress_level": 3}  # mostly transparent: twice as fast, and hardly larger
     if info is not None:
-        text = json.dumps({"index": info.index, "time": info.time, "name": info.name})
+        text = info_text(info)
         options |= {"description": text} if "compression" in options else {"pnginfo": _png_text(text)}
     with atomic_path(path, overwrite=overwrite) as part:
         image.save(part, **options)
+
+
+def info_text(info: FrameInfo) -> str:
+    """A row of the frame table as pictures carry it: JSON in ASCII."""
+    return json.dumps({"index": info.index, "time": info.time, "name": info.name})
 
 
 def read_frame_info(path: Path) -> FrameInfo | None:
@@ -124,7 +132,7 @@ def read_frame_info(path: Path) -> FrameInfo | None:
         InputError: no such file, or no picture.
     """
     with translate_pillow_errors(path), PIL.Image.open(path) as image:
-        text = image.info.get(_KEY) or getattr(image, "tag_v2", {}).get(_DESCRIPTION) or "null"
+        text = image.info.get(INFO_KEY) or getattr(image, "tag_v2", {}).get(_DESCRIPTION) or "null"
         try:
             found = json.loads(text)
             return FrameInfo(int(found["index"]), found["time"], str(found["name"]))
@@ -151,6 +159,16 @@ def picture_stem(name: str) -> str:
     """A file's name without folders and without the suffix of a picture: "a/frame_1.5.jpg" -> "frame_1.5"."""
     path = Path(name)
     return path.stem if path.suffix.lower() in PIL.Image.registered_extensions() else path.name
+
+
+def picture_name(info: FrameInfo) -> str:
+    """The file of the frame's picture. A frame of a video has none: it gets the name that its picture would have.
+
+    >>> picture_name(FrameInfo(7, None, "shore_7.jpg")), picture_name(FrameInfo(7, 0.28, "000007"))
+    ('shore_7.jpg', '000007.png')
+    """
+    known = Path(info.name).suffix.lower() in PIL.Image.registered_extensions()
+    return info.name if known else f"{info.name}.png"
 
 
 def file_stem(info: FrameInfo) -> str:
@@ -181,7 +199,7 @@ def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 def _png_text(text: str) -> PIL.PngImagePlugin.PngInfo:
     found = PIL.PngImagePlugin.PngInfo()
-    found.add_text(_KEY, text)
+    found.add_text(INFO_KEY, text)
     return found
 
 

@@ -26,7 +26,7 @@ from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.coco import MOST_POLYGONS, check_size, get, load_json, read_polygon, unite
 from maskferry.formats.content import Rows, VideoTracks, check_fidelity, check_time, checked
-from maskferry.formats.images import file_stem, natural_order, translate_pillow_errors
+from maskferry.formats.images import file_stem, natural_order, picture_name, translate_pillow_errors
 from maskferry.masks.polygons import join, parts_of
 from maskferry.rle import Rle
 
@@ -91,7 +91,8 @@ def write(
 
     Nothing is lost for a reader that knows groups: outlines run along the edges of pixels, a part of an object is a
     shape, and holes are cut out by a line of no width. LabelMe's own masks of such polygons are up to a pixel larger,
-    as it draws outlines too; ``shapes="mask"`` is exact there too. The picture itself is not embedded.
+    as it draws outlines too; ``shapes="mask"`` is exact there too. The picture itself is not embedded, and LabelMe
+    opens no file without it: take the frames of a video out as PNG, "000000.png" and so on (`images.picture_name`).
 
     Args:
         video: the video.
@@ -229,7 +230,7 @@ def _picture_record(
         "version": "5.5.0",
         "flags": {},
         "shapes": [s for row in rows for s in shape_records(row, labels.get(row.object_id, "object"))],
-        "imagePath": info.name,
+        "imagePath": picture_name(info),
         "imageData": None,
         "imageHeight": video.height,
         "imageWidth": video.width,

@@ -21,6 +21,7 @@ from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.coco import check_size, get, load_json, read_segmentation
 from maskferry.formats.content import VideoTracks, check_fidelity, check_name
+from maskferry.formats.images import picture_name
 from maskferry.rle import Rle
 
 __all__ = ["VideoTracks", "parse", "read", "write"]
@@ -135,10 +136,11 @@ def _video_record(video: VideoInfo, infos: list[FrameInfo]) -> dict[str, Any]:
         "width": video.width,
         "height": video.height,
         "length": len(infos),
-        "file_names": [info.name for info in infos],
+        "file_names": [picture_name(info) for info in infos],
         _EXTRA: {
             "rate": None if video.rate is None else str(video.rate),
             "frame_count": video.frame_count,
+            "names": [info.name for info in infos],
             "indices": [info.index for info in infos],
             "times": [info.time for info in infos],
         },
@@ -175,6 +177,8 @@ def _read_video(record: Any, at: str) -> tuple[VideoInfo, list[FrameInfo]]:  # n
     height, width = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
     names = _per_frame(names or [f"{i:06d}" for i in range(min(length, 10**7))], length, f"{at}.file_names", str)
     names = [check_name(name, f"{at}.file_names[{i}]") for i, name in enumerate(names)]
+    names = _per_frame(extra.get("names", names), length, f"{at}.{_EXTRA}.names", str)
+    names = [check_name(name, f"{at}.{_EXTRA}.names[{i}]") for i, name in enumerate(names)]
     indices = _per_frame(extra.get("indices", list(range(length))), length, f"{at}.{_EXTRA}.indices", int)
     times = _per_frame(extra.get("times", [None] * length), length, f"{at}.{_EXTRA}.times", (float, int, NoneType))
     if len(set(indices)) < length or min(indices, default=0) < 0:

@@ -47,7 +47,9 @@ def to_label_map(
         raise InputError(f"object id {largest} does not fit into {np.dtype(dtype).name}; use uint16")
     out = np.zeros(masks.size_hw, dtype=dtype)
     for row in sorted(masks.objects, key=_paint_key(overlap)):
-        out[row.rle.decode()] = row.object_id
+        if (found := row.rle.decode_crop()) is not None:
+            (x1, y1, x2, y2), mask = found
+            out[y1:y2, x1:x2][mask] = row.object_id
     return out
 
 
