@@ -63,11 +63,11 @@ class Signs(NamedTuple):
         inside, alike = mask[y1:y2, x1:x2].astype(np.uint8), looks[y1:y2, x1:x2]
         around = (cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3) < reach) & (inside == 0)
         likely = 1 / (1 + np.exp(-SURE * np.clip(alike, -LOOKS_LIMIT, LOOKS_LIMIT)))
-        _, _, parts, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
+        _, parts = cv2.connectedComponents(inside, connectivity=8)
         return cls(
             apart=float(likely[inside > 0].sum()) / (area + float(likely[around].sum())),
             given=float(np.clip(given, -1, 1)),
-            whole=int(parts[1:, cv2.CC_STAT_AREA].max()) / area,
+            whole=int(np.bincount(parts[inside > 0]).max()) / area,
         )
 
     def followed_by(self, newest: Signs) -> Signs:
