@@ -1,6 +1,6 @@
 """Learn the weights of the score (engines/flow/scoring.py) on synthetic videos, and print them.
 
-python benchmarks/fit_score.py [number of videos, 60]
+python benchmarks/fit_score.py [number of videos, 120]
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from maskferry.engines.flow.scoring import Signs
 from maskferry.masks.regions import intersection_over_union
 
 Array = NDArray[np.float64]
+Videos = list[tuple[Array, Array]]
+
+FOLDS = 10
 
 
-def observe(number: int) -> list[tuple[Signs, float]]:
-    """The signs and the IoU of each frame of a video on which something was found and something is to be found."""
-    rows: list[tuple[Signs, float]] = []
+def observe(number: int) -> tuple[Array, Array]:
+    """The signs (n, k) and the IoU (n,) of each frame of a video on which the object was seen, and found."""
+    signs: list[Signs] = []
+    iou: list[float] = []
     for i, (image, truth) in enumerate(trial(number)):
         frame = Frame(FrameInfo(i, None, str(i)), image)
         if i == 0:
@@ -30,9 +34,10 @@ def observe(number: int) -> list[tuple[Signs, float]]:
             continue
         result = session.step(frame)
         if truth.any() and result[1].rle.area:
-            rows.append((session._targets[1].signs, intersection_over_union(result.mask(1), truth)))
+            signs.append(session._targets[1].signs)
+            iou.append(intersection_over_union(result.mask(1), truth))
     session.close()
-    return rows
+    return np.array(signs).reshape(-1, len(Signs._fields)), np.array(iou)
 
 
 def regress(signs: Array, iou: Array, penalty: float = 1e-5, steps: int = 200_000) -> Array:
@@ -58,15 +63,37 @@ def regress(signs: Array, iou: Array, penalty: float = 1e-5, steps: int = 200_00
     return out
 
 
+def expected(signs: Array, weights: Array) -> Array:
+    """The score."""
+    return np.asarray(1 / (1 + np.exp(-weights[0] - signs @ weights[1:])))
+
+
+def left_out(videos: Videos) -> Array:
+    """The score of each frame by weights learned without its video and a tenth of the others."""
+    scores = [np.zeros(len(iou)) for _, iou in videos]
+    for fold in range(FOLDS):
+        weights = regress(*join([v for k, v in enumerate(videos) if k % FOLDS != fold]))
+        for k in range(fold, len(videos), FOLDS):
+            scores[k] = expected(videos[k][0], weights)
+    return np.concatenate(scores)
+
+
+def join(videos: Videos) -> tuple[Array, Array]:
+    """All frames of all videos."""
+    return np.concatenate([signs for signs, _ in videos]), np.concatenate([iou for _, iou in videos])
+
+
 def main() -> None:
     """Observe, learn, print."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 60
-    rows = [row for number in range(count) for row in observe(number)]
-    signs, iou = np.array([signs for signs, _ in rows]), np.array([iou for _, iou in rows])
-    weights = regress(signs, iou)
-    score = 1 / (1 + np.exp(-weights[0] - signs @ weights[1:]))
-    print(f"{len(iou)} frames, correlation {np.corrcoef(score, iou)[0, 1]:.3f}")
-    print("offset and weights:", *(f"{w:.2f}" for w in weights))
+    videos = [observe(number) for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 120)]
+    signs, iou = join(videos)
+    print("offset and weights:", *(f"{w:.2f}" for w in regress(signs, iou)))
+    score = left_out(videos)
+    print(f"{len(iou)} frames, correlation on videos left out {np.corrcoef(score, iou)[0, 1]:.3f}")
+    for low in (0.0, 0.2, 0.4, 0.6, 0.8):
+        inside = (score >= low) & (score < low + 0.2)
+        if inside.any():
+            print(f"score {low:.1f} to {low + 0.2:.1f}: {inside.sum()} frames, mean IoU {iou[inside].mean():.3f}")
 
 
 if __name__ == "__main__":

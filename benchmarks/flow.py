@@ -11,11 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
-import shlex
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -27,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numba
 import numpy as np
+from machine import stamp
 from numpy.typing import NDArray
 from synthetic import aerial, crowd
 
-from maskferry import Frame, FrameInfo, FrameMasks, MaskPrompt, VideoInfo, __version__
+from maskferry import Frame, FrameInfo, FrameMasks, MaskPrompt, VideoInfo
 from maskferry.engines.flow import FlowEngine, finding, scene, session
 from maskferry.evaluation import evaluate_davis
 from maskferry.formats.davis import read_label_map
@@ -41,6 +37,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results" / "flow.json", HERE.parent / "docs" / "flow.md"
 
 Row = dict[str, Any]
+Array = NDArray[np.float64]
 Video = Iterable[tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]
 
 OBJECTS = (1, 5, 20, 50, 100)
@@ -129,21 +126,32 @@ def aerial_view() -> Iterator[Row]:
 
 def score(root: Path, seeds: list[int]) -> Iterator[Row]:
     """What masks of a score are worth: mean IoU in bins of the score, and the correlation of both."""
-    scores: list[float] = []
-    ious: list[float] = []
-    for seed in seeds:
-        for name in sorted(p.name for p in (root / "Annotations" / "480p").iterdir()):
-            frames = list(_sequence(root, name))
-            _, masks, _ = _track(frames, seed=seed)
-            for result, (_, labels) in zip(masks, frames[1:], strict=True):
-                scores.append(result[1].score)
-                ious += _ious(result, labels)
-    value, iou = np.array(scores), np.array(ious)
+    for preset in ("fast", "best"):
+        scores: dict[str, list[float]] = defaultdict(list)
+        ious: dict[str, list[float]] = defaultdict(list)
+        for seed in seeds:
+            for name in sorted(p.name for p in (root / "Annotations" / "480p").iterdir()):
+                frames = list(_sequence(root, name))
+                _, masks, _ = _track(frames, preset, seed)
+                for result, (_, labels) in zip(masks, frames[1:], strict=True):
+                    scores[name].append(result[1].score)
+                    ious[name] += _ious(result, labels)
+        yield from _worth(preset, np.concatenate(list(scores.values())), np.concatenate(list(ious.values())))
+        for name, values in scores.items():
+            mean = {"score": round(float(np.mean(values)), 3), "iou": round(float(np.mean(ious[name])), 3)}
+            yield {"part": "score", "preset": preset, "sequence": name, **mean, **_agreement(values, ious[name])}
+
+
+def _worth(preset: str, value: Array, iou: Array) -> Iterator[Row]:
     for low in (0.0, 0.2, 0.4, 0.6, 0.8):
         inside = (value >= low) & ((value < low + 0.2) | (low == 0.8))
         mean = round(float(iou[inside].mean()), 3) if inside.any() else None
-        yield {"part": "score", "from": low, "frames": int(inside.sum()), "iou": mean}
-    yield {"part": "score", "correlation": round(float(np.corrcoef(value, iou)[0, 1]), 3), "frames": len(value)}
+        yield {"part": "score", "preset": preset, "from": low, "frames": int(inside.sum()), "iou": mean}
+    yield {"part": "score", "preset": preset, "frames": len(value), **_agreement(value, iou)}
+
+
+def _agreement(value: Array | list[float], iou: Array | list[float]) -> Row:
+    return {"correlation": round(float(np.corrcoef(value, iou)[0, 1]), 3)}
 
 
 def profile() -> Iterator[Row]:
@@ -185,11 +193,11 @@ def _stopwatch(spent: dict[str, float]) -> Iterator[None]:
 
 
 def _track(
-    frames: list[tuple[NDArray[np.uint8], NDArray[Any]]], seed: int = 0
+    frames: list[tuple[NDArray[np.uint8], NDArray[Any]]], preset: str = "fast", seed: int = 0
 ) -> tuple[list[float], list[FrameMasks], float]:
     """Seconds and result of each frame but the first, whose objects are given; processor seconds a frame."""
     image, labels = frames[0]
-    tracker = FlowEngine(seed=seed).open(VideoInfo(image.shape[1], image.shape[0]))
+    tracker = FlowEngine(preset, seed=seed).open(VideoInfo(image.shape[1], image.shape[0]))
     tracker.step(_frame(0, image), _prompts(labels))
     seconds, masks = [], []
     busy = time.process_time()
@@ -228,38 +236,6 @@ def _sequence(root: Path, name: str) -> Iterator[tuple[NDArray[np.uint8], NDArra
         yield np.asarray(image, dtype=np.uint8), (read_label_map(truth) > 0).astype(np.uint8)
 
 
-def _origin() -> Row:
-    """Where a row comes from."""
-    git = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
-    return {
-        "commit": subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip(),
-        "command": shlex.join(["python", "benchmarks/flow.py", *(_without_path(a) for a in sys.argv[1:])]),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-        "versions": {
-            "maskferry": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "numba": numba.__version__,
-        },
-    }
-
-
-def _without_path(argument: str) -> str:
-    return Path(argument).name if os.sep in argument else argument
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.is_file()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def render(rows: list[Row]) -> None:
     """Put the tables between the markers of docs/flow.md."""
     text = PAGE.read_text(encoding="utf-8")
@@ -295,11 +271,7 @@ def _tables(rows: list[Row]) -> dict[str, str]:
         heads = ("objects", "frames", "mean IoU on the last", "worst object", "mean IoU on all", "frames/s")
         made["aerial"] = _table(heads, cells)
     if by_part["score"]:
-        bins = [r for r in by_part["score"] if "from" in r]
-        cells = [(f"{r['from']:.1f} to {r['from'] + 0.2:.1f}", r["frames"], r["iou"]) for r in bins]
-        whole = next(r for r in by_part["score"] if "correlation" in r)
-        made["score"] = _table(("score", "frames", "mean IoU"), cells)
-        made["score"] += f"\n\nCorrelation of score and IoU over {whole['frames']} frames: {whole['correlation']}."
+        made["score"] = _score_tables(by_part["score"])
     if by_part["profile"]:
         stages = list(dict.fromkeys(r["stage"] for r in by_part["profile"]))
         ms = {(r["stage"], r["objects"]): r["ms"] for r in by_part["profile"]}
@@ -307,6 +279,22 @@ def _tables(rows: list[Row]) -> dict[str, str]:
         total = [f"{sum(ms.get((s, n), 0) for s in stages):.1f}" for n in (1, 20)]
         made["profile"] = _table(("stage", "1 object, ms", "20 objects, ms"), [*cells, ("all", *total)])
     return made
+
+
+def _score_tables(rows: list[Row]) -> str:
+    """Bins, then sequences; presets side by side."""
+    bins = {(r["from"], r["preset"]): (r["frames"], "" if r["iou"] is None else r["iou"]) for r in rows if "from" in r}
+    each = {(r["sequence"], r["preset"]): (r["score"], r["iou"], r["correlation"]) for r in rows if "sequence" in r}
+    whole = {r["preset"]: r for r in rows if "correlation" in r and "sequence" not in r}
+    heads = [f"{preset}: {what}" for preset in whole for what in ("frames", "mean IoU")]
+    lows = sorted({low for low, _ in bins})
+    cells = [(f"{low:.1f} to {low + 0.2:.1f}", *(v for p in whole for v in bins[low, p])) for low in lows]
+    counted = ", ".join(f"{preset} {row['correlation']}" for preset, row in whole.items())
+    by_bin = _table(("score", *heads), cells)
+    heads = [f"{preset}: {what}" for preset in whole for what in ("mean score", "mean IoU", "correlation")]
+    cells = [(name, *(v for p in whole for v in each[name, p])) for name in sorted({name for name, _ in each})]
+    by_sequence = _table(("sequence", *heads), cells)
+    return f"{by_bin}\n\nCorrelation of score and IoU: {counted}.\n\n{by_sequence}"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
@@ -333,7 +321,7 @@ def main() -> None:
         new = []
         for row in run():
             print(json.dumps(row), flush=True)
-            new.append(row | _origin())
+            new.append(row | stamp())
         rows = [r for r in rows if r["part"] != name] + new
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

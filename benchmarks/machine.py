@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -24,16 +25,28 @@ PACKAGES = (
 
 
 def stamp() -> dict[str, Any]:
-    """Commit, command, machine and versions, for JSON."""
+    """Commit, command, machine, how busy it is, and versions, for JSON. Of a path in the command the name is kept."""
     root = Path(__file__).parent.parent
     git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
     return {
         "commit": commit,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "command": shlex.join(_without_path(a) for a in sys.argv),
+        "machine": {"system": platform.system(), "processor": _processor(), "cores": os.cpu_count()},
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "versions": {"python": platform.python_version(), **_versions()},
     }
+
+
+def _without_path(argument: str) -> str:
+    return Path(argument).name if os.sep in argument else argument
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _versions() -> dict[str, str]:

@@ -275,7 +275,7 @@ def write_clip(path: Path, count: int, size_hw: tuple[int, int]) -> None:
 
 
 def agreement(folder: Path, objects: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Mask IoU with float32 on one device, of each object with itself, and of the closest other (which tells a swap)."""
+    """Mask IoU with float32 on one device: of each object with itself, and with the closest other, to tell a swap."""
     alone = argparse.Namespace(**vars(args) | {"device": first(args.device)})
     exact = [rows.stack() for rows in collect(folder, "float32", False, objects, alone)]
     for compiled in (False, True) if args.compile else (False,):

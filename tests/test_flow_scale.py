@@ -20,7 +20,6 @@ from maskferry.engines.flow import FlowEngine
 from maskferry.engines.flow.compiled import compiled
 from maskferry.engines.flow.finding import PATIENCE
 from maskferry.engines.flow.grid import Grid
-from maskferry.engines.flow.scoring import Signs
 from maskferry.engines.flow.session import TURNS, FlowSession
 from maskferry.engines.flow.windows import lattice_for
 
@@ -138,14 +137,6 @@ def test_moving_to_another_lattice_keeps_the_place() -> None:
     mask = cv2.circle(np.zeros((500, 500), np.uint8), (205, 195), 20, 1, -1) > 0
     moved = a.resample(a.mask_to_grid(mask), b)
     assert np.abs(moved - b.mask_to_grid(mask)).mean() < 0.02
-
-
-@given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.integers(0, 3), st.floats(0, 1))
-def test_better_signs_never_lower_the_score(signs: list[float], which: int, better: float) -> None:
-    improved = [*signs[:which], max(better, signs[which]), *signs[which + 1 :]]
-    assert 0 < Signs(*signs).score() <= Signs(*improved).score() < 1
-    assert Signs().score() > 0.9
-    assert Signs(0, 0, 0, 0).score() < 0.1
 
 
 PROGRAM = """

@@ -9,6 +9,7 @@ import numpy as np
 
 from maskferry.data import Frame, Mask
 from maskferry.engines.flow.appearance import Model, evaluate
+from maskferry.engines.flow.features import RandomFeatures
 from maskferry.engines.flow.grid import Box, FloatArray, Grid, box_of, union
 from maskferry.engines.flow.options import FlowOptions
 from maskferry.engines.flow.place import Place
@@ -19,7 +20,6 @@ from maskferry.engines.flow.scoring import Signs
 from maskferry.engines.flow.segmentation import minimise
 from maskferry.engines.flow.target import Target
 from maskferry.engines.flow.windows import expected_place, follow, refocus
-from maskferry.masks.regions import intersection_over_union
 
 __all__ = ["Finding", "find"]
 
@@ -30,6 +30,10 @@ LOOKS_LIMIT = 1.5
 
 PATIENCE, PAUSE = 12, 4
 """An object that is lost for more frames than the first is looked for only on every so manieth frame."""
+
+
+SAMPLE = 256
+"""About so many cells of a mask are compared with what was given; the mean of more is the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,15 +62,17 @@ class Finding:
     confidence: FloatArray | None
     still_xy: tuple[float, float]
 
-    def signs(self, cells: Mask, usual_area: float) -> Signs:
+    def signs(self, cells: Mask, target: Target, lift: RandomFeatures) -> Signs:
         """What speaks for these cells, of which there is at least one."""
-        area = int(np.count_nonzero(cells))
-        return Signs(
-            evidence=float(np.tanh(self.evidence[cells] / 2).mean()),
-            carried=intersection_over_union(self.carried > 0.5, cells),
-            area=min(area / usual_area, usual_area / area),
-            flow=1.0 if self.confidence is None else float(self.confidence[cells].mean()),
-        )
+        return Signs.of(cells, self.looks, self._given_looks(cells, target, lift), self.grid.unit)
+
+    def _given_looks(self, cells: Mask, target: Target, lift: RandomFeatures) -> float:
+        """Mean looks of some of these cells for the classifier that knows only what was given, in [-1, 1]."""
+        chosen = np.flatnonzero(cells)
+        ys, xs = np.divmod(chosen[:: -(-chosen.size // SAMPLE)], cells.shape[1])
+        (x, y), places = self.grid.first_xy, Place.of(cells, self.grid).coordinates(self.grid.xy[ys, xs])
+        phi = lift(self.scene.features[y + ys, x + xs], places)
+        return float(np.clip((phi * target.theta_given).sum(axis=1), -1, 1).mean())
 
     def mean_looks(self, cells: Mask) -> float:
         """Mean looks of these cells, in [-1, 1]; -1 for no cells."""

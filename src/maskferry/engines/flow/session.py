@@ -128,13 +128,12 @@ class FlowSession:
     def _take_in(self, target: Target, found: Finding, kept: Kept) -> ObjectMask:
         """Remember what was found, and report it."""
         cells = kept.cells if kept.pixels.any() else np.zeros_like(kept.cells)
-        if cells.any():
-            target.signs = target.signs.followed_by(found.signs(cells, target.area))
+        score = target.judge(found.signs(cells, target, self._observer.lift)) if cells.any() else 0.0
         target.see(cells, found.grid, found.still_xy, looks=found.mean_looks(cells))
         if not cells.any():
-            return ObjectMask(target.object_id, Rle.empty(self._grid.frame_hw), 0.0, State.LOST)
+            return ObjectMask(target.object_id, Rle.empty(self._grid.frame_hw), score, State.LOST)
         rle = Rle.encode_crop(kept.pixels, kept.box[:2], self._grid.frame_hw)
-        return ObjectMask(target.object_id, rle, target.signs.score(), target.state)
+        return ObjectMask(target.object_id, rle, score, target.state)
 
     def _learn(self, target: Target, scene: Scene) -> None:
         """Learn what an object looks like where it was just seen."""

@@ -25,7 +25,7 @@ from maskferry.errors import EngineError
 __all__ = ["Memory", "load", "save"]
 
 FORMAT = "maskferry flow session"
-VERSION = 2
+VERSION = 3
 
 _PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state", "drift_xy", "waiting", "signs")
 
@@ -53,7 +53,7 @@ def save(memory: Memory, grid: Grid, options: FlowOptions, seed: int) -> bytes:
         box = target.box or (0, 0, 0, 0)
         rows.append({name: getattr(target, name) for name in _PLAIN} | {"box": box, "window": _window(target.grid)})
         arrays[f"soft_{i}"] = target.soft[box[1] : box[3], box[0] : box[2]]
-        arrays[f"theta_{i}"] = target.theta
+        arrays[f"theta_{i}"], arrays[f"theta_given_{i}"] = target.theta, target.theta_given
         for name in ("prompted", "recent"):
             equations = getattr(target, name)
             arrays[f"{name}_gram_{i}"] = equations.gram[np.triu_indices(len(equations.target))]
@@ -128,6 +128,7 @@ def _target(row: dict[str, Any], arrays: Mapping[str, Any], frame: Grid) -> Targ
         prompted=prompted,
         recent=recent,
         theta=theta,
+        theta_given=arrays[f"theta_given_{i}"],
         prompts=row["prompts"],
         area=row["area"],
         centre_xy=(row["centre_xy"][0], row["centre_xy"][1]),
@@ -136,7 +137,7 @@ def _target(row: dict[str, Any], arrays: Mapping[str, Any], frame: Grid) -> Targ
         state=State(row["state"]),
         drift_xy=(row["drift_xy"][0], row["drift_xy"][1]),
         waiting=row["waiting"],
-        signs=Signs(*row["signs"]),
+        signs=row["signs"] and Signs(*row["signs"]),
     )
 
 

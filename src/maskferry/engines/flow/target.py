@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -34,6 +34,7 @@ class Target:
         prompted: normal equations of the frames on which it was given, averaged.
         recent: running mean of the normal equations of the last frames.
         theta: the classifier, float32 (D,).
+        theta_given: the one that knows only the frames on which it was given, float32 (D,).
         prompts: number of frames on which it was given.
         area: usual area in cells.
         centre_xy: where it was last seen, in cells of this frame: moved on with the camera while it is lost.
@@ -42,7 +43,7 @@ class Target:
         state: on the last frame.
         drift_xy: how it moves relative to the picture, in pixels a frame; windows follow it.
         waiting: frames on which it was seen but not learned.
-        signs: what spoke for its masks since it was given.
+        signs: what spoke for its masks since it was given; None before the first of them.
     """
 
     object_id: int
@@ -51,6 +52,7 @@ class Target:
     prompted: NormalEquations
     recent: NormalEquations
     theta: FloatArray
+    theta_given: FloatArray
     prompts: int
     area: float
     centre_xy: tuple[float, float]
@@ -59,13 +61,13 @@ class Target:
     state: State = State.GIVEN
     drift_xy: tuple[float, float] = (0.0, 0.0)
     waiting: int = 0
-    signs: Signs = field(default_factory=Signs)
+    signs: Signs | None = None
     _boxed: tuple[FloatArray, Box | None] | None = None
 
     @classmethod
     def begin(cls, object_id: int, grid: Grid, soft: FloatArray, seen: NormalEquations, options: FlowOptions) -> Target:
         """A new object, given on this frame as ``soft``."""
-        target = cls(object_id, grid, soft, seen, seen, seen.target, 0, 0.0, (0.0, 0.0))
+        target = cls(object_id, grid, soft, seen, seen, seen.target, seen.target, 0, 0.0, (0.0, 0.0))
         target.give(grid, soft, seen, options)
         return target
 
@@ -75,7 +77,8 @@ class Target:
         self.prompted = self.prompted.mix(seen, 1 / self.prompts)
         self.recent = self.recent.mix(seen, 1.0 if self.prompts == 1 else 0.5)
         self._solve(options)
-        self.grid, self.soft, self.waiting, self.signs = grid, soft, 0, Signs()
+        self.theta_given = self.theta if self.prompts == 1 else self.prompted.solve(options.ridge)
+        self.grid, self.soft, self.waiting, self.signs = grid, soft, 0, None
         self.area = float(soft.sum())
         self.centre_xy = centroid_xy(soft >= 0.5) or self.centre_xy
         self.hidden, self.cut_off, self.state = 0, False, State.GIVEN
@@ -86,6 +89,11 @@ class Target:
         if self._boxed is None or self._boxed[0] is not self.soft:
             self._boxed = self.soft, box_of(self.soft > 0)
         return self._boxed[1]
+
+    def judge(self, newest: Signs) -> float:
+        """Remember what speaks for the mask of this frame, which is not empty, and say how far it can be believed."""
+        self.signs = newest if self.signs is None else self.signs.followed_by(newest)
+        return self.signs.score()
 
     def lose_place(self) -> None:
         """There was a cut: where it was says nothing of where it is."""
