@@ -41,11 +41,12 @@ def frame_by_frame(detector: Detector) -> Iterator[FrameMasks]:
 
 
 def propagate(world: World, detector: Detector, engine: str, every: int | None) -> Tracks:
-    """Track from what is seen on frame 0; with ``every``, detect again on every n-th frame."""
+    """Track from what is detected on frame 0; with ``every``, detect again on every n-th frame."""
     video = np.stack([world.frame(index)[0] for index in range(FRAMES)])
     numbered = {frame.tobytes(): index for index, frame in enumerate(video)}
     with MaskTracker(video, engine=engine) as tracker:
-        tracker.add_masks_prompt(detector.at(0))
+        if every is None:
+            tracker.add_masks_prompt(detector.at(0))
         return tracker.propagate(
             direction="forward",
             detector=None if every is None else lambda image: detector.at(numbered[image.tobytes()]),

@@ -137,7 +137,9 @@ class Journal:
         with self._db.transaction():
             for table in ("prompt", "mask", "span", "job", "object", "frame"):
                 self._db.execute(f"DELETE FROM {table}")
-            self._db.execute("DELETE FROM meta WHERE key = 'damage' OR key LIKE 'score:%'")
+            self._db.execute(
+                "DELETE FROM meta WHERE key IN ('damage', 'redetection') OR key LIKE 'score:%' OR key LIKE 'retired:%'"
+            )
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
@@ -216,6 +218,24 @@ class Journal:
                 self._db.execute("INSERT INTO span VALUES (?, ?, ?, ?, ?)", [job_id, *span.key, span.blend])
                 spans.append(span)
         return spans
+
+    def take_back(self, object_id: int, start: int, last: int) -> None:
+        """Make an object lost on the frames from ``start`` to ``last``; its prompts stay what they are."""
+        empty = Rle.empty(self.tracks.video.size_hw).counts
+        self._db.execute(
+            "UPDATE mask SET counts = ?, score = 0, state = 'lost' "
+            "WHERE object = ? AND frame BETWEEN ? AND ? AND state != 'given'",
+            [empty, object_id, start, last],
+        )
+
+    def retire(self, job_id: int, object_ids: Collection[int]) -> None:
+        """Remember which objects of a job its session does not follow any more."""
+        self.note(f"retired:{job_id}", json.dumps(sorted(object_ids)))
+
+    def retired(self, job_id: int) -> list[int]:
+        """What `retire` was told last."""
+        found: list[int] = json.loads(self.note(f"retired:{job_id}") or "[]")
+        return found
 
     def last_seen(self, object_id: int, frame: int) -> tuple[int, Rle] | None:
         """The last frame before ``frame`` on which an object was seen, and its mask there."""
