@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskferry import MaskTracker, State, association, track
+from maskferry import MaskTracker, State, association, associator, track
 from maskferry.association import AssociationOptions
 from maskferry.detections import Detections
 from maskferry.engines.hold import HoldEngine, HoldSession
@@ -90,8 +90,8 @@ def test_a_part_of_a_known_object_is_no_new_one():
 class ScriptedEngine(HoldEngine):
     """Loses and finds objects as it is told: {frame: {object id: mask, or None for lost}}."""
 
-    def __init__(self, script):
-        self.script = script
+    def __init__(self, script, *, snapshots=True):
+        self.script, self.snapshots = script, snapshots
 
     def open(self, video, snapshot=None):
         engine = self
@@ -104,6 +104,9 @@ class ScriptedEngine(HoldEngine):
                 result = super().step(frame, prompts)
                 rows = tuple(r if r.rle.area else type(r)(r.object_id, r.rle, 0.0, State.LOST) for r in result)
                 return type(result)(result.frame, result.size_hw, rows)
+
+            def snapshot(self):
+                return super().snapshot() if engine.snapshots else None
 
         session = Session(video.size_hw)
         if snapshot is not None:
@@ -232,10 +235,38 @@ def test_a_correction_begins_no_second_track_of_the_other_objects():
         assert np.array_equal(tracks[12].mask(1), block(6, 11))
 
 
+def test_a_lost_object_does_not_take_the_place_of_one_that_this_pass_does_not_follow():
+    """Object 1 is corrected and then lost, near its look-alike 2, which is not tracked again."""
+    world = World({"red": lambda t: (5, 30)})
+    engine = ScriptedEngine({20: {1: None}})
+    options = {"detector": world.detect, "association": AssociationOptions(every=5), "direction": "forward"}
+    with MaskTracker(world.video(), engine=engine) as tracker:
+        tracker.add_masks_prompt([block(5, 10), block(5, 30)], [1, 2])
+        tracker.propagate(direction="forward")
+        tracker.add_mask_prompt(block(5, 11), 1, 12)
+        tracks = tracker.propagate(**options)
+        assert tracks.object_ids == (1, 2)
+        assert tracks[30][1].state is State.LOST
+
+
+def test_what_a_person_gives_is_believed(tmp_path):
+    """A new object in doubt that the person prompts too stays, though no detection confirms it."""
+    world, seen = World({"red": lambda t: (5, 10)}, false={10: {"green x": block(60, 40)}}), []
+    options = {"detector": world.detect, "association": AssociationOptions(every=10), "direction": "forward"}
+    with MaskTracker(world.video(), engine="hold") as tracker:
+        tracker.add_masks_prompt([block(5, 10)], [1])
+        tracker.propagate(callback=seen.append, cancelled=lambda: len(seen) >= 15, **options)
+        tracker.add_mask_prompt(block(61, 40), 100, 17)
+        tracks = tracker.propagate(**options)
+        assert tracks.object_ids == (1, 100)
+        assert np.array_equal(tracks[39].mask(100), block(61, 40))
+
+
 def test_each_detection_is_described_once(monkeypatch):
     seen = []
     real = association.looks
-    monkeypatch.setattr(association, "looks", lambda image, rle: seen.append(rle) or real(image, rle))
+    for module in (association, associator):
+        monkeypatch.setattr(module, "looks", lambda image, rle: seen.append(rle) or real(image, rle))
     world = World({"red": lambda t: (5, 10), "blue": lambda t: (60, 30)})
     run(world, engine=ScriptedEngine({20: {100: None}}), every=10)
     assert len(seen) == 2 + 2 * len(world.calls)  # the objects once, then the detections of each run
@@ -284,12 +315,13 @@ def contents(tracks):
     ],
     ids=["a new one", "one taken back"],
 )
-def test_a_stopped_run_goes_on_to_the_same_result(tmp_path, paths, script):
+@pytest.mark.parametrize("snapshots", [True, False])
+def test_a_stopped_run_goes_on_to_the_same_result(tmp_path, paths, script, snapshots):
     first = World(paths, false={16: {"green x": block(30, 40)}})
     whole = contents(run(first, engine=ScriptedEngine(script), every=4))
     for after in (5, 13, 14, 16, 17, 18, 19, 21, 30):
         world, seen = World(paths, first.false), []
-        path, engine = tmp_path / f"{after}.sqlite", ScriptedEngine(script)
+        path, engine = tmp_path / f"{after}.sqlite", ScriptedEngine(script, snapshots=snapshots)
         options = {"detector": world.detect, "association": AssociationOptions(every=4), "direction": "forward"}
         with MaskTracker(world.video(), engine=engine, tracks=path) as tracker:
             tracker.add_masks_prompt(list(world.masks(0).values()))

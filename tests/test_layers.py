@@ -26,6 +26,7 @@ FLOORS = {
     "tracks": 2,
     "metrics": 2,
     "association": 3,
+    "associator": 3,
     "redetection": 3,
     "planning": 3,
     "review": 3,

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from maskferry.association import AssociationOptions, Associator, Changes, Find, Memory, Sight
+from maskferry.association import AssociationOptions, Changes, Find, Sight
+from maskferry.associator import Associator, Memory
 from maskferry.data import Frame, FrameMasks, Mask
 from maskferry.novelty import Thumbnail, new_share, thumbnail
 
@@ -96,10 +97,6 @@ class Redetector:
         scores = [1.0 if score is None else score for score in found.scores]
         keep = (k for k, score in enumerate(scores) if score >= self.options.min_score and found.masks[k].any())
         return [(found.masks[k], found.labels[k]) for k in keep]
-
-    def forget_unproven(self) -> list[int]:
-        """Ids of new objects that no detection has confirmed up to the end of a pass."""
-        return self.associator.forget_unproven()
 
     # --- going on with a stopped run --------------------------------------------------------------------------------
 

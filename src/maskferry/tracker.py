@@ -7,7 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskferry.association import AssociationOptions, Associator
+from maskferry.association import AssociationOptions
+from maskferry.associator import Associator
 from maskferry.data import FrameMasks, Image
 from maskferry.detections import detect_kind, read_detections
 from maskferry.engines.base import Engine

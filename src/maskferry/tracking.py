@@ -199,7 +199,7 @@ class _Pass:
                     if cancelled():
                         return
             if not self._stopped:
-                self._finish()
+                self._finish(roster)
                 whole = None
         finally:
             if whole is not None:
@@ -295,12 +295,12 @@ class _Pass:
         journal.retire(self._id, roster.retired)
         return True
 
-    def _finish(self) -> None:
+    def _finish(self, roster: Roster) -> None:
         """Nothing is left to do; new objects that were never confirmed go."""
         with self._journal.transaction():
             self._journal.finish(self._id)
             if self._redetector is not None:
-                for object_id in set(self._redetector.forget_unproven()).intersection(self._journal.tracks.object_ids):
+                for object_id in self._redetector.associator.end(roster.current):
                     self._journal.remove_object(object_id)
                 self._journal.note(REDETECTION, self._redetector.save())
 
