@@ -198,6 +198,17 @@ def test_a_new_object_is_believed_by_the_end_or_left_out():
     assert run(World({"red": lambda t: (5, 10)}, false={39: green}), every=39).object_ids == (100,)
 
 
+def test_in_a_stream_a_new_object_is_believed_by_the_end_too():
+    world = World(
+        {"red": lambda t: (5, 10), "blue": lambda t: (60, 30) if t >= 8 else None}, {30: {"green x": block(30, 40)}}
+    )
+    with MaskTracker(iter(world.video()), engine="hold") as tracker:
+        tracker.add_masks_prompt([block(5, 10)], [1])
+        tracks = tracker.propagate(detector=world.detect, direction="forward", association=AssociationOptions(every=10))
+        assert world.calls == [0, 10, 20, 30]  # nobody knew that frame 39 was the last one
+        assert tracks.object_ids == (1, 100)
+
+
 def test_the_detector_runs_when_much_of_the_picture_is_new():
     class Cut(World):
         def video(self):
