@@ -73,9 +73,10 @@ class MaskTracker(Prompting):
             callback: called after each step.
             cancelled: asked after each step; true ends the run, to be gone on with by calling `propagate` again.
             detector: takes a frame, RGB uint8 (H, W, 3), and returns its objects; called on every n-th frame of the
-                forward pass, and where an object is lost. What it finds corrects objects, brings lost ones back and
-                begins new ones. Without any prompt, the first frame on which it finds something starts the run.
-            association: how finds are joined to tracks; `AssociationOptions.every` is the n.
+                forward pass, where an object is lost, and where much of the picture is new. What it finds corrects
+                objects, brings lost ones back and begins new ones. Without any prompt, the first frame on which it
+                finds something starts the run; these finds, as all new ones, go again if no later one confirms them.
+            association: when the detector is called, and how its finds are joined to tracks.
 
         Returns:
             The tracks, also as `tracks`.

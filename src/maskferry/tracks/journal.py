@@ -137,9 +137,7 @@ class Journal:
         with self._db.transaction():
             for table in ("prompt", "mask", "span", "job", "object", "frame"):
                 self._db.execute(f"DELETE FROM {table}")
-            self._db.execute(
-                "DELETE FROM meta WHERE key IN ('damage', 'redetection') OR key LIKE 'score:%' OR key LIKE 'retired:%'"
-            )
+            self._db.execute("DELETE FROM meta WHERE key = 'damage' OR key LIKE 'score:%' OR key LIKE 'note:%'")
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
@@ -247,9 +245,9 @@ class Journal:
     def note(self, key: str, value: str | None = None) -> str | None:
         """Keep a text for whoever goes on with the run; without a value, read it."""
         if value is not None:
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [f"note:{key}", value])
             return value
-        found = self._db.rows("SELECT value FROM meta WHERE key = ?", [key])
+        found = self._db.rows("SELECT value FROM meta WHERE key = ?", [f"note:{key}"])
         return str(found[0][0]) if found else None
 
     def transaction(self) -> AbstractContextManager[None]:
