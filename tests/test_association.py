@@ -366,6 +366,20 @@ def test_a_stopped_run_knows_how_much_is_new_since_before_it_stopped(tmp_path):
     assert all(calls_of(after) == whole for after in (4, 9, 10, 13, 25))
 
 
+def test_after_a_reset_nothing_is_remembered():
+    paths = {"red": lambda t: (5, 10) if not 13 <= t < 30 else None, "blue": lambda t: (60, 30)}
+    world = World(paths)
+    results = []
+    with MaskTracker(world.video(), engine=ScriptedEngine({13: {100: None}, 15: {100: block(60, 30)}})) as tracker:
+        for _ in range(2):
+            tracker.add_masks_prompt(list(world.masks(0).values()))
+            association_options = AssociationOptions(every=10)
+            tracks = tracker.propagate(detector=world.detect, direction="forward", association=association_options)
+            results.append(contents(tracks))
+            tracker.reset()
+    assert results[0] == results[1]
+
+
 def test_what_was_taken_back_stays_lost_when_a_run_goes_on_without_a_detector(tmp_path):
     paths = {"red": lambda t: (5, 10) if t < 13 else None, "blue": lambda t: (60, 30)}
     engine, world, seen = ScriptedEngine({13: {100: None}, 15: {100: block(60, 30)}}), World(paths), []

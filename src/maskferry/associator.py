@@ -228,7 +228,8 @@ class Associator:
     ) -> tuple[list[int], dict[int, int]]:
         """New objects that nothing confirmed, and {id: from frame} of known ones that were found again wrongly."""
         dropped, lost = [], {}
-        unseen = [row for row in sight.masks if row.object_id not in set(owners.values())]
+        matched = set(owners.values())
+        unseen = [row for row in sight.masks if row.object_id not in matched]
         doubtful = [row for row in unseen if not self._is_sure(row.object_id) and row.state is not State.GIVEN]
         of_others = np.zeros(sight.masks.size_hw, dtype=np.bool_)
         for k in owners:
