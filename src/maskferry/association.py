@@ -82,6 +82,7 @@ class Find:
         mask: bool (H, W).
         label: its name, or None.
         rle: the same mask.
+        area: how many pixels it has.
         centre_xy: its centroid, pixels.
         looks: see `matching.looks`.
     """
@@ -89,6 +90,7 @@ class Find:
     mask: Mask
     label: str | None
     rle: Rle
+    area: int
     centre_xy: tuple[float, float]
     looks: NDArray[np.float32]
 
@@ -96,7 +98,7 @@ class Find:
     def on(cls, frame: Frame, mask: Mask, label: str | None) -> Find:
         """Describe a detection; its mask has a pixel at least."""
         rle = Rle.encode(mask)
-        return cls(mask, label, rle, centroid_of_rle_xy(rle) or (0.0, 0.0), looks(frame.image, rle))
+        return cls(mask, label, rle, rle.area, centroid_of_rle_xy(rle) or (0.0, 0.0), looks(frame.image, rle))
 
 
 @dataclass(frozen=True, slots=True)

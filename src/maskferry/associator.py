@@ -168,7 +168,8 @@ class Associator:
         if last is None or there is None:
             return [0.0] * len(finds)
         alike = [float(memory.looks @ find.looks) for find in finds]
-        sizes = [math.sqrt(max(find.rle.area, last[1].area)) for find in finds]
+        area = last[1].area
+        sizes = [math.sqrt(max(find.area, area)) for find in finds]
         return [
             a * self._nearness(math.dist(find.centre_xy, there) / size, abs(frame - last[0]))
             if a >= self.options.min_looks
@@ -197,8 +198,8 @@ class Associator:
         for rle in (*standing, *sight.others, *(finds[k].rle for k in owners)):
             known |= rle.decode()
         fresh = []
-        for k in sorted(set(range(len(finds))) - owners.keys(), key=lambda k: (-finds[k].rle.area, k)):
-            if np.count_nonzero(known & finds[k].mask) <= self.options.covered * finds[k].rle.area:
+        for k in sorted(set(range(len(finds))) - owners.keys(), key=lambda k: (-finds[k].area, k)):
+            if np.count_nonzero(known & finds[k].mask) <= self.options.covered * finds[k].area:
                 fresh.append(k)
                 known |= finds[k].mask
         return dict(zip(sorted(fresh), object_ids(None, len(fresh), sight.used_ids), strict=True))
