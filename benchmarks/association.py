@@ -84,13 +84,11 @@ def measure(seed: int, engine: str) -> Iterator[Row]:
 
 def render(rows: list[Row]) -> None:
     """Put the table between the markers of docs/tutorial.md."""
-    lines = [
-        "| seed | frame by frame | propagation alone | detected again | runs of the detector |",
-        "|---|---|---|---|---|",
-    ]
+    heads = ("seed", *METHODS, "runs of the detector in it")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for seed in sorted({row["seed"] for row in rows}):
         own = {row["method"]: row for row in rows if row["seed"] == seed}
-        cells = [f"{own[m]['hota']:.1f}, {own[m]['id_switches']} switches" for m in METHODS]
+        cells = [f"{own[m]['hota']:.1f} / {own[m]['id_switches']}" for m in METHODS]
         lines.append(f"| {seed} | {' | '.join(cells)} | {own[METHODS[-1]]['detector_runs']} |")
     start, end = "<!-- table:association -->", "<!-- end:association -->"
     text = PAGE.read_text(encoding="utf-8")
