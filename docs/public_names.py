@@ -23,7 +23,7 @@ MODULES = (
     "maskferry.errors",
     "maskferry.data",
     "maskferry.exporting",
-    "maskferry.association",
+    "maskferry.novelty",
     "maskferry.editing",
     "maskferry.review",
     "maskferry.evaluation",
@@ -42,7 +42,9 @@ MODULES = (
     "maskferry.metrics.tracking",
     "maskferry.testing",
 )
-INTERNAL = frozenset({"maskferry.tracking.prepare", "maskferry.tracking.run", "maskferry.planning.plan"})
+INTERNAL = frozenset(
+    {f"maskferry.tracking.{name}" for name in ("REDETECTION", "prepare", "run")} | {"maskferry.planning.plan"}
+)
 """What the passes are made of; users get `Progress` and `Direction` from these modules."""
 
 FIRST = ("track", "MaskTracker", "Tracks", "export", "render", "open_source", "evaluate_davis")

@@ -7,7 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskferry.association import AssociationOptions, Associator
+from maskferry.association import AssociationOptions
+from maskferry.associator import Associator
 from maskferry.data import FrameMasks, Image
 from maskferry.detections import detect_kind, read_detections
 from maskferry.engines.base import Engine
@@ -16,8 +17,9 @@ from maskferry.exporting import render, save_label_maps
 from maskferry.planning import Direction
 from maskferry.prompting import Prompting
 from maskferry.prompts import FIRST_ID
+from maskferry.redetection import Redetector
 from maskferry.sources.base import VideoLike
-from maskferry.tracking import Progress, prepare, run
+from maskferry.tracking import REDETECTION, Progress, prepare, run
 from maskferry.tracks.jobs import ENDLESS, FrameRange
 from maskferry.tracks.results import Tracks
 from maskferry.viewing import plot_frame, plot_frames
@@ -71,9 +73,10 @@ class MaskTracker(Prompting):
             callback: called after each step.
             cancelled: asked after each step; true ends the run, to be gone on with by calling `propagate` again.
             detector: takes a frame, RGB uint8 (H, W, 3), and returns its objects; called on every n-th frame of the
-                forward pass, and where an object is lost. What it finds corrects objects, brings lost ones back and
-                begins new ones. Without any prompt, the first frame on which it finds something starts the run.
-            association: how finds are joined to tracks; `AssociationOptions.every` is the n.
+                forward pass, where an object is lost, and where much of the picture is new. What it finds corrects
+                objects, brings lost ones back and begins new ones. Without any prompt, the first frame on which it
+                finds something starts the run; these finds, as all new ones, go again if no later one confirms them.
+            association: when the detector is called, and how its finds are joined to tracks.
 
         Returns:
             The tracks, also as `tracks`.
@@ -111,35 +114,36 @@ class MaskTracker(Prompting):
     ) -> Iterator[Progress]:
         """As `propagate`, one step at each turn of the iterator; what is wrong is said before the first."""
         frame_range = FrameRange(start, ENDLESS if stop is None else stop, stride)
-        associator = None if detector is None else self._associator(detector, association)
-        if associator is not None and not self.journal.seeds():
-            self._begin_with_finds(associator, frame_range)
+        redetector = None if detector is None else self._redetector(detector, association)
+        if redetector is not None and not self.journal.seeds():
+            self._begin_with_finds(redetector, frame_range)
         prepare(self.journal, self.source, self.engine_name, direction, frame_range)
-        steps = run(self.journal, self.source, self.engine, cancelled=cancelled, associator=associator)
-        if associator is None or direction == "forward":
+        steps = run(self.journal, self.source, self.engine, cancelled=cancelled, redetector=redetector)
+        if redetector is None or direction == "forward":
             return steps
         return chain(steps, self._look_back(direction, frame_range, cancelled))
 
-    def _associator(self, detector: Detector, options: AssociationOptions | None) -> Associator:
+    def _redetector(self, detector: Detector, options: AssociationOptions | None) -> Redetector:
         size_hw, rate = self.source.info.size_hw, self.source.info.rate
-        return Associator(
+        return Redetector(
             lambda frame: read_detections(detector(frame.image), size_hw),
-            options or AssociationOptions(),
-            float(rate) if rate else 25.0,
+            Associator(options or AssociationOptions(), float(rate) if rate else 25.0),
         )
 
-    def _begin_with_finds(self, associator: Associator, frame_range: FrameRange) -> None:
+    def _begin_with_finds(self, redetector: Redetector, frame_range: FrameRange) -> None:
         """Prompt with what the detector finds on the first frame on which it finds something."""
         limits = frame_range.within(self.source.info.frame_count)
         if not self.source.seekable:
             raise InputError("a stream cannot be searched for its first objects: add a mask of its first frame")
-        for index in range(limits.start, limits.stop, associator.options.every * limits.stride):
-            found = associator.finds(self.frame(index))
+        for index in range(limits.start, limits.stop, redetector.options.every * limits.stride):
+            found = redetector.finds(self.frame(index))
             if found:
-                self.add_masks_prompt([mask for mask, _ in found], None, index, labels=[label for _, label in found])
+                masks, labels = zip(*found, strict=True)
+                redetector.associator.first = set(self.add_masks_prompt(masks, None, index, labels=labels))
+                self.journal.note(REDETECTION, redetector.save())
                 return
         raise InputError(
-            f"the detector found nothing on any {associator.options.every}th frame: there is nothing to track"
+            f"the detector found nothing on any {redetector.options.every}th frame: there is nothing to track"
         )
 
     def _look_back(

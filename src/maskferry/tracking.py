@@ -5,27 +5,29 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
-from maskferry.association import Associator
+from maskferry.association import Sight
 from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, Prompt
 from maskferry.engines.base import Engine, LooksAhead, Session
 from maskferry.errors import DamagedSourceWarning, EngineError, InputError, SourceError
 from maskferry.masks.merge import merge
 from maskferry.planning import Direction, plan
+from maskferry.redetection import Redetector
+from maskferry.roster import Roster
 from maskferry.sources.base import Source
-from maskferry.tracks.jobs import ENDLESS, FrameRange, Job, Span
+from maskferry.tracks.jobs import ENDLESS, FrameRange, Span
 from maskferry.tracks.journal import Journal, StoredJob
 
-__all__ = ["Progress", "prepare", "run"]
+__all__ = ["REDETECTION", "Progress", "prepare", "run"]
 
 log = logging.getLogger(__name__)
 
-ASSOCIATION = "association"
-"""Under this key the journal keeps what the associator remembers."""
+REDETECTION = "redetection"
+"""Under this key the journal keeps what the redetector remembers."""
 
 SNAPSHOT_SECONDS = 5.0
 SNAPSHOT_SHARE = 0.02  # of the running time, at most, goes into snapshots
@@ -97,14 +99,14 @@ def run(
     engine: Engine,
     *,
     cancelled: Callable[[], bool] = lambda: False,
-    associator: Associator | None = None,
+    redetector: Redetector | None = None,
 ) -> Generator[Progress]:
     """Do the jobs that are not done, one frame at each turn of the generator.
 
     Closing the generator, or ``cancelled()`` becoming true, stops between two frames; a later call goes on behind the
     last finished frame and gives the same masks as if nothing had happened.
 
-    With an ``associator``, a detector runs now and then in forward passes: its finds correct objects, bring lost ones
+    With a ``redetector``, a detector runs now and then in forward passes: its finds correct objects, bring lost ones
     back, and begin new ones.
 
     Warns:
@@ -113,13 +115,13 @@ def run(
     Raises:
         EngineError: the engine failed. Finished frames are kept.
     """
-    passes = [_Pass(journal, source, engine, stored, associator) for stored in journal.jobs() if not stored.done]
+    passes = [_Pass(journal, source, engine, stored, redetector) for stored in journal.jobs() if not stored.done]
     total = None if any(p.endless for p in passes) else sum(p.steps for p in passes)
     done = 0
     journal.note_damage(None)
-    saved = journal.note(ASSOCIATION)
-    if associator is not None and saved is not None:
-        associator.restore(saved)
+    saved = journal.note(REDETECTION)
+    if redetector is not None and saved is not None:
+        redetector.restore(saved)
     try:
         for one in passes:
             with closing(one.steps_through(cancelled)) as steps:
@@ -149,10 +151,10 @@ class _Pass:
     """One job being done."""
 
     def __init__(
-        self, journal: Journal, source: Source, engine: Engine, stored: StoredJob, associator: Associator | None
+        self, journal: Journal, source: Source, engine: Engine, stored: StoredJob, redetector: Redetector | None
     ) -> None:
         self.job = stored.job
-        self._associator = None if stored.job.backward else associator
+        self._redetector = None if stored.job.backward else redetector
         self._journal, self._source, self._engine, self._id = journal, source, engine, stored.id
         self._frames = stored.job.frames()
         self.endless = self.job.frame_range.stop == ENDLESS
@@ -170,31 +172,39 @@ class _Pass:
     def steps_through(self, cancelled: Callable[[], bool]) -> Generator[FrameMasks]:
         """Track frame by frame, write what is found, and keep the session's state from time to time."""
         session = self._open()
-        roster = _Roster(self.job, self._frames[: self._begin])
+        roster = Roster(self.job, self._frames[: self._begin], self._journal.retired(self._id))
+        if self._redetector is not None:
+            self._redetector.begin(self._id)
         whole = None  # the last frame after which the session is in order
         try:
             with closing(self._read()) as frames:
                 for count, frame in enumerate(self._in_groups(session, frames), self._begin + 1):
                     whole = None
-                    prompts = self._prompts(frame.index, roster.enter(frame.index))
+                    enter = roster.enter if count > self._finished else roster.pass_by
+                    prompts = self._prompts(frame.index, enter(frame.index))
                     masks = session.step(frame, prompts)
-                    self._drop_unwanted(session, masks, roster.current)
+                    self._drop_unwanted(session, masks, roster.followed)
+                    masks = roster.with_retired(masks)
                     if count > self._finished:
                         with self._journal.transaction():
                             rows = self._rows(masks, roster.current, prompts)
                             self._journal.write(self._id, frame.info, rows, _fidelity(masks, prompts))
-                            changed = self._associate(session, roster, frame, masks)
+                            if prompts:
+                                self._journal.retire(self._id, roster.retired)
+                            changed = self._detect(session, roster, frame, masks)
                             self._save(session, frame.index, at_once=changed)
+                    elif self._redetector is not None and frame.index > self._redetector.at:
+                        self._redetector.observe(frame, masks)
                     whole = frame.index
                     yield masks
                     if cancelled():
                         return
             if not self._stopped:
-                self._journal.finish(self._id)
+                self._finish(roster)
                 whole = None
         finally:
             if whole is not None:
-                self._journal.save_snapshot(self._id, whole, session.snapshot())
+                self._save_at_once(session, whole)
             session.close()
 
     def _open(self) -> Session:
@@ -273,57 +283,54 @@ class _Pass:
             rows.append(row)
         return rows
 
-    def _associate(self, session: Session, roster: _Roster, frame: Frame, masks: FrameMasks) -> bool:
+    def _detect(self, session: Session, roster: Roster, frame: Frame, masks: FrameMasks) -> bool:
         """Let the detector look at a frame that was tracked; whether that changed anything."""
-        if self._associator is None:
+        if self._redetector is None:
+            return False
+        self._redetector.observe(frame, masks)
+        is_last = not self.endless and frame.index == self._frames[-1]
+        if not self._redetector.is_due(frame, is_last=is_last):
             return False
         journal = self._journal
-        changes = self._associator.look(frame, masks, lambda i: journal.last_seen(i, frame.index), journal.used_ids())
-        if changes is None:
-            return False
+        others = [row.rle for row in journal.tracks[frame.index] if row.object_id not in roster.current]
+        changes = self._redetector.look(frame, Sight(masks, others, journal.last_seen, journal.used_ids(), is_last))
         session.reprompt(frame, changes.prompts)
         roster.begin(journal.extend(self._id, changes.prompts, changes.labels))
         for object_id in changes.dropped:
             session.drop(object_id)
             roster.current.pop(object_id, None)
             journal.remove_object(object_id)
-        journal.note(ASSOCIATION, self._associator.save())
+        for object_id, since in changes.lost.items():
+            session.drop(object_id)
+            roster.retired.add(object_id)
+            journal.take_back(object_id, since, frame.index)
+        journal.retire(self._id, roster.retired)
         return True
+
+    def _finish(self, roster: Roster) -> None:
+        """Nothing is left to do; new objects that were never confirmed go."""
+        with self._journal.transaction():
+            self._journal.finish(self._id)
+            if self._redetector is not None:
+                for object_id in self._redetector.associator.end(roster.current):
+                    self._journal.remove_object(object_id)
+                self._journal.note(REDETECTION, self._redetector.save())
 
     def _save(self, session: Session, frame: int, *, at_once: bool) -> None:
         """Keep the session's state: now and then, and always where stepping again would not lead to it."""
         now = time.monotonic()
         outlives = self._journal.tracks.path is not None  # what is in memory dies with the session
         if at_once or (outlives and now - self._saved_at > self._pause):
-            self._journal.save_snapshot(self._id, frame, session.snapshot())
+            self._save_at_once(session, frame)
             self._saved_at = time.monotonic()
             self._pause = max(SNAPSHOT_SECONDS, (self._saved_at - now) / SNAPSHOT_SHARE)
 
-
-class _Roster:
-    """Which objects a pass has to find on the frame that it has come to."""
-
-    def __init__(self, job: Job, passed: Sequence[int]) -> None:
-        self.current: dict[int, Span] = {}
-        self._backward = job.backward
-        self._starts: dict[int, list[Span]] = {}
-        for span in job.spans:
-            self._starts.setdefault(span.seed, []).append(span)
-        for frame in passed:
-            self.enter(frame)
-
-    def enter(self, frame: int) -> list[Span]:
-        """Come to a frame: spans that end before it leave, spans whose seed it is begin and are returned."""
-        for object_id, span in list(self.current.items()):
-            if span.until is not None and (frame <= span.until if self._backward else frame >= span.until):
-                del self.current[object_id]
-        starting = self._starts.get(frame, [])
-        self.begin(starting)
-        return starting
-
-    def begin(self, spans: Iterable[Span]) -> None:
-        """These spans are to be found from here on."""
-        self.current.update((span.object_id, span) for span in spans)
+    def _save_at_once(self, session: Session, frame: int) -> None:
+        """Keep the session's state and the redetector's, together: those of one frame."""
+        with self._journal.transaction():
+            self._journal.save_snapshot(self._id, frame, session.snapshot())
+            if self._redetector is not None:
+                self._journal.note(REDETECTION, self._redetector.save())
 
 
 def _fidelity(masks: FrameMasks, prompts: Sequence[Prompt]) -> dict[int, float]:

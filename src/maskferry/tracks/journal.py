@@ -138,7 +138,7 @@ class Journal:
         with self._db.transaction():
             for table in ("prompt", "mask", "span", "job", "object", "frame"):
                 self._db.execute(f"DELETE FROM {table}")
-            self._db.execute("DELETE FROM meta WHERE key = 'damage' OR key LIKE 'score:%'")
+            self._db.execute("DELETE FROM meta WHERE key = 'damage' OR key LIKE 'score:%' OR key LIKE 'note:%'")
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
@@ -233,6 +233,24 @@ class Journal:
                 spans.append(span)
         return spans
 
+    def take_back(self, object_id: int, start: int, last: int) -> None:
+        """Make an object lost on the frames from ``start`` to ``last``; its prompts stay what they are."""
+        empty = Rle.empty(self.tracks.video.size_hw).counts
+        self._db.execute(
+            "UPDATE mask SET counts = ?, score = 0, state = 'lost' "
+            "WHERE object = ? AND frame BETWEEN ? AND ? AND state != 'given'",
+            [empty, object_id, start, last],
+        )
+
+    def retire(self, job_id: int, object_ids: Collection[int]) -> None:
+        """Remember which objects of a job its session does not follow any more."""
+        self.note(f"retired:{job_id}", json.dumps(sorted(object_ids)))
+
+    def retired(self, job_id: int) -> list[int]:
+        """What `retire` was told last."""
+        found: list[int] = json.loads(self.note(f"retired:{job_id}") or "[]")
+        return found
+
     def last_seen(self, object_id: int, frame: int) -> tuple[int, Rle] | None:
         """The last frame before ``frame`` on which an object was seen, and its mask there."""
         query = "SELECT frame, counts FROM mask WHERE object = ? AND frame < ? AND state != 'lost' ORDER BY frame DESC"
@@ -243,9 +261,9 @@ class Journal:
     def note(self, key: str, value: str | None = None) -> str | None:
         """Keep a text for whoever goes on with the run; without a value, read it."""
         if value is not None:
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [f"note:{key}", value])
             return value
-        found = self._db.rows("SELECT value FROM meta WHERE key = ?", [key])
+        found = self._db.rows("SELECT value FROM meta WHERE key = ?", [f"note:{key}"])
         return str(found[0][0]) if found else None
 
     def transaction(self) -> AbstractContextManager[None]:
