@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -173,8 +174,12 @@ class Grid:
         return np.asarray(moved, dtype=np.float32)
 
 
+@lru_cache(maxsize=64)
 def _positions(h: int, w: int) -> FloatArray:
-    return np.dstack(np.meshgrid(np.arange(w), np.arange(h))).astype(np.float32)
+    """Column and row of each cell, float32 (h, w, 2), read-only: all lattices of a size share it."""
+    positions = np.dstack(np.meshgrid(np.arange(w), np.arange(h))).astype(np.float32)
+    positions.flags.writeable = False
+    return positions
 
 
 def box_of(mask: Mask, margin: int = 0) -> Box | None:
