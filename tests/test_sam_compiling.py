@@ -129,6 +129,16 @@ def test_auto_waits_and_never_compiles_on_the_cpu(engine):
     assert engine._model.encode.__func__ is type(engine._model.network).encode
 
 
+def test_auto_waits_for_frames_not_for_batches(engine, monkeypatch):
+    compiled = Compiled(engine._model.network, at_once=False, backend="eager")
+    follow_with(engine, monkeypatch, compiled)
+    session = engine.open(VIDEO)
+    session._chunks.size = 1  # three objects, three batches a frame
+    for index in range(STEADY + 4):
+        step(session, index, 3)
+    assert compiled._patience == PATIENCE - 4
+
+
 @pytest.mark.slow
 def test_compiled_for_the_cpu(tmp_path, monkeypatch, caplog):
     """With the real compiler, where the machine has one, in bfloat16."""

@@ -150,8 +150,27 @@ def test_the_command_line_names_devices(offline, tmp_path, capsys):
     capsys.readouterr()
     for options, message in (
         (["--engine", "sam3", "--device", "cpu,cuda:99"], "device 'cuda:99' is not to be had here"),
-        (["--engine", "hold", "--device", "cpu"], "engine 'hold' runs on the CPU; device is an option of sam3"),
+        (
+            ["--engine", "hold", "--device", "cpu"],
+            "engine 'hold' runs on the CPU, without weights; device is an option of sam3",
+        ),
     ):
         assert run(*command, "-o", tmp_path / "none", *options) == 2
         assert message in capsys.readouterr().err
         assert not (tmp_path / "none").exists()
+
+
+def test_the_command_line_takes_a_folder_of_weights(cache, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = next(cache.glob("*/snapshots/*"))
+    video = make_clip(tmp_path / "cars.mp4", 3)
+    masks = label_map(tmp_path / "masks.png", (10, 20, 40, 60))
+    command = ["track", video, "--masks", masks, "--write", "csv", "-q", "-o", tmp_path / "out"]
+    assert run(*command, "--engine", "sam3") == 1
+    assert "are not on this machine" in capsys.readouterr().err
+    assert run(*command, "--engine", "flow", "--checkpoint", folder) == 2
+    assert "checkpoint is an option of sam3" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run(*command, "--engine", "sam3", "--checkpoint", folder) == 0
+    assert {row.frame for row in table.read(tmp_path / "out" / "tracks.csv")} == {0, 1, 2}

@@ -58,6 +58,7 @@ def evaluate(  # noqa: PLR0913
     ] = None,
     engine: options.Engine = "auto",
     device: options.Device = None,
+    checkpoint: options.Checkpoint = None,
     resolution: Annotated[
         str, typer.Option("--resolution", metavar="NAME", help="The folder below JPEGImages and Annotations.")
     ] = "480p",
@@ -92,7 +93,7 @@ def evaluate(  # noqa: PLR0913
         result = _on_tracks(tracks, truth)
         table = [tuple(result), tuple(f"{value:g}" for value in result.values())]
     elif davis is not None:
-        result = _on_davis(davis, sequences, engine, device, resolution)
+        result = _on_davis(davis, sequences, engine, options.engine_options(device, checkpoint), resolution)
         table = _table(result)
     if out is not None:
         with atomic_path(out, overwrite=overwrite) as part:
@@ -105,7 +106,7 @@ def evaluate(  # noqa: PLR0913
 
 
 def _on_davis(
-    root: Path, sequences: list[str] | None, engine: str, device: str | None, resolution: str
+    root: Path, sequences: list[str] | None, engine: str, chosen: dict[str, str], resolution: str
 ) -> dict[str, Any]:
     from maskferry.engines.registry import load_engine
     from maskferry.evaluation import evaluate_davis
@@ -115,7 +116,7 @@ def _on_davis(
         return evaluate_davis(
             root,
             sequences=names,
-            engine=engine if device is None else load_engine(engine, device=device),
+            engine=load_engine(engine, **chosen) if chosen else engine,
             resolution=resolution,
             callback=lambda name, done, total: update(done, total, f"Tracking {name}"),
         ).to_dict()

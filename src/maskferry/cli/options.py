@@ -10,6 +10,7 @@ import typer
 
 __all__ = [
     "Audio",
+    "Checkpoint",
     "Debug",
     "Device",
     "Direction",
@@ -21,6 +22,7 @@ __all__ = [
     "Quiet",
     "TracksPath",
     "Verbose",
+    "engine_options",
     "verbatim",
 ]
 
@@ -63,6 +65,16 @@ Device = Annotated[
         "a GPU where there is one]",
     ),
 ]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="PATH",
+        show_default=False,
+        help="The weights of a SAM engine: a folder, or a repository of the Hugging Face hub.  [default: the "
+        "repository of the model's authors]",
+    ),
+]
 OverlapOption = Annotated[
     Overlap,
     typer.Option(
@@ -81,6 +93,12 @@ Verbose = Annotated[
 Debug = Annotated[
     bool, typer.Option("--debug", help="After an error, show where in the program it happened (or MASKFERRY_DEBUG=1).")
 ]
+
+
+def engine_options(device: str | None, checkpoint: str | None) -> dict[str, str]:
+    """What an engine is loaded with: those of its options that somebody chose."""
+    given = {"device": device, "checkpoint": checkpoint}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def verbatim(text: str) -> str:

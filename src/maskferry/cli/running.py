@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -43,7 +43,7 @@ class Request:
         outputs: where results go.
         inputs: files that must not be written over.
         engine: a name, or "auto".
-        device: see `options.Device`; None leaves it to the engine.
+        options: what it is loaded with.
         direction: see `planning.plan`.
         frames: what part of the video.
         rate: frames per second, where the video has none or a wrong one.
@@ -55,7 +55,7 @@ class Request:
     outputs: Outputs
     inputs: tuple[Path, ...] = ()
     engine: str = "auto"
-    device: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
     direction: Direction = "both"
     frames: FrameRange = field(default_factory=FrameRange)
     rate: str | None = None
@@ -74,8 +74,7 @@ def carry_out(request: Request) -> dict[str, Any]:
         MaskferryError: see `MaskTracker`. Finished frames are kept.
     """
     outputs = request.outputs
-    chosen = {} if request.device is None else {"device": request.device}
-    with closing(load_engine(request.engine, **chosen)) as engine, _open(request) as source:
+    with closing(load_engine(request.engine, **request.options)) as engine, _open(request) as source:
         wish = _wish(request, source, engine.name)
         resume = _look(request, wish)
         with _going_on(request):

@@ -61,6 +61,7 @@ def track(  # noqa: PLR0913
     ] = 0,
     engine: options.Engine = "auto",
     device: options.Device = None,
+    checkpoint: options.Checkpoint = None,
     direction: Annotated[
         options.Direction, typer.Option("--direction", help="Where to track from the given masks.")
     ] = options.Direction.both,
@@ -123,7 +124,7 @@ def track(  # noqa: PLR0913
         Outputs(out, kinds, overlap.value, audio),
         tuple(mask_path(argument)[1] for argument in masks),
         engine,
-        device,
+        options.engine_options(device, checkpoint),
         direction.value,
         FrameRange(start, ENDLESS if stop is None else stop, stride),
         rate,

@@ -35,7 +35,8 @@ class EngineSpec:
         rank: ``engine="auto"`` takes the highest rank that can run here; below 0 it is never chosen.
         options: what the class is called with, besides the caller's options.
         weights: the repository that it needs; None where it needs none.
-        devices: it has the option ``device``, a device of torch or several; without it, it runs on the CPU.
+        takes: which of the options ``device`` (of torch, or several) and ``checkpoint`` it has; without them, it runs
+            on the CPU and needs no weights.
     """
 
     target: str
@@ -45,7 +46,7 @@ class EngineSpec:
     rank: int = 0
     options: Mapping[str, object] = field(default_factory=dict)
     weights: Repository | None = None
-    devices: bool = False
+    takes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _sam(name: str, summary: str, rank: int) -> EngineSpec:
         rank=rank,
         options={"model": name},
         weights=REPOSITORIES[name],
-        devices=True,
+        takes=("device", "checkpoint"),
     )
 
 
@@ -185,9 +186,10 @@ def load_engine(engine: str | Engine = "auto", **options: Any) -> Engine:  # noq
     spec = _spec(name)
     if missing := _missing(spec):
         raise MissingExtraError(f"engine {name!r} cannot run here: {missing}")
-    if "device" in options and name in BUILT_IN and not spec.devices:
-        others = ", ".join(other for other, known in BUILT_IN.items() if known.devices)
-        raise InputError(f"engine {name!r} runs on the CPU; device is an option of {others}")
+    for option in {"device", "checkpoint"} & set(options):
+        if name in BUILT_IN and option not in spec.takes:
+            others = ", ".join(other for other, known in BUILT_IN.items() if option in known.takes)
+            raise InputError(f"engine {name!r} runs on the CPU, without weights; {option} is an option of {others}")
     module, _, cls = spec.target.partition(":")
     try:
         loaded: Engine = getattr(importlib.import_module(module), cls)(**{**spec.options, **options})

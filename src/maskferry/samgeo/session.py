@@ -88,7 +88,7 @@ class SamGeo3Video(Results):
         gpus = [] if gpus_to_use is None else gpu_names(gpus_to_use)
         chosen = pick_engine() if engine == "auto" else engine
         spec = known_engines().get(chosen) if isinstance(chosen, str) else None
-        on_gpus = bool(gpus) and isinstance(spec, EngineSpec) and spec.devices
+        on_gpus = bool(gpus) and isinstance(spec, EngineSpec) and "device" in spec.takes
         explain(
             gpus_to_use="this engine picks its device" if gpus and not on_gpus else None,
             bpe_path=None if bpe_path is None else "it names a vocabulary of SAM 3",

@@ -106,6 +106,7 @@ class Compiled:
         self._encode: dict[tuple[int, ...], Stage] = {}
         self._seen: Counter[tuple[int, ...]] = Counter()
         self._exact: Network | None = None
+        self._frame: Features | None = None
 
     # --- the encoder ----------------------------------------------------------------------------------------------
 
@@ -131,7 +132,8 @@ class Compiled:
         """As `Network.follow`."""
         if not self._is_steady(bundle):
             return plain_follow(self._network, features, bundle)
-        self._patience -= 1
+        if features is not self._frame:  # which comes again where objects need several batches
+            self._frame, self._patience = features, self._patience - 1
         if self._patience > 0:
             return plain_follow(self._network, features, bundle)
         count = len(bundle.memory)
