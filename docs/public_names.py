@@ -23,6 +23,7 @@ MODULES = (
     "maskferry.errors",
     "maskferry.data",
     "maskferry.exporting",
+    "maskferry.filming",
     "maskferry.novelty",
     "maskferry.editing",
     "maskferry.review",

@@ -137,12 +137,12 @@ def test_choices_are_those_of_the_library():
 
 
 def test_options_mirror_the_library():
-    from maskferry import exporting
+    from maskferry import exporting, filming
 
     def names(function):
         return set(inspect.signature(function).parameters)
 
-    assert names(exporting.render) - {"path"} <= names(COMMANDS["render"].callback)
+    assert names(filming.render) - {"path"} <= names(COMMANDS["render"].callback)
     assert names(exporting.save_label_maps) - {"folder"} <= names(COMMANDS["export"].callback)
 
 

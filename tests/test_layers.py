@@ -37,6 +37,7 @@ FLOORS = {
     "workspace": 3,
     "prompting": 3,
     "exporting": 3,
+    "filming": 3,
     "tracker": 3,
     "evaluation": 3,
     "__main__": 6,

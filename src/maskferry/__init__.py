@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from maskferry.evaluation import evaluate_davis as evaluate_davis
     from maskferry.evaluation import evaluate_tracks as evaluate_tracks
     from maskferry.exporting import export as export
-    from maskferry.exporting import render as render
+    from maskferry.filming import render as render
     from maskferry.formats.supervision import to_supervision as to_supervision
     from maskferry.rle import Rle as Rle
     from maskferry.sources import open_source as open_source
@@ -53,7 +53,8 @@ _HOMES = {
     ),
     "maskferry.detections": ("Detections", "read_detections"),
     "maskferry.evaluation": ("evaluate_davis", "evaluate_tracks"),
-    "maskferry.exporting": ("export", "render"),
+    "maskferry.exporting": ("export",),
+    "maskferry.filming": ("render",),
     "maskferry.formats.supervision": ("to_supervision",),
     "maskferry.rle": ("Rle",),
     "maskferry.sources": ("open_source",),

@@ -1,19 +1,17 @@
-"""From tracks to files that other programs read, and to a film: the formats by name."""
+"""From tracks to files that other programs read: the formats by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from fractions import Fraction
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
-from maskferry.data import Frame, FrameMasks, Image
-from maskferry.errors import InputError, SourceError
+from maskferry.errors import InputError
 from maskferry.files import check_free
+from maskferry.filming import film_rate, pictures, require_frames, source_of
 from maskferry.formats import (
     binary,
     coco_images,
@@ -30,20 +28,13 @@ from maskferry.formats import (
 from maskferry.formats.davis import Names
 from maskferry.formats.frame_table import sidecar
 from maskferry.masks.labels import Overlap
-from maskferry.rendering import contact_sheet, draw_overlay, fitting_zoom
-from maskferry.review import Moment
-from maskferry.sources import open_source
-from maskferry.sources.base import Source, VideoLike
-from maskferry.sources.checks import parse_rate
+from maskferry.sources.base import VideoLike
 from maskferry.tracks.results import Tracks
 
 __all__ = [
     "NEEDS_PICTURES",
     "Format",
     "export",
-    "render",
-    "render_moments",
-    "render_sheet",
     "save_label_maps",
 ]
 
@@ -112,7 +103,7 @@ def export(
         raise InputError(f"format: expected one of {', '.join(get_args(Format))}, got {format!r}")
     path = Path(path)
     check_free(path, overwrite=overwrite)
-    _require_frames(tracks)
+    require_frames(tracks)
     if format == "davis":
         return save_label_maps(tracks, path, overwrite=overwrite)
     if format in NEEDS_PICTURES:
@@ -133,13 +124,13 @@ def _export_pictures(
     """The formats that need the frames."""
     from maskferry.formats import cutouts
 
-    film_rate = _film_rate(tracks, None)
-    with _source(tracks, video) as source:
+    rate = film_rate(tracks, None)
+    with source_of(tracks, video) as source:
         frames = pictures(tracks, source)
         if format != "webm":
             crop = format == "cutouts-cropped"
             return cutouts.write_cutouts(tracks.video, frames, path, crop=crop, overwrite=overwrite)
-        cutouts.write_webm(tracks.video, frames, path, rate=film_rate, overwrite=overwrite)
+        cutouts.write_webm(tracks.video, frames, path, rate=rate, overwrite=overwrite)
     return [path, sidecar(path)]
 
 
@@ -204,7 +195,7 @@ def save_label_maps(
     """
     if dtype not in (None, "uint8", "uint16"):
         raise InputError(f'dtype: expected "uint8" or "uint16", got {dtype!r}')
-    _require_frames(tracks)
+    require_frames(tracks)
     wide = dtype == "uint16" or max(tracks.object_ids, default=0) >= davis.VOID
     return davis.write_label_maps(
         tracks.video,
@@ -216,184 +207,3 @@ def save_label_maps(
         dtype=np.uint16 if wide else np.uint8,
         overwrite=overwrite,
     )
-
-
-def render(  # noqa: PLR0913
-    tracks: Tracks,
-    path: str | Path,
-    video: VideoLike | None = None,
-    *,
-    rate: float | str | Fraction | None = None,
-    stride: int = 1,
-    alpha: float = 0.6,
-    outline: bool = True,
-    labels: bool | Mapping[int, str] = True,
-    zoom: int = 1,
-    audio: bool = False,
-    overwrite: bool = False,
-) -> Path:
-    """Draw tracks over their video and write an MP4 film (H.264, yuv420p).
-
-    Args:
-        tracks: what to draw; frames that were not tracked are left out.
-        path: ends in .mp4.
-        video: where the frames come from; by default the path that the tracks name.
-        rate: frames per second; by default every frame is shown at its own time.
-        stride: every stride-th of the tracked frames.
-        alpha: opacity of the masks, 0 to 1.
-        outline: draw contours.
-        labels: write ids, names where objects have them; or {object id: name}.
-        zoom: enlarge the film this many times, so that outlines and labels of a small video stay fine.
-        audio: copy the sound of the video, where it has some.
-        overwrite: replace a film that is there.
-
-    Returns:
-        The path.
-
-    Raises:
-        InputError: an option is wrong, or there is nothing to draw yet.
-        SourceError: the video cannot be opened.
-        OutputExistsError: there is a film.
-        OutputError: it cannot be written.
-    """
-    from maskferry.formats.film import write_film
-
-    path = Path(path)
-    check_free(path, overwrite=overwrite)
-    _require_frames(tracks)
-    if not 0 <= alpha <= 1 or zoom < 1:
-        raise InputError(f"expected alpha from 0 to 1 and a zoom of at least 1, got {alpha} and {zoom}")
-    film_rate = _film_rate(tracks, rate)
-    names = {**{i: str(i) for i in tracks.object_ids}, **tracks.labels} if labels is True else labels
-    with _source(tracks, video) as source:
-        if audio and not (source.info.path and Path(source.info.path).is_file()):
-            raise InputError(f"audio: {source.info.name} is no video file, so there is no sound to copy")
-        write_film(
-            tracks.video,
-            pictures(tracks, source, stride=stride),
-            path,
-            rate=film_rate,
-            draw=partial(draw_overlay, alpha=alpha, outline=outline, labels=names, zoom=zoom),
-            audio_from=Path(source.info.path) if audio and source.info.path else None,
-            overwrite=overwrite,
-        )
-    return path
-
-
-def render_sheet(
-    tracks: Tracks,
-    path: str | Path,
-    video: VideoLike | None = None,
-    *,
-    count: int = 12,
-    overwrite: bool = False,
-) -> Path:
-    """Write a contact sheet: pictures spread evenly over the tracked frames, under their masks.
-
-    Raises:
-        InputError: there is nothing to draw yet.
-        SourceError: the video cannot be opened.
-        OutputExistsError: the path is taken.
-        OutputError: it cannot be written.
-    """
-    from maskferry.formats.images import write_pixels
-
-    path = Path(path)
-    check_free(path, overwrite=overwrite)
-    _require_frames(tracks)
-    stride = max(1, -(-len(tracks) // count))
-    captions: list[str] = []
-    images = []
-    with _source(tracks, video) as source:
-        for frame, masks in pictures(tracks, source, stride=stride):
-            time = "" if frame.info.time is None else f"   {frame.info.time:.2f} s"
-            lost = sum(not row.rle.area for row in masks)
-            captions.append(f"frame {frame.index}{time}" + (f"   {lost} lost" if lost else ""))
-            zoom = fitting_zoom(masks.size_hw)
-            images.append(draw_overlay(frame.image, masks, labels=tracks.labels or True, zoom=zoom))
-    write_pixels(path, contact_sheet(images, captions), overwrite=overwrite)
-    return path
-
-
-def render_moments(
-    tracks: Tracks,
-    moments: Sequence[Moment],
-    path: str | Path,
-    video: VideoLike | None = None,
-    *,
-    overwrite: bool = False,
-) -> Path:
-    """Write a contact sheet of moments, such as `review.worst_moments` gives, each around its object.
-
-    Raises:
-        InputError: there are no moments.
-        SourceError: the video cannot be opened.
-        OutputExistsError: the path is taken.
-        OutputError: it cannot be written.
-    """
-    from maskferry.formats.images import write_pixels
-
-    path = Path(path)
-    check_free(path, overwrite=overwrite)
-    if not moments:
-        raise InputError("there are no moments to show")
-    shown: dict[int, tuple[Frame, FrameMasks]] = {}
-    with _source(tracks, video) as source:
-        for frame in source.frames(sorted({moment.frame for moment in moments})):
-            shown[frame.index] = (frame, tracks[frame.index])
-    images = [_around(*shown[moment.frame], moment.object_id, tracks.labels) for moment in moments]
-    write_pixels(path, contact_sheet(images, [str(moment) for moment in moments]), overwrite=overwrite)
-    return path
-
-
-def _around(frame: Frame, masks: FrameMasks, object_id: int, labels: Mapping[int, str]) -> Image:
-    """The drawn frame, cut to three times the object's box; whole where the object is lost."""
-    zoom = fitting_zoom(masks.size_hw)
-    picture = draw_overlay(frame.image, masks, alpha=0.4, labels=labels or True, zoom=zoom)
-    box = masks[object_id].rle.box_xyxy if object_id in masks else None
-    if box is None:
-        return picture
-    (x1, y1, x2, y2), (height, width) = box, masks.size_hw
-    across, down = max(x2 - x1, 48), max(y2 - y1, 36)
-    left, top = max(0, (x1 + x2 - 3 * across) // 2), max(0, (y1 + y2 - 3 * down) // 2)
-    right, bottom = min(width, left + 3 * across), min(height, top + 3 * down)
-    return np.ascontiguousarray(picture[zoom * top : zoom * bottom, zoom * left : zoom * right])
-
-
-def pictures(tracks: Tracks, source: Source, *, stride: int = 1) -> Iterator[tuple[Frame, FrameMasks]]:
-    """Every stride-th tracked frame, decoded, with its masks."""
-    wanted = list(tracks)[::stride]
-    for frame, tracked in zip(source.frames(wanted), tracks.frames(stride=stride), strict=False):
-        yield frame, tracked.masks
-
-
-@contextmanager
-def _source(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
-    """The frames that were tracked; closed afterwards if they were opened here."""
-    video = tracks.video.path if video is None else video
-    if video is None:
-        raise InputError("these tracks do not name a file with their frames: pass the video too")
-    source = open_source(video)
-    try:
-        if source.info.size_hw != tracks.video.size_hw:
-            raise SourceError(
-                f"{source.info.name} is {source.info.width}x{source.info.height}, but the tracks are of a video of "
-                f"{tracks.video.width}x{tracks.video.height}: pass the video that was tracked"
-            )
-        yield source
-    finally:
-        if source is not video:
-            source.close()
-
-
-def _film_rate(tracks: Tracks, rate: float | str | Fraction | None) -> Fraction | None:
-    """The caller's rate, or 25 where neither frames nor video know one."""
-    if rate is not None:
-        return parse_rate(rate)
-    timed = tracks.video.rate is not None or tracks.info(next(iter(tracks))).time is not None
-    return None if timed else Fraction(25)
-
-
-def _require_frames(tracks: Tracks) -> None:
-    if not len(tracks):
-        raise InputError("there are no results yet: add masks and call propagate first")

@@ -13,7 +13,8 @@ from maskferry.data import FrameMasks, Image
 from maskferry.detections import detect_kind, read_detections
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError, MissingExtraError
-from maskferry.exporting import render, save_label_maps
+from maskferry.exporting import save_label_maps
+from maskferry.filming import render
 from maskferry.planning import Direction
 from maskferry.prompting import Prompting
 from maskferry.prompts import FIRST_ID
@@ -217,7 +218,7 @@ class MaskTracker(Prompting):
         return save_label_maps(self.tracks, folder, **options)
 
     def save_video(self, path: str | Path, **options: Any) -> Path:  # noqa: ANN401
-        """Draw the masks over the video and write an MP4 film; options as in `exporting.render`."""
+        """Draw the masks over the video and write an MP4 film; options as in `filming.render`."""
         return render(self.tracks, path, self.source, **options)
 
 

@@ -11,8 +11,9 @@ from typing import cast
 from maskferry.cli import progress, talk
 from maskferry.data import FrameTracks
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.exporting import Format, export, render, render_sheet, save_label_maps
+from maskferry.exporting import Format, export, save_label_maps
 from maskferry.files import check_free, translate_os_errors
+from maskferry.filming import render, render_sheet
 from maskferry.formats.frame_table import sidecar
 from maskferry.masks.labels import Overlap
 from maskferry.sources.base import Source

@@ -65,13 +65,13 @@ def render(  # noqa: PLR0913
 ) -> None:
     """Draw tracks over their video and write a film (MP4, H.264)."""
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
-    from maskferry import exporting
+    from maskferry import filming
     from maskferry.cli.outputs import WatchedTracks, open_tracks, warn_unfinished
     from maskferry.sources.checks import parse_rate
 
     with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
         warn_unfinished(found)
-        exporting.render(
+        filming.render(
             WatchedTracks(found, update),
             out,
             video,

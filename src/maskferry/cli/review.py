@@ -53,8 +53,8 @@ def review(  # noqa: PLR0913
     """
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
     from maskferry.cli.outputs import open_tracks, warn_unfinished
-    from maskferry.exporting import render_moments
     from maskferry.files import check_free
+    from maskferry.filming import render_moments
     from maskferry.review import summarize, worst_moments
     from maskferry.sources import open_source
 
