@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskferry.data import State
+from maskferry.engines.flow import appearance
 from maskferry.engines.flow.appearance import Model, evaluate, fit
 from maskferry.engines.flow.competition import Claim, nested_pairs, settle
 from maskferry.engines.flow.cuts import is_cut
@@ -30,6 +33,7 @@ from maskferry.engines.flow.propagation import distance_prior
 from maskferry.engines.flow.recovery import keep_believable
 from maskferry.engines.flow.segmentation import edge_weights, minimise
 from maskferry.engines.flow.target import Target
+from maskferry.engines.flow.workers import Workers
 from maskferry.errors import InputError
 from maskferry.masks.regions import intersection_over_union, signed_distance
 
@@ -256,7 +260,8 @@ def test_the_classifier_tells_object_from_background() -> None:
     assert ((looks > 0) == (soft[5:55, 10:80] > 0)).mean() > 0.97
 
 
-def test_a_value_does_not_depend_on_the_other_objects() -> None:
+def test_a_value_does_not_depend_on_the_other_objects_nor_on_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appearance, "WORTH_SHARING", 0)
     features, lift = feature_map(lab_image(texture(70, 90)), 0.5), RandomFeatures(64, 0)
     rng = np.random.default_rng(1)
     thetas = rng.normal(0, 1, (3, lift.size)).astype(np.float32)
@@ -265,6 +270,9 @@ def test_a_value_does_not_depend_on_the_other_objects() -> None:
     xy = Grid.for_frame((70, 90), 70 * 90).xy
     models = {i + 1: Model(*parts) for i, parts in enumerate(zip(thetas, boxes, places, strict=True))}
     together = evaluate(features, lift, models)
+    with closing(Workers(3)) as workers:
+        shared = evaluate(features, lift, models, workers)
+    assert all(np.array_equal(shared[i], together[i]) for i in models)
     for i, (theta, (x1, y1, x2, y2), place) in models.items():
         phi = lift(features.reshape(-1, CHANNELS), place.coordinates(xy).reshape(-1, 2))
         assert np.array_equal(together[i], evaluate(features, lift, {i: models[i]})[i])
@@ -292,6 +300,8 @@ def test_pieces_make_the_whole(n: int, d: int, seed: int) -> None:
     exact = (rows.astype(np.float64).T * weights) @ rows
     found = gram(rows, weights)
     assert np.allclose(found, exact, atol=1e-3)
+    with closing(Workers(3)) as workers:
+        assert np.array_equal(gram(rows, weights, workers), found)
     assert np.array_equal(found, found.T)
     system = found + np.float32(0.5) * np.eye(d, dtype=np.float32)
     assert np.allclose(system @ solve(system, rows[0]), rows[0], atol=1e-2)

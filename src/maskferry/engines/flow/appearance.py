@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +17,16 @@ from maskferry.engines.flow.features import CHANNELS, RandomFeatures, project_qu
 from maskferry.engines.flow.grid import Box, FloatArray, Grid, box_of
 from maskferry.engines.flow.linear import gram, solve
 from maskferry.engines.flow.place import REACH, Place
+from maskferry.engines.flow.workers import Workers
 from maskferry.masks.regions import signed_distance
 
 __all__ = ["Model", "NormalEquations", "evaluate", "fit"]
 
 NEAR = 60
 """Most negatives are drawn this near to the object, in reference cells; wider costs accuracy."""
+
+BANDS, WORTH_SHARING = 6, 1_000_000
+"""Cells are evaluated in so many bands of rows at the same time, where cells times features are more than this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +84,13 @@ class Model(NamedTuple):
 
 
 def fit(
-    soft: FloatArray, features: FloatArray, lift: RandomFeatures, grid: Grid, count: int, rng: np.random.Generator
+    soft: FloatArray,
+    features: FloatArray,
+    lift: RandomFeatures,
+    grid: Grid,
+    count: int,
+    rng: np.random.Generator,
+    workers: Workers | None = None,
 ) -> NormalEquations:
     """Learn one frame.
 
@@ -90,6 +101,7 @@ def fit(
         grid: the whole lattice.
         count: cells drawn of the object and of its surroundings; half as many again from further away.
         rng: draws them.
+        workers: share the work.
     """
     highest = float(soft.max())
     inside = _draw(soft > min(0.9, 0.9 * highest), count, rng)
@@ -101,7 +113,7 @@ def fit(
     place = Place.of(soft > min(0.5, 0.9 * highest), grid)
     phi = lift(features.reshape(-1, CHANNELS)[cells], place.coordinates(grid.xy.reshape(-1, 2)[cells]))
     label = np.concatenate((np.ones(inside.size), -np.ones(around.size))).astype(np.float32)
-    return NormalEquations(gram(phi, weight), (phi * (weight * label)[:, None]).sum(axis=0))
+    return NormalEquations(gram(phi, weight, workers), (phi * (weight * label)[:, None]).sum(axis=0))
 
 
 def _surroundings(soft: FloatArray, near: int, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -128,7 +140,9 @@ def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]
     return cells if cells.size <= count else rng.choice(cells, count, replace=False, shuffle=False)
 
 
-def evaluate(features: FloatArray, lift: RandomFeatures, models: Mapping[int, Model]) -> dict[int, FloatArray]:
+def evaluate(
+    features: FloatArray, lift: RandomFeatures, models: Mapping[int, Model], workers: Workers | None = None
+) -> dict[int, FloatArray]:
     """How much each cell looks like each object: about +1 on it, -1 on its background.
 
     A cell's features are projected once for all objects whose box it is in; what comes out never depends on which they
@@ -138,6 +152,7 @@ def evaluate(features: FloatArray, lift: RandomFeatures, models: Mapping[int, Mo
         features: of the whole lattice, float32 (h, w, CHANNELS).
         lift: the random-feature map.
         models: by object id.
+        workers: share the rows, where there is much to do.
 
     Returns:
         float32 (y2 - y1, x2 - x1), on its box, by object id.
@@ -151,7 +166,17 @@ def evaluate(features: FloatArray, lift: RandomFeatures, models: Mapping[int, Mo
     places = np.array([(*m.place.centre_xy, m.place.size) for m in models.values()], dtype=np.float32)
     values = np.empty(starts[-1], dtype=np.float32)
     weights = lift.weights, lift.place_weights, lift.bias
-    _evaluate(np.ascontiguousarray(features), weights, thetas, places, boxes, starts, values)
+    whole = np.ascontiguousarray(features)
+
+    def band(rows: tuple[int, int]) -> None:
+        _evaluate(whole, rows, weights, (thetas, places, boxes, starts), values)
+
+    first, last = int(boxes[:, 1].min()), int(boxes[:, 3].max())
+    if workers is None or starts[-1] * thetas.shape[1] < WORTH_SHARING:
+        band((first, last))
+    else:
+        edges = np.linspace(first, last, BANDS + 1).astype(int).tolist()
+        workers.map(band, list(itertools.pairwise(edges)))
     return {
         i: values[start : start + size].reshape(m.box[3] - m.box[1], m.box[2] - m.box[0])
         for (i, m), start, size in zip(models.items(), starts, sizes, strict=False)
@@ -161,21 +186,20 @@ def evaluate(features: FloatArray, lift: RandomFeatures, models: Mapping[int, Mo
 @compiled
 def _evaluate(
     features: FloatArray,
+    rows: tuple[int, int],
     maps: tuple[FloatArray, FloatArray, FloatArray],
-    thetas: FloatArray,
-    places: FloatArray,
-    boxes: NDArray[np.int64],
-    starts: NDArray[np.int64],
+    objects: tuple[FloatArray, FloatArray, NDArray[np.int64], NDArray[np.int64]],
     out: FloatArray,
 ) -> None:
     weights, place_weights, bias = maps
-    h, w, k = features.shape
+    thetas, places, boxes, starts = objects
+    _, w, k = features.shape
     count, size = thetas.shape
     cells = np.zeros((4, k), np.float32)
     projected = np.empty((4, size), np.float32)
     reach, zero = np.float32(REACH), np.float32(0)
     a, b = place_weights[0], place_weights[1]
-    for y in range(h):
+    for y in range(rows[0], rows[1]):
         for x in range(0, w, 4):
             ready = False
             for m in range(count):

@@ -177,7 +177,7 @@ def _look(views: Mapping[int, _View], targets: Mapping[int, Target], observer: O
             for i, view in views.items()
             if id(view.whole) == key
         }
-        looks |= evaluate(whole.features, observer.lift, models)
+        looks |= evaluate(whole.features, observer.lift, models, observer.workers)
     return looks
 
 

@@ -10,14 +10,18 @@ from __future__ import annotations
 import numpy as np
 
 from maskferry.engines.flow.grid import FloatArray
+from maskferry.engines.flow.workers import Workers
 
 __all__ = ["gram", "mirror", "solve"]
 
 BLOCK, DEPTH = 64, 48
 
 
-def gram(rows: FloatArray, weights: FloatArray) -> FloatArray:
-    """Sum of w x x^T over the rows x (n, d), float32 (d, d), exactly symmetric; weights (n,)."""
+def gram(rows: FloatArray, weights: FloatArray, workers: Workers | None = None) -> FloatArray:
+    """Sum of w x x^T over the rows x (n, d), float32 (d, d), exactly symmetric; weights (n,).
+
+    Workers share the blocks; each block is computed by one of them, always in the same way.
+    """
     d = rows.shape[1]
     right = _pad(rows, DEPTH, BLOCK)
     left = _pad(rows * weights[:, None], DEPTH, BLOCK)
@@ -26,10 +30,13 @@ def gram(rows: FloatArray, weights: FloatArray) -> FloatArray:
     left = left.reshape(n // DEPTH, DEPTH, count, BLOCK).transpose(2, 0, 3, 1)
     right = right.reshape(n // DEPTH, DEPTH, count, BLOCK).transpose(2, 0, 1, 3)
     out = np.zeros((size, size), dtype=np.float32)
-    for i in range(count):
+
+    def strip(i: int) -> None:
         for j in range(i, count):
             part = np.matmul(left[i], right[j]).sum(axis=0)
             out[i * BLOCK : (i + 1) * BLOCK, j * BLOCK : (j + 1) * BLOCK] = part
+
+    list((map if workers is None else workers.map)(strip, range(count)))
     return mirror(out[:d, :d])
 
 

@@ -153,7 +153,7 @@ class FlowSession:
 
     def _fit(self, object_id: int, soft: FloatArray, scene: Scene, count: int) -> NormalEquations:
         rng = self._observer.random(scene.frame, object_id, purpose=1)
-        return fit(soft, scene.features, self._observer.lift, scene.grid, count, rng)
+        return fit(soft, scene.features, self._observer.lift, scene.grid, count, rng, self._observer.workers)
 
 
 def whose_turn(targets: Mapping[int, Target]) -> list[int]:
