@@ -27,7 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from maskferry.engines.sam import session as sam_session
 from maskferry.engines.sam.checkpoint import kind_of
 from maskferry.engines.sam.pictures import normalise, resize, upload
 from maskferry.engines.sam.prompting import fit_masks
+from maskferry.tracking import looking_ahead
 
 CONFIGS = {
     "sam3": ("Sam3TrackerVideoConfig", "Sam3TrackerVideoModel"),
@@ -163,25 +164,14 @@ def halves(objects: int, size_hw: tuple[int, int]) -> list[Mask]:
 
 
 def walk(engine: SamEngine, masks: Sequence[Mask], count: int) -> Iterator[FrameMasks]:
-    """A session over ``count`` frames, looking ahead as `maskferry.tracking` does: a group before it is its turn."""
+    """A session over ``count`` frames."""
     size_hw = masks[0].shape
     images = [picture(i, size_hw) for i in range(PICTURES)]
     session = engine.open(VideoInfo(size_hw[1], size_hw[0]))
     prompts = [MaskPrompt(0, i + 1, mask) for i, mask in enumerate(masks)]
     frames = (Frame(FrameInfo(i, None, str(i)), images[i % PICTURES]) for i in range(count))
-
-    def show() -> list[Frame]:
-        group = list(islice(frames, session.ahead))
-        if group and session.ahead > 1:
-            session.look_ahead(group)
-        return group
-
-    group = show()
-    while group:
-        following = show()
-        for frame in group:
-            yield session.step(frame, prompts if frame.index == 0 else ())
-        group = following
+    for frame in looking_ahead(session, frames):
+        yield session.step(frame, prompts if frame.index == 0 else ())
     session.close()
 
 

@@ -229,25 +229,8 @@ class _Pass:
             self._stop(f"the stream ended after frame {last}, before the prompt on frame {min(late)}")
 
     def _in_groups(self, session: Session, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """The same frames; to a session that looks ahead, each group is shown before it comes to the group before.
-
-        A stream is never waited for.
-        """
-        if not isinstance(session, LooksAhead) or not self._source.seekable:
-            yield from frames
-            return
-
-        def show() -> list[Frame]:
-            group = list(islice(frames, session.ahead))
-            if group and session.ahead > 1:
-                session.look_ahead(group)
-            return group
-
-        group = show()
-        while group:
-            following = show()
-            yield from group
-            group = following
+        """The same frames; a session that looks ahead is shown them before. A stream is never waited for."""
+        return looking_ahead(session, frames) if self._source.seekable else frames
 
     def _stop(self, message: str) -> None:
         self._stopped = True
@@ -331,6 +314,25 @@ class _Pass:
             self._journal.save_snapshot(self._id, frame, session.snapshot())
             if self._redetector is not None:
                 self._journal.note(REDETECTION, self._redetector.save())
+
+
+def looking_ahead(session: Session, frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same frames; to a session that looks ahead, each group is shown before it comes to the group before."""
+    if not isinstance(session, LooksAhead):
+        yield from frames
+        return
+
+    def show() -> list[Frame]:
+        group = list(islice(frames, session.ahead))
+        if group and session.ahead > 1:
+            session.look_ahead(group)
+        return group
+
+    group = show()
+    while group:
+        following = show()
+        yield from group
+        group = following
 
 
 def _fidelity(masks: FrameMasks, prompts: Sequence[Prompt]) -> dict[int, float]:
