@@ -44,7 +44,8 @@ MODULES = (
     "maskferry.testing",
 )
 INTERNAL = frozenset(
-    {f"maskferry.tracking.{name}" for name in ("REDETECTION", "looking_ahead", "prepare", "run")} | {"maskferry.planning.plan"}
+    {f"maskferry.tracking.{name}" for name in ("REDETECTION", "looking_ahead", "prepare", "run")}
+    | {"maskferry.planning.plan"}
 )
 """What the passes are made of; users get `Progress` and `Direction` from these modules."""
 
