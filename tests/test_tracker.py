@@ -27,7 +27,7 @@ from maskferry.errors import (
     UnknownObjectError,
 )
 from maskferry.review import summarize
-from maskferry.tracks import database
+from maskferry.tracks import database, journal
 
 COUNT, HEIGHT, WIDTH = 60, 24, 32
 
@@ -290,11 +290,15 @@ def test_another_engine_does_not_finish_a_run(video, tmp_path):
 def as_format_1(path):
     """Take away from a tracks file what format 2 added."""
     with closing(sqlite3.connect(path)) as database, database:
-        ((edit, before),) = database.execute("SELECT id, before FROM edit").fetchall()
-        tables = json.loads(zlib.decompress(before))
-        tables["mask"] = [row[:5] for row in tables["mask"]]
-        database.execute("UPDATE edit SET before = ? WHERE id = ?", [zlib.compress(json.dumps(tables).encode()), edit])
+        for edit, before in database.execute("SELECT id, before FROM edit").fetchall():
+            tables = json.loads(zlib.decompress(before))
+            tables["mask"] = [row[:5] for row in tables["mask"]]
+            packed = zlib.compress(json.dumps(tables).encode())
+            database.execute("UPDATE edit SET before = ? WHERE id = ?", [packed, edit])
         database.execute("ALTER TABLE mask DROP COLUMN fidelity")
+        database.execute("ALTER TABLE job ADD COLUMN snapshot BLOB")
+        database.execute("UPDATE job SET snapshot = (SELECT data FROM snapshot WHERE job = id)")
+        database.execute("DROP TABLE snapshot")
         database.execute("PRAGMA user_version = 1")
 
 
@@ -312,6 +316,29 @@ def test_a_file_of_format_1_is_read_edited_and_gone_on_with(video, tmp_path):
     with MaskTracker(video, engine="hold", tracks=path, resume=True) as tracker:
         tracker.add_mask_prompt(block(20), 1, 5)
         assert np.array_equal(tracker.propagate()[7].mask(1), block(20))
+
+
+def test_a_run_in_a_file_of_format_1_goes_on_from_its_snapshot(video, tmp_path):
+    path, seen = tmp_path / "tracks.sqlite", []
+    with MaskTracker(video, engine=CountingEngine(), tracks=path) as tracker:
+        tracker.add_mask_prompt(block(10), 1)
+        tracker.propagate(callback=seen.append, cancelled=lambda: len(seen) >= 8)
+    as_format_1(path)
+    engine = CountingEngine()
+    with MaskTracker(video, engine=engine, tracks=path, resume=True) as tracker:
+        assert len(tracker.propagate()) == COUNT
+    assert [index for index, _ in engine.steps] == list(range(8, COUNT))
+
+
+def test_what_is_too_large_to_keep_is_stepped_through_again(video, tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "LARGEST", 10)
+    path, seen, engine = tmp_path / "tracks.sqlite", [], CountingEngine()
+    with MaskTracker(video, engine=engine, tracks=path) as tracker:
+        tracker.add_mask_prompt(block(10), 1)
+        tracker.propagate(callback=seen.append, cancelled=lambda: len(seen) >= 8)
+    with MaskTracker(video, engine=engine, tracks=path, resume=True) as tracker:
+        assert len(tracker.propagate()) == COUNT
+    assert [index for index, _ in engine.steps] == [*range(8), *range(COUNT)]
 
 
 def test_a_file_of_format_1_that_cannot_be_updated_is_refused(video, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ __all__ = ["Database"]
 
 APPLICATION_ID = 0x6D666779  # "mfgy", so that no other program's SQLite file is taken for one of ours
 FORMAT = 2
-"""1: as 2, without ``mask.fidelity``."""
+"""1: as 2, without ``mask.fidelity``, and with the snapshots in ``job``, of which each frame writes a row anew."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -37,7 +37,8 @@ CREATE TABLE prompt (
     PRIMARY KEY (frame, object)) WITHOUT ROWID;
 CREATE TABLE job (
     id INTEGER PRIMARY KEY, engine TEXT NOT NULL, backward INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER,
-    stride INTEGER NOT NULL, position INTEGER, snapshot BLOB, snapshot_frame INTEGER, done INTEGER NOT NULL DEFAULT 0);
+    stride INTEGER NOT NULL, position INTEGER, snapshot_frame INTEGER, done INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE snapshot (job INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE span (
     job INTEGER NOT NULL REFERENCES job, object INTEGER NOT NULL, seed INTEGER NOT NULL, until INTEGER,
     blend INTEGER NOT NULL);
@@ -108,16 +109,19 @@ class Database:
             InputError: it cannot be written to.
         """
         try:
-            self._add_fidelity()
+            self._update_from_1()
         except OutputError as err:
             self.close()
             raise InputError(f"{path} was written by an earlier maskferry and cannot be updated: {err}") from err
 
-    def _add_fidelity(self) -> None:
+    def _update_from_1(self) -> None:
         with self.transaction():
             ((version,),) = self.rows("PRAGMA user_version")
             if version < FORMAT:
                 self.execute("ALTER TABLE mask ADD COLUMN fidelity REAL")
+                self.execute("CREATE TABLE snapshot (job INTEGER PRIMARY KEY, data BLOB NOT NULL)")
+                self.execute("INSERT INTO snapshot SELECT id, snapshot FROM job WHERE snapshot IS NOT NULL")
+                self.execute("UPDATE job SET snapshot = NULL")
                 self.execute(f"PRAGMA user_version = {FORMAT}")
 
     @contextmanager

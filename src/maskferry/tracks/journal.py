@@ -22,6 +22,9 @@ from maskferry.tracks.results import Tracks
 
 __all__ = ["Journal", "StoredJob"]
 
+LARGEST = 900_000_000
+"""Bytes of a snapshot that is kept; SQLite holds no value of 1 GB. Without one, a pass is stepped through again."""
+
 Seedable = MaskPrompt | PointPrompt | BoxPrompt
 
 
@@ -136,7 +139,7 @@ class Journal:
     def reset(self) -> None:
         """Forget everything but the video."""
         with self._db.transaction():
-            for table in ("prompt", "mask", "span", "job", "object", "frame"):
+            for table in ("prompt", "mask", "span", "job", "snapshot", "object", "frame"):
                 self._db.execute(f"DELETE FROM {table}")
             self._db.execute("DELETE FROM meta WHERE key = 'damage' OR key LIKE 'score:%' OR key LIKE 'note:%'")
 
@@ -157,7 +160,7 @@ class Journal:
 
     def snapshot(self, job_id: int) -> bytes | None:
         """The session's state that was saved last."""
-        found = self._db.rows("SELECT snapshot FROM job WHERE id = ?", [job_id])
+        found = self._db.rows("SELECT data FROM snapshot WHERE job = ?", [job_id])
         return found[0][0] if found else None
 
     def keep_spans(self, job_id: int, keys: Collection[tuple[int, int, int | None]]) -> None:
@@ -167,6 +170,7 @@ class Journal:
                 if tuple(key) not in keys:
                     self._db.execute("DELETE FROM span WHERE rowid = ?", [rowid])
             self._db.execute("DELETE FROM job WHERE id = ? AND id NOT IN (SELECT job FROM span)", [job_id])
+            self._db.execute("DELETE FROM snapshot WHERE job NOT IN (SELECT id FROM job)")
 
     def add_jobs(self, jobs: Iterable[Job], engine: str, *, done: bool = False) -> None:
         """Write down what is to be done, before any of it is done; or, with ``done``, what counts as done."""
@@ -271,14 +275,18 @@ class Journal:
         return self._db.transaction()
 
     def save_snapshot(self, job_id: int, frame: int, snapshot: bytes | None) -> None:
-        """Keep the session's state after ``frame``."""
-        if snapshot is not None:
-            values = [snapshot, frame, job_id]
-            self._db.execute("UPDATE job SET snapshot = ?, snapshot_frame = ? WHERE id = ?", values)
+        """Keep the session's state after ``frame``; the one before stays where this one is too large."""
+        if snapshot is None or len(snapshot) > LARGEST:
+            return
+        with self._db.transaction():
+            self._db.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?)", [job_id, snapshot])
+            self._db.execute("UPDATE job SET snapshot_frame = ? WHERE id = ?", [frame, job_id])
 
     def finish(self, job_id: int) -> None:
         """Nothing is left to do for this job; its snapshot is dropped."""
-        self._db.execute("UPDATE job SET done = 1, snapshot = NULL, snapshot_frame = NULL WHERE id = ?", [job_id])
+        with self._db.transaction():
+            self._db.execute("UPDATE job SET done = 1, snapshot_frame = NULL WHERE id = ?", [job_id])
+            self._db.execute("DELETE FROM snapshot WHERE job = ?", [job_id])
 
     def note_damage(self, message: str | None) -> None:
         """Say where and why the video could not be read on; None when it could."""
