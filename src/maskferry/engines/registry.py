@@ -186,8 +186,8 @@ def load_engine(engine: str | Engine = "auto", **options: Any) -> Engine:  # noq
     spec = _spec(name)
     if missing := _missing(spec):
         raise MissingExtraError(f"engine {name!r} cannot run here: {missing}")
-    for option in {"device", "checkpoint"} & set(options):
-        if name in BUILT_IN and option not in spec.takes:
+    for option in ("device", "checkpoint"):
+        if option in options and name in BUILT_IN and option not in spec.takes:
             others = ", ".join(other for other, known in BUILT_IN.items() if option in known.takes)
             raise InputError(f"engine {name!r} runs on the CPU, without weights; {option} is an option of {others}")
     module, _, cls = spec.target.partition(":")

@@ -11,6 +11,7 @@ from pathlib import Path
 from maskferry.data import FrameTracks, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
+from maskferry.formats.content import checked
 from maskferry.masks.regions import centroid_of_rle_xy
 
 __all__ = ["COLUMNS", "LATER", "TableRow", "read", "rows_of", "write"]
@@ -94,7 +95,7 @@ def write(
     ):
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        writer.writerows(_to_cells(row) for row in rows_of(_checked(video, frames), labels))
+        writer.writerows(_to_cells(row) for row in rows_of(checked(video, frames), labels))
 
 
 def read(path: Path) -> list[TableRow]:
@@ -115,13 +116,6 @@ def read(path: Path) -> list[TableRow]:
         raise InputError(f"cannot read {path}: {err.strerror or err}") from err
     except csv.Error as err:
         raise InputError(f"{path} is no CSV: {err}") from err
-
-
-def _checked(video: VideoInfo, frames: Iterable[FrameTracks]) -> Iterator[FrameTracks]:
-    for tracks in frames:
-        if tracks.masks.size_hw != video.size_hw:
-            raise InputError(f"frame {tracks.info.index}: masks are {tracks.masks.size_hw}, the video {video.size_hw}")
-        yield tracks
 
 
 def _to_cells(row: TableRow) -> list[object]:

@@ -20,7 +20,7 @@ from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats.coco import check_size, get, load_json, read_segmentation
-from maskferry.formats.content import VideoTracks, check_fidelity, check_name
+from maskferry.formats.content import VideoTracks, check_fidelity, check_name, checked
 from maskferry.formats.images import picture_name
 from maskferry.rle import Rle
 
@@ -65,9 +65,7 @@ def write(
     labels = labels or {}
     infos: list[FrameInfo] = []
     objects: dict[int, _Object] = {}
-    for tracks in frames:
-        if tracks.masks.size_hw != video.size_hw:
-            raise InputError(f"frame {tracks.info.index}: masks are {tracks.masks.size_hw}, the video {video.size_hw}")
+    for tracks in checked(video, frames):
         for row in tracks.masks:
             rows = objects.setdefault(row.object_id, _Object(label=labels.get(row.object_id))).rows
             rows.extend([None] * (len(infos) - len(rows)))

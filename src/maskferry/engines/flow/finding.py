@@ -47,8 +47,6 @@ class Finding:
         looks: how much each cell looks like it, float32 (h, w), about -1 to 1.
         cover: the relaxed mask, float32 (h, w) in [0, 1].
         mask: what is believed, bool (h, w).
-        carried: where the flow carried it, float32 (h, w) in [0, 1].
-        confidence: of the flow, float32 (h, w) in [0, 1]; None without flow.
         still_xy: where it would be if it moved with the picture, in pixels of the frame.
     """
 
@@ -58,8 +56,6 @@ class Finding:
     looks: FloatArray
     cover: FloatArray
     mask: Mask
-    carried: FloatArray
-    confidence: FloatArray | None
     still_xy: tuple[float, float]
 
     def signs(self, cells: Mask, target: Target, lift: RandomFeatures) -> Signs:
@@ -195,8 +191,7 @@ def _segment(target: Target, view: _View, looks: FloatArray, options: FlowOption
     mask = cover > 0.5
     if target.hidden or not prediction.carried.any():
         mask = keep_believable(mask, alike, prediction.carried, target, grid)
-    confidence = None if view.part.flow is None else view.part.flow.confidence
-    return Finding(view.whole, grid, evidence, alike, cover, mask, prediction.carried, confidence, view.still_xy)
+    return Finding(view.whole, grid, evidence, alike, cover, mask, view.still_xy)
 
 
 def _doubt(target: Target, found: Finding, observer: Observer) -> Finding:

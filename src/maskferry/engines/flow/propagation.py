@@ -37,19 +37,17 @@ class Prediction:
         evidence: float32 (h, w), positive is object.
         box: the region of interest; outside of it nothing is object.
         carried: where the flow carried it, float32 (h, w) in [0, 1].
-        confidence: of the flow, float32 (h, w) in [0, 1]; 1 everywhere where the flow is bad everywhere.
     """
 
     evidence: FloatArray
     box: Box
     carried: FloatArray
-    confidence: FloatArray
 
     @classmethod
     def nothing(cls) -> Prediction:
         """Of one cell, which is not the object."""
         zero = np.zeros((1, 1), dtype=np.float32)
-        return cls(zero - 100, (0, 0, 1, 1), zero, zero + 1)
+        return cls(zero - 100, (0, 0, 1, 1), zero)
 
 
 def arrival(soft: FloatArray, start: Box | None, whole: Scene) -> Box | None:
@@ -100,7 +98,7 @@ def carry(soft: FloatArray, scene: Scene, options: FlowOptions, rng: np.random.G
     evidence = distance_prior(distance, size, confidence)
     if options.motion_weight:
         evidence += np.float32(options.motion_weight) * _motion_cue(carried, scene, flow, rng) * confidence
-    return Prediction(evidence, box, carried, confidence)
+    return Prediction(evidence, box, carried)
 
 
 def _size(inside: Mask, grid: Grid) -> float:

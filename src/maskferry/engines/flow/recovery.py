@@ -43,16 +43,16 @@ def search(target: Target, grid: Grid, carried: Prediction | None) -> Prediction
         carried: what the flow carried over of it, on the same part.
     """
     h, w = grid.size_hw
-    certain, everywhere = np.ones((h, w), dtype=np.float32), (0, 0, w, h)
+    nowhere, everywhere = np.zeros((h, w), dtype=np.float32), (0, 0, w, h)
     if target.cut_off:
-        return Prediction(np.full((h, w), -0.5, np.float32), everywhere, np.zeros_like(certain), certain)
+        return Prediction(np.full((h, w), -0.5, np.float32), everywhere, nowhere)
     squared = np.square(grid.xy - np.array(target.centre_xy, dtype=np.float32))
     distance = (squared[:, :, 0] + squared[:, :, 1]) / np.float32(_radius(target, grid) ** 2)
     evidence = np.clip(0.5 - 1.5 * distance, -4, 0.5).astype(np.float32)
     if carried is None:
-        return Prediction(evidence, everywhere, np.zeros_like(certain), certain)
+        return Prediction(evidence, everywhere, nowhere)
     np.maximum(evidence, carried.evidence, out=evidence)
-    return Prediction(evidence, everywhere, carried.carried, carried.confidence)
+    return Prediction(evidence, everywhere, carried.carried)
 
 
 def _radius(target: Target, grid: Grid) -> float:
