@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from maskferry.engines.sam.lanes import Lanes
 from maskferry.engines.sam.memory import Bundle
 from maskferry.engines.sam.network import Features, Found, Network
 from maskferry.engines.sam.pictures import Mean
+from maskferry.engines.sam.trouble import translated
 
 __all__ = ["Finder", "SamModel", "fingerprint"]
 
@@ -61,6 +63,12 @@ class SamModel:
     def takes_text(self) -> bool:
         """Whether `find` can be called."""
         return self.finder is not None
+
+    @contextmanager
+    def at_work(self, frame: Frame) -> Generator[None]:
+        """In this context the network tracks into a frame; errors of torch become `EngineError`."""
+        with translated(self.name, frame.index), torch.inference_mode(), self.lanes.tracking():
+            yield
 
     def find(self, frame: Frame, text: str) -> list[tuple[Mask, float]]:
         """Masks and scores of what words name on a frame."""

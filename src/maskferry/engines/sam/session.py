@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -115,7 +114,7 @@ class SamSession:
         Raises:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
-        with self._at_work(frame):
+        with self._model.at_work(frame):
             return self._begin(frame, prompts)
 
     def finish(self, begun: Begun) -> FrameMasks:
@@ -124,7 +123,7 @@ class SamSession:
         Raises:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
-        with self._at_work(begun.frame):
+        with self._model.at_work(begun.frame):
             return self._finish(begun)
 
     def reprompt(self, frame: Frame, prompts: Sequence[MaskPrompt]) -> None:
@@ -135,7 +134,7 @@ class SamSession:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
         sorted_prompts = sort_prompts(frame, prompts, self._video, self._model.name, text=False)
-        with self._at_work(frame):
+        with self._model.at_work(frame):
             self._take_masks(self._pictures.features(frame), sorted_prompts.masks)
 
     def drop(self, object_id: int) -> None:
@@ -151,12 +150,6 @@ class SamSession:
         """Forget everything. May be called twice."""
         self._targets.clear()
         self._pictures.close()
-
-    @contextmanager
-    def _at_work(self, frame: Frame) -> Generator[None]:
-        """In this context the network tracks."""
-        with translated(self._model.name, frame.index), torch.inference_mode(), self._model.lanes.tracking():
-            yield
 
     def _identity(self) -> dict[str, str]:
         height, width = self._video.size_hw

@@ -11,14 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import torch
-
 from maskferry.data import Frame, FrameMasks, MaskPrompt, Prompt, VideoInfo
 from maskferry.engines.sam import snapshot
 from maskferry.engines.sam.model import SamModel
 from maskferry.engines.sam.prompting import Prompts, look_for, sort_prompts
 from maskferry.engines.sam.session import SamSession
-from maskferry.engines.sam.trouble import translated
 
 __all__ = ["SpreadSession"]
 
@@ -63,7 +60,7 @@ class SpreadSession:
         """
         wanted = sort_prompts(frame, prompts, self._video, self._model.name, text=self._model.takes_text)
         if wanted.texts:
-            with translated(self._model.name, frame.index), torch.inference_mode(), self._model.lanes.tracking():
+            with self._model.at_work(frame):
                 wanted = look_for(frame, wanted, self._model.find, self._homes)
         shares = self._share(wanted)
         begun = [session.begin(frame, share) for session, share in zip(self._sessions, shares, strict=True)]
