@@ -22,9 +22,9 @@ from machine import stamp
 from numpy.typing import NDArray
 
 from maskferry import FrameMasks, MaskTracker, ObjectMask, Rle, State
-from maskferry.association import AssociationOptions
-from maskferry.masks.matching import assign, iou_matrix
-from maskferry.metrics.tracking import score_tracking
+from maskferry.association._options import AssociationOptions
+from maskferry.masks._matching import assign, iou_matrix
+from maskferry.metrics._tracking import score_tracking
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results" / "association.json", HERE.parent / "docs" / "tutorial.md"

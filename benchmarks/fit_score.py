@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from trials import trial
 
 from maskferry import Frame, FrameInfo, MaskPrompt, VideoInfo
-from maskferry.engines.flow import FlowEngine
-from maskferry.engines.flow.scoring import Signs
-from maskferry.masks.regions import intersection_over_union
+from maskferry.engines._flow import FlowEngine
+from maskferry.engines._flow.scoring import Signs
+from maskferry.masks._regions import intersection_over_union
 
 Array = NDArray[np.float64]
 Videos = list[tuple[Array, Array]]

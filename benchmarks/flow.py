@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from synthetic import aerial, crowd
 
 from maskferry import Frame, FrameInfo, FrameMasks, MaskPrompt, VideoInfo
-from maskferry.engines.flow import FlowEngine, finding, scene, session
+from maskferry.engines._flow import FlowEngine, finding, scene, session
 from maskferry.evaluation import evaluate_davis
-from maskferry.formats.davis import read_label_map
+from maskferry.formats._davis import read_label_map
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results" / "flow.json", HERE.parent / "docs" / "flow.md"

@@ -39,12 +39,12 @@ from machine import stamp
 
 from maskferry import MaskTracker
 from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, VideoInfo
-from maskferry.engines.sam import SamEngine
-from maskferry.engines.sam import session as sam_session
-from maskferry.engines.sam.checkpoint import kind_of
-from maskferry.engines.sam.pictures import normalise, resize, upload
-from maskferry.engines.sam.prompting import fit_masks
-from maskferry.tracking import looking_ahead
+from maskferry.engines._sam import SamEngine
+from maskferry.engines._sam import session as sam_session
+from maskferry.engines._sam.checkpoint import kind_of
+from maskferry.engines._sam.pictures import normalise, resize, upload
+from maskferry.engines._sam.prompting import fit_masks
+from maskferry.run._runner import looking_ahead
 
 CONFIGS = {
     "sam3": ("Sam3TrackerVideoConfig", "Sam3TrackerVideoModel"),
@@ -118,7 +118,7 @@ def attend(model: Any) -> None:  # noqa: ANN401
 
 def calibrate(model: Any) -> None:  # noqa: ANN401
     """Scale the mask decoder so that the logits of a first frame deviate by 5.6."""
-    from maskferry.engines.sam.network import Features, Network
+    from maskferry.engines._sam.network import Features, Network
 
     network = Network(model, torch.float32)
     image = normalise(

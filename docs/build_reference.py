@@ -60,7 +60,7 @@ def _short(name: str) -> str:
 
 def build_cli() -> str:
     """docs/cli.md."""
-    from maskferry.cli.app import app
+    from maskferry.cli._app import app
 
     commands = {str(command.name): command for command in app.registered_commands}
     parts = [_CLI_HEAD.rstrip(), "\n".join(f"- [maskferry {name}](#maskferry-{name})" for name in commands)]

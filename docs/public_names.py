@@ -6,48 +6,39 @@ import ast
 import enum
 import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from maskferry import detections, formats, masks
+from maskferry._lazy import HOMES
 
 __all__ = ["Entry", "entries", "missing_docs"]
 
 MODULES = (
     "maskferry",
-    "maskferry.samgeo",
-    "maskferry.errors",
     "maskferry.data",
-    "maskferry.exporting",
-    "maskferry.filming",
-    "maskferry.novelty",
-    "maskferry.editing",
-    "maskferry.review",
-    "maskferry.evaluation",
-    "maskferry.tracking",
-    "maskferry.planning",
-    "maskferry.viewing",
-    "maskferry.sources.base",
+    "maskferry.errors",
+    "maskferry.sources",
+    "maskferry.tracks",
+    "maskferry.tracks.editing",
+    "maskferry.tracks.review",
+    "maskferry.formats",
+    "maskferry.outputs",
+    "maskferry.rendering",
+    "maskferry.detections",
+    "maskferry.association",
+    "maskferry.engines",
     "maskferry.engines.base",
     "maskferry.engines.registry",
-    "maskferry.engines.flow",
-    *(f"maskferry.formats.{module.name}" for module in pkgutil.iter_modules(formats.__path__)),
-    "maskferry.detections",
-    *(f"maskferry.detections.{module.name}" for module in pkgutil.iter_modules(detections.__path__)),
-    *(f"maskferry.masks.{module.name}" for module in pkgutil.iter_modules(masks.__path__)),
-    "maskferry.metrics.davis",
-    "maskferry.metrics.tracking",
+    "maskferry.evaluation",
+    "maskferry.metrics",
+    "maskferry.masks",
+    "maskferry.run",
+    "maskferry.samgeo",
     "maskferry.testing",
 )
-INTERNAL = frozenset(
-    {f"maskferry.tracking.{name}" for name in ("REDETECTION", "looking_ahead", "prepare", "run")}
-    | {"maskferry.planning.plan"}
-)
-"""What the passes are made of; users get `Progress` and `Direction` from these modules."""
 
 FIRST = ("track", "MaskTracker", "Tracks", "export", "render", "open_source", "evaluate_davis")
 """What `maskferry` is looked up for; the rest follows."""
@@ -78,14 +69,14 @@ def entries() -> Iterator[Entry]:
         yield Entry(module_name, "module", "", _own_doc(module))
         for name in sorted(module.__all__, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
             value, full = getattr(module, name), f"{module_name}.{name}"
-            if name.startswith("__") or full in INTERNAL:
+            if name.startswith("__"):
                 continue
             if inspect.isclass(value) or inspect.isfunction(value):
                 if id(value) not in seen:
                     seen.add(id(value))
                     yield from _of_class(full, value) if inspect.isclass(value) else [_of_function(full, value)]
-            else:
-                yield _of_value(full, name, value, module_name)
+            elif name in _values(home := HOMES.get(module_name, {}).get(name, module_name)):
+                yield _of_value(full, name, home)
 
 
 def missing_docs() -> list[str]:
@@ -102,7 +93,7 @@ def _of_function(full: str, function: Any) -> Entry:  # noqa: ANN401
     return Entry(full, "function", _signature(full.rpartition(".")[2], function), _own_doc(function))
 
 
-def _of_value(full: str, name: str, value: Any, module_name: str) -> Entry:  # noqa: ANN401
+def _of_value(full: str, name: str, module_name: str) -> Entry:
     code, doc = _values(module_name)[name]
     return Entry(full, "value", f"{name} = {code}", doc)
 

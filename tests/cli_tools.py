@@ -17,7 +17,7 @@ COUNT = 12
 
 SLOW = """
 import sys, time
-from maskferry.engines.hold import HoldSession
+from maskferry.engines._hold import HoldSession
 step = HoldSession.step
 def slow(self, frame, prompts=()):
     time.sleep(0.05)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskferry import MaskTracker, State, association, associator, track
-from maskferry.association import AssociationOptions
+from maskferry import MaskTracker, State, track
+from maskferry.association import _associator as associator
+from maskferry.association import _options as association
+from maskferry.association._options import AssociationOptions
 from maskferry.detections import Detections
-from maskferry.engines.hold import HoldEngine, HoldSession
+from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import InputError
 from maskferry.rle import Rle
 

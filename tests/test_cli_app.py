@@ -20,8 +20,13 @@ from typer.main import get_command
 
 from cli_tools import finish, one_json, run, start, tracked
 from maskferry import __version__
-from maskferry.cli import app as program
-from maskferry.cli import export, options, outputs, progress, talk, track
+from maskferry.cli import _app as program
+from maskferry.cli import _export as export
+from maskferry.cli import _options as options
+from maskferry.cli import _outputs as outputs
+from maskferry.cli import _progress as progress
+from maskferry.cli import _talk as talk
+from maskferry.cli import _track as track
 from maskferry.errors import (
     DamagedSourceWarning,
     EngineError,
@@ -36,9 +41,9 @@ from maskferry.errors import (
     UnknownEngineError,
     UnknownObjectError,
 )
-from maskferry.exporting import Format
-from maskferry.masks.labels import Overlap
-from maskferry.planning import Direction
+from maskferry.masks._labels import Overlap
+from maskferry.outputs._export import Format
+from maskferry.tracks._planner import Direction
 
 COMMANDS = get_command(program.app).commands
 NAMES = ["track", "render", "export", "review", "eval", "engines", "demo"]
@@ -137,7 +142,8 @@ def test_choices_are_those_of_the_library():
 
 
 def test_options_mirror_the_library():
-    from maskferry import exporting, filming
+    from maskferry.outputs import _export as exporting
+    from maskferry.rendering import _film as filming
 
     def names(function):
         return set(inspect.signature(function).parameters)
@@ -251,7 +257,7 @@ def test_any_console_can_show_it(encoding, arguments, monkeypatch):
 
 def test_a_name_that_the_console_lacks_is_escaped(monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    code = "from maskferry.cli import talk\nwith talk.session(): talk.show('\\u8eca.mp4'); talk.say('\\u8eca')"
+    code = "from maskferry.cli import _talk as talk\nwith talk.session(): talk.show('\\u8eca.mp4'); talk.say('\\u8eca')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [b"\\u8eca.mp4"]

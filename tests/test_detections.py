@@ -14,7 +14,7 @@ import pytest
 import maskferry
 from format_samples import disk
 from maskferry.detections import Detections, detect_kind, read_detections
-from maskferry.detections.ultralytics import undo_letterbox
+from maskferry.detections._ultralytics import undo_letterbox
 from maskferry.errors import InputError, MaskResizedWarning
 from maskferry.rle import Rle
 

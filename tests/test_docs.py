@@ -16,7 +16,7 @@ import PIL.Image
 import pytest
 
 from maskferry.cli import main
-from maskferry.cli.app import app
+from maskferry.cli._app import app
 from maskferry.engines.registry import BUILT_IN
 
 ROOT = Path(__file__).parent.parent

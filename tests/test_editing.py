@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskferry import MaskTracker, State, Tracks, editing
+from maskferry import MaskTracker, State, Tracks
 from maskferry.errors import InputError, UnknownObjectError
+from maskferry.tracks import editing
 
 COUNT, HEIGHT, WIDTH = 30, 24, 32
 

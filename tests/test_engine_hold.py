@@ -9,7 +9,7 @@ import pytest
 
 from maskferry import VideoInfo
 from maskferry.engines import registry
-from maskferry.engines.hold import HoldEngine
+from maskferry.engines._hold import HoldEngine
 from maskferry.errors import EngineError, InputError, MissingExtraError, UnknownEngineError
 from maskferry.testing import EngineContract
 
@@ -56,7 +56,7 @@ def test_an_engine_without_its_packages_says_which_extra(monkeypatch):
 
 
 def test_a_status_imports_nothing(monkeypatch):
-    for name in [n for n in sys.modules if n.startswith("maskferry.engines.flow")]:
+    for name in [n for n in sys.modules if n.startswith("maskferry.engines._flow")]:
         monkeypatch.delitem(sys.modules, name)
     registry.engine_status("flow")
-    assert "maskferry.engines.flow" not in sys.modules
+    assert "maskferry.engines._flow" not in sys.modules

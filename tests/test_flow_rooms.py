@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskferry.data import State
-from maskferry.engines.flow import appearance
-from maskferry.engines.flow.appearance import Model, evaluate, fit
-from maskferry.engines.flow.competition import Claim, nested_pairs, settle
-from maskferry.engines.flow.cuts import is_cut
-from maskferry.engines.flow.features import CHANNELS, RandomFeatures, feature_map, lab_image
-from maskferry.engines.flow.grid import Grid, box_of
-from maskferry.engines.flow.linear import gram, solve
-from maskferry.engines.flow.motion import (
+from maskferry.engines._flow import appearance
+from maskferry.engines._flow.appearance import Model, evaluate, fit
+from maskferry.engines._flow.competition import Claim, nested_pairs, settle
+from maskferry.engines._flow.cuts import is_cut
+from maskferry.engines._flow.features import CHANNELS, RandomFeatures, feature_map, lab_image
+from maskferry.engines._flow.grid import Grid, box_of
+from maskferry.engines._flow.linear import gram, solve
+from maskferry.engines._flow.motion import (
     FlowEstimator,
     fit_affine,
     fit_homography,
@@ -27,15 +27,15 @@ from maskferry.engines.flow.motion import (
     map_points,
     warp,
 )
-from maskferry.engines.flow.options import PRESETS, FlowOptions
-from maskferry.engines.flow.place import Place
-from maskferry.engines.flow.propagation import distance_prior
-from maskferry.engines.flow.recovery import keep_believable
-from maskferry.engines.flow.segmentation import edge_weights, minimise
-from maskferry.engines.flow.target import Target
-from maskferry.engines.flow.workers import Workers
+from maskferry.engines._flow.options import PRESETS, FlowOptions
+from maskferry.engines._flow.place import Place
+from maskferry.engines._flow.propagation import distance_prior
+from maskferry.engines._flow.recovery import keep_believable
+from maskferry.engines._flow.segmentation import edge_weights, minimise
+from maskferry.engines._flow.target import Target
+from maskferry.engines._flow.workers import Workers
 from maskferry.errors import InputError
-from maskferry.masks.regions import intersection_over_union, signed_distance
+from maskferry.masks._regions import intersection_over_union, signed_distance
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskferry.data import Frame, FrameInfo, Mask, MaskPrompt, State, VideoInfo
-from maskferry.engines.flow import FlowEngine
-from maskferry.engines.flow.compiled import compiled
-from maskferry.engines.flow.finding import PATIENCE
-from maskferry.engines.flow.grid import Grid
-from maskferry.engines.flow.session import TURNS, FlowSession
-from maskferry.engines.flow.windows import lattice_for
+from maskferry.engines._flow import FlowEngine
+from maskferry.engines._flow.compiled import compiled
+from maskferry.engines._flow.finding import PATIENCE
+from maskferry.engines._flow.grid import Grid
+from maskferry.engines._flow.session import TURNS, FlowSession
+from maskferry.engines._flow.windows import lattice_for
 
 HEIGHT, WIDTH = 540, 960
 

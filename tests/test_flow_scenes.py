@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from maskferry.data import Frame, FrameInfo, FrameMasks, Mask, MaskPrompt, State, VideoInfo
-from maskferry.engines.flow import FlowEngine
-from maskferry.engines.flow.session import FlowSession
-from maskferry.masks.regions import intersection_over_union
+from maskferry.engines._flow import FlowEngine
+from maskferry.engines._flow.session import FlowSession
+from maskferry.masks._regions import intersection_over_union
 
 HEIGHT, WIDTH, SIDE = 180, 320, 40
 

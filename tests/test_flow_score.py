@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskferry.data import Frame, FrameInfo, Mask, MaskPrompt, VideoInfo
-from maskferry.engines.flow import FlowEngine
-from maskferry.engines.flow.grid import FloatArray
-from maskferry.engines.flow.scoring import WEIGHTS, Signs
-from maskferry.engines.flow.session import FlowSession
+from maskferry.engines._flow import FlowEngine
+from maskferry.engines._flow.grid import FloatArray
+from maskferry.engines._flow.scoring import WEIGHTS, Signs
+from maskferry.engines._flow.session import FlowSession
 
 HEIGHT, WIDTH, SIDE = 60, 80, 20
 

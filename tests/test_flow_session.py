@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskferry.data import BoxPrompt, Frame, FrameInfo, FrameMasks, Mask, MaskPrompt, State, VideoInfo
-from maskferry.engines.flow import FlowEngine
-from maskferry.engines.flow.session import FlowSession
+from maskferry.engines._flow import FlowEngine
+from maskferry.engines._flow.session import FlowSession
 from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 
@@ -238,7 +238,7 @@ def test_a_failing_backend_is_an_engine_error(monkeypatch: pytest.MonkeyPatch) -
     def fail(*_: object) -> None:
         raise cv2.error("out of luck")
 
-    monkeypatch.setattr("maskferry.engines.flow.finding.minimise", fail)
+    monkeypatch.setattr("maskferry.engines._flow.finding.minimise", fail)
     with pytest.raises(EngineError, match="frame 1: out of luck"):
         step(session, 1)
     session.close()

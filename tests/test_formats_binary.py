@@ -10,8 +10,8 @@ import pytest
 
 from format_samples import SIZE_HW, VIDEO, disk, tracks
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.formats.binary import read_mask, read_masks, write_masks
-from maskferry.formats.images import read_pixels, write_pixels
+from maskferry.formats._binary import read_mask, read_masks, write_masks
+from maskferry.formats._images import read_pixels, write_pixels
 
 MASK = disk((14, 11), 6)
 

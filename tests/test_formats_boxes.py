@@ -11,8 +11,9 @@ import pytest
 
 from format_samples import SIZE_HW, VIDEO, tracks
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.formats import label_studio, mot
-from maskferry.formats.frame_table import read_frames
+from maskferry.formats import _label_studio as label_studio
+from maskferry.formats import _mot as mot
+from maskferry.formats._frame_table import read_frames
 
 
 def boxes() -> list:

@@ -12,7 +12,7 @@ from pycocotools import mask as reference
 
 from format_samples import SIZE_HW, disk
 from maskferry.errors import InputError
-from maskferry.formats.coco import load_json, rasterize, read_segmentation
+from maskferry.formats._coco import load_json, rasterize, read_segmentation
 from maskferry.rle import Rle
 
 # pycocotools still makes arrays in the way of numpy 1.

@@ -15,9 +15,9 @@ import pytest
 from format_samples import SIZE_HW, VIDEO, disk, frame_of, masks_of, picture, rgb_of, row, tracks
 from maskferry.data import Frame, VideoInfo
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.formats.cutouts import write_cutouts, write_webm
-from maskferry.formats.frame_table import read_frames
-from maskferry.formats.images import read_frame_info
+from maskferry.formats._cutouts import write_cutouts, write_webm
+from maskferry.formats._frame_table import read_frames
+from maskferry.formats._images import read_frame_info
 
 
 def pictures():

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from format_samples import SIZE_HW, VIDEO, disk, masks_of, row, tracks
 from maskferry.data import FrameInfo, FrameTracks, VideoInfo
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.formats.davis import read_label_map, read_sequence, voc_palette, write_label_maps
-from maskferry.formats.images import read_frame_info
-from maskferry.masks.labels import to_label_map
+from maskferry.formats._davis import read_label_map, read_sequence, voc_palette, write_label_maps
+from maskferry.formats._images import read_frame_info
+from maskferry.masks._labels import to_label_map
 
 
 def one(*rows, index=0, name="000000"):

@@ -14,10 +14,10 @@ import pytest
 
 from format_samples import disk, frame_of, masks_of, rgb_of, row
 from maskferry.data import Frame, FrameMasks, VideoInfo
+from maskferry.drawing import color_of, draw_overlay
 from maskferry.errors import InputError, OutputError, OutputExistsError, SourceError
-from maskferry.formats import film
-from maskferry.formats.film import write_film
-from maskferry.rendering import color_of, draw_overlay
+from maskferry.formats import _film as film
+from maskferry.formats._film import write_film
 
 SIZE_HW = (96, 128)
 RATE = Fraction(30000, 1001)

@@ -10,8 +10,8 @@ import pytest
 
 from format_samples import VIDEO, tracks
 from maskferry.errors import InputError, MissingExtraError, OutputExistsError
-from maskferry.formats import parquet
-from maskferry.formats.table import COLUMNS, rows_of
+from maskferry.formats import _parquet as parquet
+from maskferry.formats._table import COLUMNS, rows_of
 
 
 def test_without_pyarrow(tmp_path: Path, monkeypatch):

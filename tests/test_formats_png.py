@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from maskferry.data import FrameInfo
 from maskferry.errors import OutputExistsError
-from maskferry.formats.images import read_frame_info
-from maskferry.formats.png import write_boxed
+from maskferry.formats._images import read_frame_info
+from maskferry.formats._png import write_boxed
 
 
 def whole(part: np.ndarray, corner_xy: tuple[int, int], size_hw: tuple[int, int]) -> np.ndarray:

@@ -15,8 +15,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from format_samples import VIDEO, disk, masks_of, random_tracks, row, tracks
 from maskferry.data import FrameInfo, FrameTracks
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.formats.table import COLUMNS, read, rows_of, write
-from maskferry.masks.regions import box_xyxy, centroid_of_rle_xy, centroid_xy
+from maskferry.formats._table import COLUMNS, read, rows_of, write
+from maskferry.masks._regions import box_xyxy, centroid_of_rle_xy, centroid_xy
 from maskferry.rle import Rle
 
 

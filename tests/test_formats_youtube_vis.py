@@ -14,7 +14,7 @@ from pycocotools import mask as reference
 from format_samples import SIZE_HW, VIDEO, disk, masks_of, random_tracks, tracks
 from maskferry.data import FrameInfo, FrameTracks, State
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.formats.youtube_vis import parse, read, write
+from maskferry.formats._youtube_vis import parse, read, write
 from maskferry.rle import Rle
 
 # pycocotools still makes arrays in the way of numpy 1.

@@ -23,7 +23,8 @@ SIZE_HW = 360, 640
 WORKER = """
 import json, resource, sys
 import numpy as np
-from maskferry import track, tracking
+from maskferry import track
+from maskferry.run import _runner as tracking
 
 tracking.SNAPSHOT_SECONDS = 0.5  # so that short runs have snapshots to go on from
 

@@ -13,7 +13,7 @@ import pytest
 
 import maskferry
 from clips import make_clip
-from maskferry.exporting import Format, export
+from maskferry.outputs._export import Format, export
 
 log = logging.getLogger(__name__)
 

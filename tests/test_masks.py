@@ -14,9 +14,9 @@ from PIL import Image
 
 from maskferry.data import FrameMasks, ObjectMask, State
 from maskferry.errors import InputError, MaskResizedWarning
-from maskferry.masks.convert import as_mask, as_masks, resize_mask
-from maskferry.masks.labels import label_dtype, split_labels, to_label_map
-from maskferry.masks.regions import box_xyxy, centroid_of_rle_xy, centroid_xy, intersection_over_union, signed_distance
+from maskferry.masks._convert import as_mask, as_masks, resize_mask
+from maskferry.masks._labels import label_dtype, split_labels, to_label_map
+from maskferry.masks._regions import box_xyxy, centroid_of_rle_xy, centroid_xy, intersection_over_union, signed_distance
 from maskferry.rle import Rle
 
 SIZE = (4, 6)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from maskferry.masks.matching import assign, iou_matrix, looks, share_matrix
-from maskferry.masks.regions import intersection_over_union
+from maskferry.masks._matching import assign, iou_matrix, looks, share_matrix
+from maskferry.masks._regions import intersection_over_union
 from maskferry.rle import Rle
 
 STACKS = hnp.arrays(bool, st.tuples(st.integers(0, 4), st.just(5), st.just(6)))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from maskferry.errors import InputError
-from maskferry.metrics.davis import (
+from maskferry.metrics._davis import (
     Score,
     Statistics,
     boundary_accuracy,

@@ -12,7 +12,7 @@ from maskferry.errors import InputError, MissingExtraError
 
 pytest.importorskip("trackeval", reason="needs the extra eval")
 
-from maskferry.metrics.tracking import score_tracking
+from maskferry.metrics._tracking import score_tracking
 
 SIZE = 10, 20
 

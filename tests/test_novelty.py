@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from maskferry.novelty import new_share, thumbnail
+from maskferry.association._scene_change import new_share, thumbnail
 
 HEIGHT, WIDTH = 360, 640
 

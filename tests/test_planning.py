@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskferry.errors import InputError
-from maskferry.planning import plan
-from maskferry.tracks.jobs import ENDLESS, FrameRange, Job, Span
+from maskferry.tracks._jobs import ENDLESS, FrameRange, Job, Span
+from maskferry.tracks._planner import plan
 
 WHOLE = FrameRange().within(100)
 

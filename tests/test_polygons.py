@@ -11,8 +11,8 @@ from pycocotools import mask as reference
 
 from format_samples import SIZE_HW, disk
 from maskferry.errors import InputError
-from maskferry.formats.coco import read_segmentation
-from maskferry.masks.polygons import MOST_POINTS, join, parts_of, rasterize
+from maskferry.formats._coco import read_segmentation
+from maskferry.masks._polygons import MOST_POINTS, join, parts_of, rasterize
 
 masks = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda s: arrays(np.bool_, s))
 ring = disk((15, 12), 9) & ~disk((15, 12), 5) | disk((15, 12), 2) | disk((30, 4), 2)

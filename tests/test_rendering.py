@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from format_samples import SIZE_HW, disk, masks_of, picture, row
 from maskferry.data import State
+from maskferry.drawing import color_of, contact_sheet, draw_overlay
 from maskferry.errors import InputError
-from maskferry.rendering import color_of, contact_sheet, draw_overlay
 
 BIG = (120, 200)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from maskferry import FrameInfo, MaskPrompt, ObjectMask, Rle, State, Tracks, VideoInfo, open_source
-from maskferry.review import summarize, worst_moments
-from maskferry.tracks.journal import Journal
+from maskferry.tracks._journal import Journal
+from maskferry.tracks.review import summarize, worst_moments
 
 COUNT, HEIGHT, WIDTH = 30, 60, 90
 RED, BLUE = (220, 30, 30), (30, 30, 220)

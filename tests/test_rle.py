@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
 from maskferry.errors import InputError
-from maskferry.masks.regions import box_xyxy
+from maskferry.masks._regions import box_xyxy
 from maskferry.rle import Rle
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))

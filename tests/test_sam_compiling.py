@@ -12,8 +12,8 @@ pytest.importorskip("transformers", reason="the SAM engines need transformers")
 
 import sam_models
 from maskferry.data import Frame, FrameInfo, MaskPrompt, VideoInfo
-from maskferry.engines.sam import SamEngine
-from maskferry.engines.sam.compiling import PATIENCE, REPEATS, Compiled, agrees, padded_size
+from maskferry.engines._sam import SamEngine
+from maskferry.engines._sam.compiling import PATIENCE, REPEATS, Compiled, agrees, padded_size
 
 VIDEO = VideoInfo(96, 64)
 STEADY = 16

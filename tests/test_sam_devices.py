@@ -18,9 +18,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 import sam_models
 from maskferry import MaskTracker
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
+from maskferry.engines._sam import SamEngine, devices
+from maskferry.engines._sam.spread import SpreadSession
 from maskferry.engines.registry import load_engine
-from maskferry.engines.sam import SamEngine, devices
-from maskferry.engines.sam.spread import SpreadSession
 from maskferry.errors import EngineError, InputError
 from maskferry.samgeo import SamGeo3Video
 from maskferry.testing import EngineContract
@@ -231,10 +231,10 @@ def test_a_snapshot_that_does_not_fit_is_refused(engines, monkeypatch):
     for broken in (b"", b"rubbish", data[:-5], data.replace(b'"homes": {"1": 0', b'"homes": {"1": 5')):
         with pytest.raises(EngineError, match="no whole snapshot"):
             engines[2].open(VIDEO, broken)
-    monkeypatch.setattr("maskferry.engines.sam.snapshot.LARGEST", len(data) - 2000)
+    monkeypatch.setattr("maskferry.engines._sam.snapshot.LARGEST", len(data) - 2000)
     assert all(part.snapshot() is not None for part in session._sessions)
     assert session.snapshot() is None  # too large together
-    monkeypatch.setattr("maskferry.engines.sam.snapshot.LARGEST", 1000)
+    monkeypatch.setattr("maskferry.engines._sam.snapshot.LARGEST", 1000)
     assert session.snapshot() is None
 
 
@@ -299,7 +299,7 @@ def test_the_devices_there_are(monkeypatch):
 
 def test_devices_of_different_precision_are_refused(folder, monkeypatch):
     kinds = iter([torch.bfloat16, torch.float32])
-    monkeypatch.setattr("maskferry.engines.sam.engine._dtype", lambda *_: next(kinds))
+    monkeypatch.setattr("maskferry.engines._sam.engine._dtype", lambda *_: next(kinds))
     with pytest.raises(InputError, match="precision='float32'"):
         SamEngine("sam3", checkpoint=folder, device=TWO)
 
@@ -313,7 +313,7 @@ def test_engines_on_the_cpu_have_no_device_to_choose():
 
 def test_samgeos_gpus_are_the_engines_devices(monkeypatch, capsys):
     loaded = []
-    monkeypatch.setattr("maskferry.workspace.load_engine", lambda name, **options: loaded.append((name, options)))
+    monkeypatch.setattr("maskferry.run._workspace.load_engine", lambda name, **options: loaded.append((name, options)))
     sam = SamGeo3Video(gpus_to_use=[0, np.int64(2)], engine="sam3")
     assert "not used" not in capsys.readouterr().out
     assert sam.gpus_to_use == [0, 2]

@@ -13,11 +13,11 @@ pytest.importorskip("transformers", reason="the SAM engines need transformers")
 import sam_models
 from maskferry import MaskTracker, Tracks
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
+from maskferry.engines._sam import SamEngine, snapshot
+from maskferry.engines._sam.output import encode_masks, enlarge_masks
+from maskferry.engines._sam.text import best_first
+from maskferry.engines._sam.trouble import Chunks
 from maskferry.engines.registry import load_engine
-from maskferry.engines.sam import SamEngine, snapshot
-from maskferry.engines.sam.output import encode_masks, enlarge_masks
-from maskferry.engines.sam.text import best_first
-from maskferry.engines.sam.trouble import Chunks
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 from maskferry.rle import Rle
 from maskferry.testing import EngineContract

@@ -18,7 +18,7 @@ import sam_models
 from cli_tools import label_map, run
 from clips import SIZE_HW, make_clip
 from maskferry.errors import EngineError, InputError
-from maskferry.formats import table
+from maskferry.formats import _table as table
 from maskferry.samgeo import SamGeo3Video
 
 mpl.use("agg")

@@ -16,10 +16,10 @@ import itertools
 
 import sam_models
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, Prompt, VideoInfo
-from maskferry.engines.sam import SamEngine
-from maskferry.engines.sam.pictures import normalise, resize
-from maskferry.engines.sam.prompting import fit_masks, fit_points
-from maskferry.engines.sam.session import SamSession
+from maskferry.engines._sam import SamEngine
+from maskferry.engines._sam.pictures import normalise, resize
+from maskferry.engines._sam.prompting import fit_masks, fit_points
+from maskferry.engines._sam.session import SamSession
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 30
 VIDEO = VideoInfo(WIDTH, HEIGHT, frame_count=FRAMES)

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 import sam_models
 from maskferry import MaskTracker
+from maskferry.engines._sam.repvit import RepVit, edgetam_without_timm
 from maskferry.engines.registry import load_engine
-from maskferry.engines.sam.repvit import RepVit, edgetam_without_timm
 from maskferry.errors import EngineError, MissingExtraError
 
 TIMMS = [

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from maskferry.engines import registry, weights
+from maskferry.engines import _weights as weights
+from maskferry.engines import registry
 from maskferry.engines.registry import engine_status, load_engine, pick_engine
 from maskferry.errors import EngineError, InputError
 
@@ -93,7 +94,7 @@ def test_status_and_the_engines_command_import_neither_torch_nor_transformers():
 def checkpoint():
     pytest.importorskip("torch", reason="the SAM engines need torch")
     pytest.importorskip("transformers", reason="the SAM engines need transformers")
-    from maskferry.engines.sam import checkpoint
+    from maskferry.engines._sam import checkpoint
 
     return checkpoint
 

@@ -21,7 +21,7 @@ from PIL import Image
 from clips import SIZE_HW, make_clip, read_number
 from maskferry import BoxPrompt, MaskPrompt, MaskTracker, ObjectMask, PointPrompt, State, TextPrompt
 from maskferry.data import FrameMasks
-from maskferry.engines.hold import HoldEngine, HoldSession
+from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import (
     InputError,
     MaskResizedWarning,
@@ -32,8 +32,8 @@ from maskferry.errors import (
 )
 from maskferry.rle import Rle
 from maskferry.samgeo import SamGeo3Video, download_file
-from maskferry.samgeo.talk import SlowRun
-from maskferry.samgeo.views import SampledSource
+from maskferry.samgeo._talk import SlowRun
+from maskferry.samgeo._views import SampledSource
 
 mpl.use("agg")
 COUNT = 12
@@ -506,7 +506,7 @@ def test_results_stay_when_the_video_is_closed(sam):
 
 
 def test_a_slow_run_talks(monkeypatch, capsys, sam):
-    monkeypatch.setattr("maskferry.samgeo.talk.EVERY", 0)
+    monkeypatch.setattr("maskferry.samgeo._talk.EVERY", 0)
     sam.add_mask_prompt(block(0), 100)
     sam.propagate()
     said = capsys.readouterr().out
@@ -671,7 +671,7 @@ def test_addresses_that_cannot_be_had(arguments, words, tmp_path, monkeypatch):
 def test_a_page_on_github_is_taken_for_its_file(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(
-        "maskferry.sources.download.download_file", lambda url, path, **_: (asked.append(url), path.touch())
+        "maskferry.sources._download.download_file", lambda url, path, **_: (asked.append(url), path.touch())
     )
     download_file("https://github.com/a/b/blob/main/c.mp4", tmp_path / "c.mp4")
     assert asked == ["https://raw.githubusercontent.com/a/b/main/c.mp4"]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from maskferry.errors import InputError, SourceError
 from maskferry.sources import open_source
-from maskferry.sources.arrays import ArraySource
-from maskferry.sources.checks import parse_rate
-from maskferry.sources.stream import StreamSource
+from maskferry.sources._arrays import ArraySource
+from maskferry.sources._checks import parse_rate
+from maskferry.sources._stream import StreamSource
 
 
 def clip(count: int = 5) -> np.ndarray:

@@ -14,8 +14,9 @@ from PIL import Image as PilImage
 
 from clips import make_clip, read_number
 from maskferry.errors import InputError, OutputError, OutputExistsError, SourceError
-from maskferry.sources import download, open_source
-from maskferry.sources.download import download_file
+from maskferry.sources import _download as download
+from maskferry.sources import open_source
+from maskferry.sources._download import download_file
 
 
 @dataclass

@@ -14,7 +14,7 @@ from PIL import Image as PilImage
 from clips import numbered_image, read_number
 from maskferry.errors import InputError, SourceError
 from maskferry.sources import open_source
-from maskferry.sources.folder import FolderSource
+from maskferry.sources._folder import FolderSource
 
 SIZE_HW = (48, 64)
 
@@ -153,7 +153,7 @@ def test_float_tiff(tmp_path: Path) -> None:
 
 
 def test_the_scale_is_taken_from_few_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from maskferry.sources import folder
+    from maskferry.sources import _folder as folder
 
     for i in range(50):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((4, 4), 100 * i, np.uint16))

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from clips import SIZE_HW, make_clip, numbered_image, read_number
 from maskferry.errors import InputError, SourceError
-from maskferry.sources import open_source, video
-from maskferry.sources.video import VideoSource
+from maskferry.sources import _video as video
+from maskferry.sources import open_source
+from maskferry.sources._video import VideoSource
 
 COUNT = 50
 X265 = {"x265-params": "log-level=none"}
@@ -202,7 +203,7 @@ def test_far_gaps_are_skipped_by_seeking(clips: Path, monkeypatch: pytest.Monkey
 
 
 def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    from maskferry.sources import decoder
+    from maskferry.sources import _decoder as decoder
 
     decoded: list[int] = []
     real = decoder.decode_packet
@@ -248,7 +249,7 @@ def numbers_of(frames) -> list[int]:
 
 
 def test_closing_stops_a_decoder_on_its_way_to_a_far_frame(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from maskferry.sources import decoder
+    from maskferry.sources import _decoder as decoder
 
     real = decoder.decode_packet
     source = VideoSource(make_clip(clips / "slow.mp4", 600, gop=600))

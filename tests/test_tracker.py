@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskferry import FrameMasks, MaskPrompt, MaskTracker, State, Tracks, VideoInfo, editing, open_source, track
-from maskferry.engines.hold import HoldEngine, HoldSession
+from maskferry import FrameMasks, MaskPrompt, MaskTracker, State, Tracks, VideoInfo, open_source, track
+from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import (
     DamagedSourceWarning,
     EngineError,
@@ -26,8 +26,10 @@ from maskferry.errors import (
     UnknownEngineError,
     UnknownObjectError,
 )
-from maskferry.review import summarize
-from maskferry.tracks import database, journal
+from maskferry.tracks import _database as database
+from maskferry.tracks import _journal as journal
+from maskferry.tracks import editing
+from maskferry.tracks.review import summarize
 
 COUNT, HEIGHT, WIDTH = 60, 24, 32
 

@@ -15,15 +15,15 @@ from maskferry.data import FrameMasks, ObjectMask, State
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import load_engine
 from maskferry.errors import InputError
-from maskferry.formats import youtube_vis
-from maskferry.formats.davis import VOID, read_label_map, read_sequence
-from maskferry.formats.images import list_pictures
-from maskferry.masks.labels import split_labels, to_label_map
-from maskferry.metrics.davis import Score, mean_score, score_sequence
-from maskferry.metrics.tracking import TrackingScore, score_tracking
+from maskferry.formats import _youtube_vis as youtube_vis
+from maskferry.formats._davis import VOID, read_label_map, read_sequence
+from maskferry.formats._images import list_pictures
+from maskferry.masks._labels import split_labels, to_label_map
+from maskferry.metrics._davis import Score, mean_score, score_sequence
+from maskferry.metrics._tracking import TrackingScore, score_tracking
 from maskferry.rle import Rle
 from maskferry.tracker import MaskTracker
-from maskferry.tracks.results import Tracks
+from maskferry.tracks._results import Tracks
 
 __all__ = ["Evaluation", "SequenceResult", "evaluate_davis", "evaluate_tracks"]
 

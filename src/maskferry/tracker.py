@@ -7,23 +7,22 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskferry.association import AssociationOptions
-from maskferry.associator import Associator
-from maskferry.data import FrameMasks, Image
+from maskferry.association._associator import Associator
+from maskferry.association._options import AssociationOptions
+from maskferry.association._scheduler import Redetector
+from maskferry.data import FrameMasks, Image, VideoLike
 from maskferry.detections import detect_kind, read_detections
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError, MissingExtraError
-from maskferry.exporting import save_label_maps
-from maskferry.filming import render
-from maskferry.planning import Direction
-from maskferry.prompting import Prompting
-from maskferry.prompts import FIRST_ID
-from maskferry.redetection import Redetector
-from maskferry.sources.base import VideoLike
-from maskferry.tracking import REDETECTION, Progress, prepare, run
-from maskferry.tracks.jobs import ENDLESS, FrameRange
-from maskferry.tracks.results import Tracks
-from maskferry.viewing import plot_frame, plot_frames
+from maskferry.outputs._export import save_label_maps
+from maskferry.rendering._film import render
+from maskferry.rendering._notebook import plot_frame, plot_frames
+from maskferry.run._prompter import Prompting
+from maskferry.run._runner import REDETECTION, Progress, prepare, run
+from maskferry.tracks._ids import FIRST_ID
+from maskferry.tracks._jobs import ENDLESS, FrameRange
+from maskferry.tracks._planner import Direction
+from maskferry.tracks._results import Tracks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,6 +6,6 @@ given, outputs and running do, and are imported when a command runs.
 
 from __future__ import annotations
 
-from maskferry.cli.app import main
+from maskferry.cli._app import main
 
 __all__ = ["main"]

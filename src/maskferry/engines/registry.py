@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
 
+from maskferry.engines._weights import REPOSITORIES, Repository, cached
 from maskferry.engines.base import Engine
-from maskferry.engines.weights import REPOSITORIES, Repository, cached
 from maskferry.errors import EngineError, InputError, MissingExtraError, UnknownEngineError
 
 __all__ = ["EngineSpec", "EngineStatus", "engine_status", "known_engines", "load_engine", "pick_engine"]
@@ -70,7 +70,7 @@ class EngineStatus:
 
 def _sam(name: str, summary: str, rank: int) -> EngineSpec:
     return EngineSpec(
-        "maskferry.engines.sam:SamEngine",
+        "maskferry.engines._sam:SamEngine",
         summary,
         extra="sam",
         requires=("torch", "transformers"),
@@ -82,12 +82,12 @@ def _sam(name: str, summary: str, rank: int) -> EngineSpec:
 
 
 BUILT_IN = {
-    "hold": EngineSpec("maskferry.engines.hold:HoldEngine", "repeats the last mask: a baseline", rank=-1),
+    "hold": EngineSpec("maskferry.engines._hold:HoldEngine", "repeats the last mask: a baseline", rank=-1),
     "flow": EngineSpec(
-        "maskferry.engines.flow:FlowEngine", "optical flow and appearance, on any CPU, without weights", rank=10
+        "maskferry.engines._flow:FlowEngine", "optical flow and appearance, on any CPU, without weights", rank=10
     ),
     "flow-accurate": EngineSpec(
-        "maskferry.engines.flow:AccurateFlowEngine", "the same on a finer grid: more accurate, slower", rank=5
+        "maskferry.engines._flow:AccurateFlowEngine", "the same on a finer grid: more accurate, slower", rank=5
     ),
     "sam3": _sam("sam3", "SAM 3: the best masks; takes masks, points, boxes and text", 60),
     "sam2.1-large": _sam("sam2.1-large", "SAM 2.1, large; takes masks, points and boxes", 50),

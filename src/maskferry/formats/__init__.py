@@ -27,3 +27,25 @@ Every writer takes the `VideoInfo` and an iterable of `FrameTracks` in the order
 the pictures too), holds one frame at a time, or what is encoded of it, and checks its options and its output path
 before it asks for the first frame. What a format cannot hold is in its writer's docstring, and logged.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskferry import _lazy
+
+if TYPE_CHECKING:
+    from maskferry.formats._davis import LabelMap as LabelMap
+    from maskferry.formats._davis import read_label_map as read_label_map
+    from maskferry.formats._seeds import Seeds as Seeds
+    from maskferry.formats._seeds import read_seeds as read_seeds
+    from maskferry.formats._supervision import to_supervision as to_supervision
+
+__all__, __getattr__ = _lazy.attach(
+    __name__,
+    {
+        "maskferry.formats._davis": ("LabelMap", "read_label_map"),
+        "maskferry.formats._seeds": ("Seeds", "read_seeds"),
+        "maskferry.formats._supervision": ("to_supervision",),
+    },
+)

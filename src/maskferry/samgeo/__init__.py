@@ -11,7 +11,7 @@ and a short line says what was done.
 
 from __future__ import annotations
 
-from maskferry.samgeo.download import download_file
-from maskferry.samgeo.session import SamGeo3Video
+from maskferry.samgeo._download import download_file
+from maskferry.samgeo._session import SamGeo3Video
 
 __all__ = ["SamGeo3Video", "download_file"]

@@ -7,10 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
+from maskferry.data import Source as Source
+from maskferry.data import VideoLike as VideoLike
 from maskferry.errors import InputError, SourceError
-from maskferry.sources.base import Source
 
-__all__ = ["open_source"]
+__all__ = ["Source", "VideoLike", "open_source"]
 
 _ARRAY_ADVICE = "pass a video, a folder of pictures, a URL, an array (T, H, W, 3) or an iterable of pictures"
 
@@ -30,7 +31,7 @@ def open_source(source: Any, *, rate: float | str | Fraction | None = None) -> S
         SourceError: it cannot be opened.
         InputError: it is nothing of the above, or the rate is no positive number.
     """
-    from maskferry.sources.checks import parse_rate
+    from maskferry.sources._checks import parse_rate
 
     exact = None if rate is None else parse_rate(rate)
     if isinstance(source, (str, Path)):
@@ -45,7 +46,7 @@ def open_source(source: Any, *, rate: float | str | Fraction | None = None) -> S
 def _open_path(source: str | Path, rate: Fraction | None) -> Source:
     text = str(source)
     if isinstance(source, str) and "://" in text:
-        from maskferry.sources.download import download_file
+        from maskferry.sources._download import download_file
 
         path = download_file(text)
     elif not text or text == ".":
@@ -54,19 +55,19 @@ def _open_path(source: str | Path, rate: Fraction | None) -> Source:
         path = Path(source).expanduser()
     if not path.exists():
         raise SourceError(f"{path} does not exist: check the path (the working folder is {Path.cwd()})")
-    from maskferry.sources.checks import PICTURE_SUFFIXES
+    from maskferry.sources._checks import PICTURE_SUFFIXES
 
     if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
-        from maskferry.sources.folder import FolderSource
+        from maskferry.sources._folder import FolderSource
 
         return FolderSource(path, rate=rate)
-    from maskferry.sources.video import VideoSource
+    from maskferry.sources._video import VideoSource
 
     return VideoSource(path, rate=rate)
 
 
 def _open_pictures(source: Any, rate: Fraction | None) -> Source:  # noqa: ANN401
-    from maskferry.sources.arrays import ArraySource
+    from maskferry.sources._arrays import ArraySource
 
     if isinstance(source, (list, tuple)):
         if any(isinstance(item, (str, Path)) for item in source):
@@ -77,7 +78,7 @@ def _open_pictures(source: Any, rate: Fraction | None) -> Source:  # noqa: ANN40
 
         return ArraySource(np.asarray(source), rate=rate)
     if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, dict)):
-        from maskferry.sources.stream import StreamSource
+        from maskferry.sources._stream import StreamSource
 
         return StreamSource(source, rate=rate)
     raise InputError(f"source: got {type(source).__name__}: {_ARRAY_ADVICE}")

@@ -1,1 +1,24 @@
-"""The result of a run: RLE masks, scores, states, the frame table; in memory or in a file, and the run's journal."""
+"""The result of a run: RLE masks, scores, states, the frame table; and what a run keeps beside them to be resumed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskferry import _lazy
+
+if TYPE_CHECKING:
+    from maskferry.tracks._ids import FIRST_ID as FIRST_ID
+    from maskferry.tracks._jobs import ENDLESS as ENDLESS
+    from maskferry.tracks._jobs import FrameRange as FrameRange
+    from maskferry.tracks._planner import Direction as Direction
+    from maskferry.tracks._results import Tracks as Tracks
+
+__all__, __getattr__ = _lazy.attach(
+    __name__,
+    {
+        "maskferry.tracks._ids": ("FIRST_ID",),
+        "maskferry.tracks._jobs": ("ENDLESS", "FrameRange"),
+        "maskferry.tracks._planner": ("Direction",),
+        "maskferry.tracks._results": ("Tracks",),
+    },
+)

@@ -1,0 +1,151 @@
+"""The program: its commands, and what becomes of errors: one line on stderr and an exit code.
+
+Exit codes: 0 done; 1 failed while working; 2 wrong input or usage, nothing was done; 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from maskferry import __version__
+from maskferry.cli import _demo as demo
+from maskferry.cli import _engines as engines
+from maskferry.cli import _eval as evaluation
+from maskferry.cli import _export as export
+from maskferry.cli import _options as options
+from maskferry.cli import _render as render
+from maskferry.cli import _review as review
+from maskferry.cli import _talk as talk
+from maskferry.cli import _track as track
+from maskferry.errors import (
+    InputError,
+    MaskferryError,
+    MissingExtraError,
+    OutputExistsError,
+    PromptNotSupportedError,
+    UnknownEngineError,
+    UnknownObjectError,
+)
+
+__all__ = ["app", "main"]
+
+DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
+
+_WRONG_INPUT = (
+    InputError,
+    OutputExistsError,
+    UnknownEngineError,
+    UnknownObjectError,
+    PromptNotSupportedError,
+    MissingExtraError,
+)
+
+app = typer.Typer(
+    name="maskferry",
+    help="Carry masks of objects on one frame through the whole video: same objects, same ids.",
+    epilog=options.verbatim("""
+To see it work:
+  maskferry demo
+
+Results go to stdout, talk goes to stderr.
+
+Exit codes: 0 done, 1 failed while working (what was finished is kept),
+2 wrong input (nothing was done), 130 stopped by Ctrl-C.
+"""),
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("track", epilog=track.EXAMPLES)(track.track)
+app.command("render", epilog=render.EXAMPLES)(render.render)
+app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("review", epilog=review.EXAMPLES)(review.review)
+app.command("eval", epilog=evaluation.EXAMPLES)(evaluation.evaluate)
+app.command("engines", epilog=engines.EXAMPLES)(engines.engines)
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        talk.show(f"maskferry {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments after the program's name; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
+    with talk.session():
+        try:
+            code = get_command(app).main(args=argv, prog_name="maskferry", standalone_mode=False)
+            if code == STOPPED:  # typer's answer to Ctrl-C
+                raise KeyboardInterrupt
+            sys.stdout.flush()
+        except SystemExit as err:  # typer's answer to a broken pipe
+            code = err.code
+        except BaseException as err:
+            code = _explain(err)
+        _forget_broken_stdout()
+        return code if isinstance(code, int) else DONE
+
+
+def _explain(err: BaseException) -> int:
+    """Say what went wrong, in one line, and give the exit code."""
+    if isinstance(err, BrokenPipeError):
+        return FAILED
+    if talk.debugging():
+        traceback.print_exception(err, file=sys.stderr)
+    if isinstance(err, talk.StoppedError):
+        talk.fail(str(err), kind="stopped")
+        return STOPPED
+    if isinstance(err, KeyboardInterrupt | typer.Abort):
+        talk.fail("by Ctrl-C", kind="stopped")
+        return STOPPED
+    if isinstance(err, MaskferryError):
+        talk.fail(str(err))
+        return WRONG if isinstance(err, _WRONG_INPUT) else FAILED
+    if hasattr(err, "format_message"):  # of typer, or of click below older ones
+        talk.fail(_usage(err))
+        return WRONG
+    if isinstance(err, OSError):  # of the operating system: no permission, no such folder
+        talk.fail(str(err))
+        return FAILED
+    advice = "" if talk.debugging() else " (--debug shows where; please report it)"
+    talk.fail(f"unexpected {type(err).__name__}: {err}{advice}")
+    return FAILED
+
+
+def _usage(err: BaseException) -> str:
+    message = str(getattr(err, "format_message")()).strip()  # noqa: B009
+    context = getattr(err, "ctx", None)
+    return f"{message.rstrip('.')} (see {context.command_path} --help)" if context is not None else message
+
+
+def _forget_broken_stdout() -> None:
+    """Where the reader of stdout has gone (``| head``), let Python not complain of it when it exits."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,145 @@
+"""``maskferry eval``: scores of an engine on a data set with known answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from maskferry.cli import _options as options
+from maskferry.cli import _progress as progress
+from maskferry.cli import _talk as talk
+
+__all__ = ["EXAMPLES", "evaluate"]
+
+EXAMPLES = options.verbatim("""Examples:
+  The default engine on all sequences of DAVIS:
+    maskferry eval --davis DAVIS -o scores.json
+
+  Two sequences only:
+    maskferry eval --davis DAVIS --sequences blackswan,dogs-jump --engine flow
+
+  A run of your own against the truth, a label map for each frame:
+    maskferry eval --tracks out --truth labels/
+""")
+
+
+def evaluate(  # noqa: PLR0913
+    davis: Annotated[
+        Path | None,
+        typer.Option(
+            "--davis",
+            metavar="ROOT",
+            show_default=False,
+            help="Folder of a DAVIS data set, which holds JPEGImages and Annotations.",
+        ),
+    ] = None,
+    tracks: Annotated[
+        Path | None,
+        typer.Option("--tracks", metavar="TRACKS", show_default=False, help="Or a run of your own, with --truth."),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            "--truth",
+            metavar="PATH",
+            show_default=False,
+            help="What --tracks should be: a folder of label maps, or a YouTube-VIS file.",
+        ),
+    ] = None,
+    sequences: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sequences",
+            metavar="NAMES",
+            show_default=False,
+            help="Which ones, separated by commas or by giving the option several times.  [default: all]",
+        ),
+    ] = None,
+    engine: options.Engine = "auto",
+    device: options.Device = None,
+    checkpoint: options.Checkpoint = None,
+    resolution: Annotated[
+        str, typer.Option("--resolution", metavar="NAME", help="The folder below JPEGImages and Annotations.")
+    ] = "480p",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE.json", help="Write the scores there too.", show_default=False),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+    debug: options.Debug = False,
+) -> None:
+    """Measure an engine on DAVIS, videos with known masks, or a run of your own against the truth.
+
+    On DAVIS it is given the masks of each first frame; what it finds on the others is compared. J is how well the areas
+    agree, F how well the borders do, J&F the mean of both, all in percent; the mean is over all objects.
+
+    With --tracks and --truth: HOTA, its parts for finding objects (DetA) and keeping their ids (AssA), IDF1, all in
+    percent, and the number of id switches. Needs the extra eval.
+    """
+    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    from maskferry.errors import InputError
+    from maskferry.files import atomic_path, check_free
+
+    if (davis is None) == (tracks is None or truth is None):
+        raise InputError("give either --davis, or --tracks and --truth")
+    if out is not None:
+        check_free(out, overwrite=overwrite)
+    total = tracks is None or truth is None
+    if tracks is not None and truth is not None:
+        result = _on_tracks(tracks, truth)
+        table = [tuple(result), tuple(f"{value:g}" for value in result.values())]
+    elif davis is not None:
+        result = _on_davis(davis, sequences, engine, options.engine_options(device, checkpoint), resolution)
+        table = _table(result)
+    if out is not None:
+        with atomic_path(out, overwrite=overwrite) as part:
+            part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        talk.say(f"wrote {out}")
+    if as_json:
+        talk.show_json(result)
+    else:
+        talk.show_table(table, numbers=True, total=total)
+
+
+def _on_davis(
+    root: Path, sequences: list[str] | None, engine: str, chosen: dict[str, str], resolution: str
+) -> dict[str, Any]:
+    from maskferry.engines.registry import load_engine
+    from maskferry.evaluation import evaluate_davis
+
+    names = [name.strip() for text in sequences for name in text.split(",")] if sequences else None
+    with progress.bar("Tracking") as update:
+        return evaluate_davis(
+            root,
+            sequences=names,
+            engine=load_engine(engine, **chosen) if chosen else engine,
+            resolution=resolution,
+            callback=lambda name, done, total: update(done, total, f"Tracking {name}"),
+        ).to_dict()
+
+
+def _on_tracks(path: Path, truth: Path) -> dict[str, Any]:
+    from maskferry.cli._outputs import open_tracks
+    from maskferry.evaluation import evaluate_tracks
+
+    with open_tracks(path) as tracks:
+        return evaluate_tracks(tracks, truth).to_dict()
+
+
+def _table(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("sequence", "frames", "J", "F", "J&F", "frames/s")]
+    frames = 0
+    for name, row in result["sequences"].items():
+        frames += row["frames"]
+        rows.append((name, str(row["frames"]), *_percents(row), f"{row['fps']:.1f}"))
+    return [*rows, (f"mean ({result['engine']})", str(frames), *_percents(result["mean"]), f"{result['fps']:.1f}")]
+
+
+def _percents(row: dict[str, float]) -> tuple[str, ...]:
+    return tuple(f"{row[key]:.1f}" for key in ("j", "f", "jf"))

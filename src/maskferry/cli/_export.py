@@ -1,0 +1,164 @@
+"""``maskferry export``: tracks as files that other programs read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskferry.cli import _options as options
+from maskferry.cli import _progress as progress
+from maskferry.cli import _talk as talk
+from maskferry.errors import InputError
+
+__all__ = ["EXAMPLES", "export"]
+
+EXAMPLES = options.verbatim("""Examples:
+  A picture for each frame, in which value n is object n:
+    maskferry export out --format davis -o masks
+
+  The same as TIFF with 16 bits a pixel, named as the source's frames are:
+    maskferry export out --format davis --img-ext tif --dtype uint16 \\
+        --names source -o masks
+
+  One JSON file with all masks:
+    maskferry export out --format youtube-vis -o tracks.json
+
+  Polygon tracks for CVAT, and the objects cut out of their frames:
+    maskferry export out --format cvat -o tracks.xml
+    maskferry export out --format cutouts -o cutouts
+""")
+
+
+class Format(StrEnum):
+    """`exporting.Format`."""
+
+    davis = "davis"
+    masks = "masks"
+    youtube_vis = "youtube-vis"
+    coco = "coco"
+    labelme = "labelme"
+    labelme_masks = "labelme-masks"
+    cvat = "cvat"
+    cvat_masks = "cvat-masks"
+    mots = "mots"
+    mots_png = "mots-png"
+    mot = "mot"
+    label_studio = "label-studio"
+    csv = "csv"
+    parquet = "parquet"
+    cutouts = "cutouts"
+    cutouts_cropped = "cutouts-cropped"
+    webm = "webm"
+
+
+class Names(StrEnum):
+    """Of label maps, see `exporting.save_label_maps`."""
+
+    by_index = "index"
+    by_source = "source"
+
+
+class Suffix(StrEnum):
+    """Of label maps."""
+
+    png = "png"
+    tif = "tif"
+
+
+class Depth(StrEnum):
+    """Of label maps."""
+
+    uint8 = "uint8"
+    uint16 = "uint16"
+
+
+def export(  # noqa: PLR0913
+    tracks: options.TracksPath,
+    *,
+    kind: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            show_default=False,
+            help="davis: a folder with a picture for each frame, a value an object; masks: a folder with a folder for "
+            "each object, of black and white pictures; youtube-vis, coco: a JSON file with masks; labelme, "
+            "labelme-masks: a folder of LabelMe files, with polygons or masks; cvat, cvat-masks: CVAT XML, with "
+            "polygon tracks or with masks picture by picture; mots, mots-png: MOTS as text or as 16-bit pictures; "
+            "mot: boxes as MOTChallenge has them; label-studio: boxes in JSON; csv, parquet: a table, a row for each "
+            "object on each frame; cutouts: PNGs with alpha, a folder for each object, each as large as the frame; "
+            "cutouts-cropped: each as large as the object; webm: a film with alpha.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT", help="The folder or file to write.", show_default=False)
+    ],
+    video: Annotated[
+        str | None,
+        typer.Option(
+            "--video",
+            metavar="VIDEO",
+            help="For cutouts, cutouts-cropped and webm: the video that was tracked.  [default: where it was then]",
+            show_default=False,
+        ),
+    ] = None,
+    overlap: options.OverlapOption = options.Overlap.smallest,
+    names: Annotated[
+        Names, typer.Option("--names", help="For davis: name pictures by the frame's number, or as the source does.")
+    ] = Names.by_index,
+    img_ext: Annotated[Suffix, typer.Option("--img-ext", help="For davis: the kind of picture.")] = Suffix.png,
+    dtype: Annotated[
+        Depth | None,
+        typer.Option(
+            "--dtype", show_default=False, help="For davis: bits of a pixel.  [default: 8, or 16 where ids need it]"
+        ),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+    debug: options.Debug = False,
+) -> None:
+    """Write tracks as files that other programs read."""
+    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    changed = [
+        name
+        for name, is_changed in (
+            ("--overlap", overlap is not options.Overlap.smallest),
+            ("--names", names is not Names.by_index),
+            ("--img-ext", img_ext is not Suffix.png),
+            ("--dtype", dtype is not None),
+        )
+        if is_changed
+    ]
+    if changed and kind is not Format.davis:
+        raise InputError(f"{', '.join(changed)}: only for --format davis, not for {kind}")
+    from maskferry.outputs import _export as exporting
+
+    if video is not None and kind.value not in exporting.NEEDS_PICTURES:
+        raise InputError(f"--video: only for --format cutouts, cutouts-cropped and webm, not for {kind}")
+    from maskferry.cli._outputs import WatchedTracks, open_tracks, warn_unfinished
+
+    name: exporting.Format = kind.value
+    with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
+        warn_unfinished(found)
+        watched = WatchedTracks(found, update)
+        if kind is Format.davis:
+            files = exporting.save_label_maps(
+                watched,
+                out,
+                overlap=overlap.value,
+                names=names.value,
+                img_ext=img_ext.value,
+                dtype=dtype and dtype.value,
+                overwrite=overwrite,
+            )
+        else:
+            files = exporting.export(watched, out, name, video=video, overwrite=overwrite)
+    if as_json:
+        talk.show_json({"files": {name: str(out)}, "written": len(files)})
+    else:
+        talk.show(str(out))

@@ -1,0 +1,95 @@
+"""``maskferry review``: what may be wrong with tracks, object by object, and a picture of the worst moments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maskferry.cli import _options as options
+from maskferry.cli import _progress as progress
+from maskferry.cli import _talk as talk
+
+if TYPE_CHECKING:
+    from maskferry.tracks.review import ObjectSummary
+
+__all__ = ["EXAMPLES", "review"]
+
+EXAMPLES = options.verbatim("""Examples:
+  What was seen of each object, and a picture of the moments to look at:
+    maskferry review out -o worst.png
+
+  For a program:
+    maskferry review out --json
+""")
+
+
+def review(  # noqa: PLR0913
+    tracks: options.TracksPath,
+    video: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="VIDEO", help="The video that was tracked.  [default: where it was then]", show_default=False
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE.png", help="Write a picture of the worst moments.", show_default=False
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many moments it shows at most.")] = 12,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+    debug: options.Debug = False,
+) -> None:
+    """Say where tracks may be wrong.
+
+    For each object: on how many frames it is seen, where it is lost, its mean score, how much the engine's model saw
+    of its given masks (fidelity, an IoU; low for what is too small for the model), and the moments to look at: it
+    leaps, its area or its colours change at once, it may have changed places with another.
+    """
+    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    from maskferry.cli._outputs import open_tracks, warn_unfinished
+    from maskferry.files import check_free
+    from maskferry.rendering._film import render_moments
+    from maskferry.sources import open_source
+    from maskferry.tracks.review import summarize, worst_moments
+
+    if out is not None:
+        check_free(out, overwrite=overwrite)
+    with open_tracks(tracks) as found:
+        warn_unfinished(found)
+        path = video or found.video.path
+        if path is None:
+            talk.say("these tracks do not name their video: looks and swaps are left out")
+            summaries = summarize(found)
+        else:
+            with open_source(path) as source, progress.bar("Looking through the video"):
+                summaries = summarize(found, source)
+        worst = worst_moments(summaries, count)
+        if out is not None and worst:
+            render_moments(found, worst, out, path, overwrite=overwrite)
+    if as_json:
+        picture = {"files": {"sheet": str(out)}} if out is not None and worst else {}
+        talk.show_json({"objects": [s.to_dict() for s in summaries], "worst": [str(m) for m in worst], **picture})
+        return
+    talk.show_table(_table(summaries), numbers=True)
+    for moment in worst:
+        talk.show(str(moment))
+    if out is not None:
+        talk.show(str(out)) if worst else talk.say("there is nothing to show: no picture was written")
+
+
+def _table(summaries: list[ObjectSummary]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("object", "frames", "seen", "lost", "occluded", "score", "fidelity", "moments")]
+    for s in summaries:
+        name = f"{s.object_id} {s.label}" if s.label else str(s.object_id)
+        fidelity = "-" if s.fidelity is None else f"{s.fidelity:.2f}"
+        values: list[Any] = [s.frames, s.seen, len(s.lost_spans), s.occluded, f"{s.mean_score:.2f}", fidelity]
+        rows.append((name, *map(str, values), str(len(s.moments))))
+    return rows

@@ -1,0 +1,148 @@
+"""``maskferry track``: from a video and masks to tracks, and to files of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskferry.cli import _options as options
+from maskferry.cli._talk import set_manner
+from maskferry.errors import InputError
+
+__all__ = ["EXAMPLES", "track"]
+
+EXAMPLES = options.verbatim("""Examples:
+  One picture, in which pixels of value 1 are object 1, of value 2 object 2:
+    maskferry track clip.mp4 --masks first.png -o out
+
+  The mask belongs to frame 120; track from there to both ends:
+    maskferry track clip.mp4 --masks car.png --frame 120 -o out
+
+  A second mask of the same object, further on, to keep it on track:
+    maskferry track clip.mp4 --masks 0=car.png --masks 400=again.png -o out
+
+  A folder with a black and white picture for each object:
+    maskferry track clip.mp4 --masks objects/ --write csv,masks -o out
+
+Results are saved frame by frame in OUT/tracks.sqlite. Stopped by Ctrl-C, or
+killed? The same command goes on where it was. From the finished tracks,
+`maskferry render` and `maskferry export` make more films and files.
+""")
+
+KINDS = (
+    *("davis", "csv", "film", "masks", "youtube-vis", "coco", "labelme", "labelme-masks", "cvat", "cvat-masks"),
+    *("mots", "mots-png", "mot", "label-studio", "parquet", "cutouts", "cutouts-cropped", "webm", "sheet"),
+)
+
+
+def track(  # noqa: PLR0913
+    video: Annotated[
+        str, typer.Argument(metavar="VIDEO", help="A video file, a folder of pictures, or a URL.", show_default=False)
+    ],
+    masks: Annotated[
+        list[str],
+        typer.Option(
+            "--masks",
+            metavar="[FRAME=]PATH",
+            show_default=False,
+            help="Masks to start from: a picture in which each value or colour is an object; a folder with a black and "
+            "white picture for each object; or a file of COCO, YouTube-VIS, LabelMe (.json), CVAT "
+            "(.xml) or MOTS (.txt). May be given several times, for "
+            "several frames: --masks 0=a.png --masks 40=b.png.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results.", show_default=False)
+    ],
+    frame: Annotated[
+        int, typer.Option("--frame", metavar="N", min=0, help="The frame that --masks belong to; the first one is 0.")
+    ] = 0,
+    engine: options.Engine = "auto",
+    device: options.Device = None,
+    checkpoint: options.Checkpoint = None,
+    direction: Annotated[
+        options.Direction, typer.Option("--direction", help="Where to track from the given masks.")
+    ] = options.Direction.both,
+    start: Annotated[int, typer.Option("--start", metavar="N", min=0, help="First frame to track.")] = 0,
+    stop: Annotated[
+        int | None,
+        typer.Option("--stop", metavar="N", min=1, help="Frame to end before.  [default: the end]", show_default=False),
+    ] = None,
+    stride: Annotated[int, typer.Option("--stride", metavar="N", min=1, help="Track every n-th frame only.")] = 1,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            "--rate",
+            metavar="FPS",
+            help="Frames per second, such as 25 or 30000/1001, where the video has none (pictures) or a wrong one.",
+        ),
+    ] = None,
+    write: Annotated[
+        list[str],
+        typer.Option(
+            "--write",
+            metavar="KINDS",
+            help="What to make of the tracks: davis (OUT/masks, a picture a frame, a value an object), masks "
+            "(OUT/objects, black and white), csv (OUT/tracks.csv), youtube-vis (OUT/tracks.json), film "
+            "(OUT/overlay.mp4), sheet (OUT/sheet.png, some frames at a glance), or none; and every other --format of "
+            "`maskferry export`: " + ", ".join(KINDS[5:-1]) + ". Separate by commas, or give the option several times.",
+        ),
+    ] = ["davis,csv,film"],  # noqa: B006
+    overlap: options.OverlapOption = options.Overlap.smallest,
+    audio: options.Audio = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+    debug: options.Debug = False,
+) -> None:
+    """Follow objects through a video, given masks of them.
+
+    The masks may be of any frame, or of several. The objects keep their ids on all frames. Where one cannot be seen, it
+    is marked as lost, and found again when it returns.
+    """
+    set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    kinds = parse_kinds(write)
+    if audio and "film" not in kinds:
+        raise InputError("--audio is for the film: add film to --write")
+    if audio and rate is not None:
+        raise InputError("--audio with --rate: the sound would not be in step with the picture; leave one of them out")
+    if "parquet" in kinds:
+        from maskferry.formats._parquet import require_pyarrow
+
+        require_pyarrow()
+    from maskferry.cli._given import mask_path, read_given
+    from maskferry.cli._outputs import Outputs
+    from maskferry.cli._running import Request, carry_out, tell
+    from maskferry.tracks._jobs import ENDLESS, FrameRange
+
+    request = Request(
+        video,
+        read_given(masks, frame),
+        Outputs(out, kinds, overlap.value, audio),
+        tuple(mask_path(argument)[1] for argument in masks),
+        engine,
+        options.engine_options(device, checkpoint),
+        direction.value,
+        FrameRange(start, ENDLESS if stop is None else stop, stride),
+        rate,
+        overwrite,
+    )
+    tell(carry_out(request), as_json=as_json)
+
+
+def parse_kinds(texts: list[str]) -> tuple[str, ...]:
+    """What ``--write`` names, each once.
+
+    >>> parse_kinds(["csv,davis", "csv"]), parse_kinds(["none"])
+    (('csv', 'davis'), ())
+    """
+    kinds = list(dict.fromkeys(kind.strip() for text in texts for kind in text.split(",")))
+    if kinds == ["none"]:
+        return ()
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InputError(f"--write: expected {', '.join(KINDS)}, or none alone, got {kind!r}")
+    return tuple(kinds)

@@ -1,0 +1,80 @@
+"""Results of ultralytics (YOLO, SAM, ...): attributes ``orig_shape``, ``names``, ``boxes``, ``masks``.
+
+``masks.data`` (N, h, w) lies at the size at which the model looked, with borders that keep the picture's proportions,
+unless ``retina_masks=True``; these borders are taken away as ``scale_masks`` of ``ultralytics/utils/ops.py`` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from maskferry.data import Mask
+from maskferry.detections._base import Detections, Names, build, name_of
+from maskferry.errors import InputError
+from maskferry.masks._convert import to_numpy
+
+__all__ = ["is_ultralytics", "read_ultralytics", "undo_letterbox"]
+
+_WHAT = "ultralytics Results"
+
+
+def is_ultralytics(value: Any) -> bool:  # noqa: ANN401
+    """Whether this looks like ``Results``."""
+    return all(hasattr(value, name) for name in ("orig_shape", "boxes", "masks"))
+
+
+def read_ultralytics(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
+    """Read ``Results``; tracked ids (``boxes.id``) are the objects' ids. Results of SAM may have no boxes.
+
+    Raises:
+        InputError: the model has found boxes only.
+    """
+    if value.masks is None:
+        if value.boxes is None or not len(value.boxes):
+            return Detections([])
+        raise InputError(f"{_WHAT} without masks: use a model that segments, such as one whose name ends in -seg")
+    height, width = (int(v) for v in value.orig_shape[:2])
+    masks = _masks(value.masks, (height, width))
+    boxes, called = value.boxes, getattr(value, "names", None) or names
+    if boxes is None:
+        return build(masks, size_hw, _WHAT)
+    classes = getattr(boxes, "cls", None)
+    labels = None if classes is None else [name_of(c, called) for c in to_numpy(classes, _WHAT).reshape(-1)]
+    ids = getattr(boxes, "id", None)
+    return build(masks, size_hw, _WHAT, scores=getattr(boxes, "conf", None), labels=labels, ids=ids)
+
+
+def undo_letterbox(mask: Mask, size_hw: tuple[int, int]) -> Mask:
+    """Cut the borders off that a picture of ``size_hw`` was given on its way to the size of ``mask``, and enlarge."""
+    (h, w), (height, width) = mask.shape, size_hw
+    if (h, w) == size_hw:
+        return mask
+    gain = min(h / height, w / width)
+    pad_x, pad_y = (w - width * gain) / 2, (h - height * gain) / 2
+    top, left = round(pad_y - 0.1), round(pad_x - 0.1)
+    inner = mask[top : h - round(pad_y + 0.1), left : w - round(pad_x + 0.1)]
+    if not inner.size:
+        raise InputError(f"{_WHAT}: masks of {h}x{w} cannot be of a picture of {height}x{width} (height, width)")
+    return np.asarray(cv2.resize(inner.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5)
+
+
+def _masks(masks: Any, size_hw: tuple[int, int]) -> list[Mask]:  # noqa: ANN401
+    data = getattr(masks, "data", None)
+    if data is None:
+        return [_fill(points, size_hw) for points in masks.xy]
+    stack = to_numpy(data, f"{_WHAT}.masks.data")
+    if stack.ndim != 3:
+        raise InputError(f"{_WHAT}.masks.data: expected (N, h, w), got {stack.shape}")
+    return [undo_letterbox(np.asarray(mask > 0.5), size_hw) for mask in stack]
+
+
+def _fill(points_xy: Any, size_hw: tuple[int, int]) -> Mask:  # noqa: ANN401
+    """The inside of a contour that goes through the middles of pixels, as OpenCV traces them; those belong to it."""
+    mask = np.zeros(size_hw, dtype=np.uint8)
+    points = to_numpy(points_xy, f"{_WHAT}.masks.xy")
+    if points.size:
+        cv2.fillPoly(mask, [np.rint(points.reshape(-1, 2)).astype(np.int32)], 1)
+    return mask.astype(np.bool_)

@@ -1,0 +1,162 @@
+"""One pass over one video: what happens on a frame, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from maskferry.data import Frame, FrameMasks, Mask, MaskPrompt, ObjectMask, Prompt, State, VideoInfo
+from maskferry.engines._flow import snapshot
+from maskferry.engines._flow.appearance import NormalEquations, fit
+from maskferry.engines._flow.competition import nested_pairs
+from maskferry.engines._flow.finding import Finding, find
+from maskferry.engines._flow.grid import FloatArray, Grid
+from maskferry.engines._flow.options import FlowOptions
+from maskferry.engines._flow.scene import Observer, Scene, Window
+from maskferry.engines._flow.sharing import Kept, share
+from maskferry.engines._flow.target import Target
+from maskferry.engines._flow.windows import lattice_for
+from maskferry.errors import EngineError, InputError, PromptNotSupportedError
+from maskferry.rle import Rle
+
+__all__ = ["FlowSession"]
+
+FIRST_FIT = 3
+"""A given mask is learned from this many times the usual number of cells."""
+
+TURNS = 5
+"""At most this many objects are learned on a frame, in turn; more would take most of the time."""
+
+
+class FlowSession:
+    """An engine's memory of one pass; see `maskferry.engines.base.Session`."""
+
+    def __init__(self, video: VideoInfo, options: FlowOptions, seed: int, data: bytes | None = None) -> None:
+        self._options, self._seed = options, seed
+        self._grid = Grid.for_frame(video.size_hw, options.grid_cells)
+        self._observer = Observer(self._grid, options, seed)
+        self._targets: dict[int, Target] = {}
+        self._nested: set[tuple[int, int]] = set()
+        if data is not None:
+            memory = snapshot.load(data, self._grid, options, seed)
+            self._observer.last, self._targets, self._nested = memory.last, memory.targets, memory.nested
+
+    def step(self, frame: Frame, prompts: Sequence[Prompt] = ()) -> FrameMasks:
+        """Track into a frame, first taking in its prompts.
+
+        Raises:
+            InputError: the frame or a mask has not the size of the video, or a mask is empty.
+            PromptNotSupportedError: a prompt is no `MaskPrompt`.
+            EngineError: OpenCV or numpy failed; the session can only be closed.
+        """
+        given = self._check(frame, prompts)
+        try:
+            return self._step(frame, given)
+        except (cv2.error, np.linalg.LinAlgError, MemoryError) as err:
+            raise EngineError(f"engine 'flow' failed on frame {frame.index}: {err}") from err
+
+    def reprompt(self, frame: Frame, prompts: Sequence[MaskPrompt]) -> None:
+        """Take in masks on the frame that was stepped last; the next step goes on from them.
+
+        Raises:
+            InputError: the frame or a mask has not the size of the video, or a mask is empty.
+            EngineError: OpenCV or numpy failed; the session can only be closed.
+        """
+        given = self._check(frame, prompts)
+        try:
+            scene = self._observer.describe(frame)
+            self._note_nesting(given)
+            for i, mask in given.items():
+                self._give(i, mask, frame, scene)
+        except (cv2.error, np.linalg.LinAlgError, MemoryError) as err:
+            raise EngineError(f"engine 'flow' failed on frame {frame.index}: {err}") from err
+
+    def drop(self, object_id: int) -> None:
+        """Forget one object; nothing happens where it is unknown."""
+        self._targets.pop(object_id, None)
+        self._nested = {pair for pair in self._nested if object_id not in pair}
+
+    def snapshot(self) -> bytes:
+        """Everything that the next step depends on."""
+        memory = snapshot.Memory(self._observer.last, self._targets, self._nested)
+        return snapshot.save(memory, self._grid, self._options, self._seed)
+
+    def close(self) -> None:
+        """Forget everything and let the second thread go. May be called twice."""
+        self._targets.clear()
+        self._observer.close()
+
+    def _check(self, frame: Frame, prompts: Sequence[Prompt]) -> dict[int, Mask]:
+        """The given masks by object id."""
+        size_hw, at = self._grid.frame_hw, f"frame {frame.index}"
+        if frame.image.shape != (*size_hw, 3) or frame.image.dtype != np.uint8:
+            came = f"{frame.image.dtype} {frame.image.shape}"
+            raise InputError(f"{at}: expected RGB uint8 {(*size_hw, 3)}, as the video was opened, got {came}")
+        given = {}
+        for prompt in prompts:
+            if not isinstance(prompt, MaskPrompt):
+                raise PromptNotSupportedError(f"{at}: engine 'flow' takes masks only, got a {type(prompt).__name__}")
+            mask = prompt.mask
+            if mask.shape != size_hw or mask.dtype != np.bool_ or not mask.any():
+                came = f"{mask.dtype} {mask.shape} with {int(np.count_nonzero(mask))} pixels set"
+                raise InputError(f"{at}, object {prompt.object_id}: expected a mask, bool {size_hw}, got {came}")
+            given[prompt.object_id] = mask
+        return given
+
+    def _step(self, frame: Frame, given: Mapping[int, Mask]) -> FrameMasks:
+        tracked = {i: t for i, t in self._targets.items() if i not in given}
+        scene = self._observer.look(frame, tracking=bool(tracked))
+        found = find(tracked, frame, scene, self._observer, self._options)
+        self._note_nesting(given)
+        kept = share(found, given, self._nested)
+        rows = {i: ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN) for i, mask in given.items()}
+        for i, target in tracked.items():
+            rows[i] = self._take_in(target, found[i], kept[i])
+        for i in whose_turn(tracked):
+            self._learn(tracked[i], found[i].scene)
+        for i, mask in given.items():
+            self._give(i, mask, frame, scene)
+        return FrameMasks(frame.index, self._grid.frame_hw, tuple(rows[i] for i in sorted(rows)))
+
+    def _note_nesting(self, given: Mapping[int, Mask]) -> None:
+        """Remember which pairs of given masks are meant to overlap."""
+        for pair, overlap in nested_pairs(given).items():
+            (self._nested.add if overlap else self._nested.discard)(pair)
+
+    def _take_in(self, target: Target, found: Finding, kept: Kept) -> ObjectMask:
+        """Remember what was found, and report it."""
+        cells = kept.cells if kept.pixels.any() else np.zeros_like(kept.cells)
+        score = target.judge(found.signs(cells, target, self._observer.lift)) if cells.any() else 0.0
+        target.see(cells, found.grid, found.still_xy, looks=found.mean_looks(cells))
+        if not cells.any():
+            return ObjectMask(target.object_id, Rle.empty(self._grid.frame_hw), score, State.LOST)
+        rle = Rle.encode_crop(kept.pixels, kept.box[:2], self._grid.frame_hw)
+        return ObjectMask(target.object_id, rle, score, target.state)
+
+    def _learn(self, target: Target, scene: Scene) -> None:
+        """Learn what an object looks like where it was just seen."""
+        target.learn(self._fit(target.object_id, target.soft, scene, self._options.samples), self._options)
+
+    def _give(self, object_id: int, mask: Mask, frame: Frame, scene: Scene) -> None:
+        """Take in a mask of the caller's: a new object, or a correction of a known one."""
+        grid = lattice_for(self._grid, mask)
+        local = self._observer.look_closer(frame, [Window(grid, grid, flow=False)])[0] if grid.is_window else scene
+        soft = grid.mask_to_grid(mask)
+        seen = self._fit(object_id, soft, local, FIRST_FIT * self._options.samples)
+        if object_id in self._targets:
+            self._targets[object_id].give(grid, soft, seen, self._options)
+        else:
+            self._targets[object_id] = Target.begin(object_id, grid, soft, seen, self._options)
+            self._targets = dict(sorted(self._targets.items()))
+
+    def _fit(self, object_id: int, soft: FloatArray, scene: Scene, count: int) -> NormalEquations:
+        rng = self._observer.random(scene.frame, object_id, purpose=1)
+        return fit(soft, scene.features, self._observer.lift, scene.grid, count, rng, self._observer.workers)
+
+
+def whose_turn(targets: Mapping[int, Target]) -> list[int]:
+    """The objects to learn on this frame, of those that were seen: all of a few, of many those that waited longest."""
+    seen = sorted((i for i, t in targets.items() if t.waiting), key=lambda i: (-targets[i].waiting, i))
+    return seen[:TURNS]

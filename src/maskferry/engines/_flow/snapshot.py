@@ -1,0 +1,153 @@
+"""All that a session remembers, as bytes: a JSON header and arrays in a .npz, without pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskferry.data import State
+from maskferry.engines._flow.appearance import NormalEquations
+from maskferry.engines._flow.grid import FloatArray, Grid
+from maskferry.engines._flow.linear import mirror
+from maskferry.engines._flow.motion import Grey
+from maskferry.engines._flow.options import FlowOptions
+from maskferry.engines._flow.scoring import Signs
+from maskferry.engines._flow.target import Target
+from maskferry.errors import EngineError
+
+__all__ = ["Memory", "load", "save"]
+
+FORMAT = "maskferry flow session"
+VERSION = 3
+
+_PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state", "drift_xy", "waiting", "signs")
+
+
+@dataclass(slots=True, eq=False)
+class Memory:
+    """What the next step depends on, besides the frame.
+
+    Attributes:
+        last: the last frame in grey, uint8 (H, W); None before the first frame.
+        targets: by object id, ascending.
+        nested: pairs of object ids, ascending, that may share pixels.
+    """
+
+    last: Grey | None
+    targets: dict[int, Target]
+    nested: set[tuple[int, int]]
+
+
+def save(memory: Memory, grid: Grid, options: FlowOptions, seed: int) -> bytes:
+    """Pack a memory; the same memory gives the same bytes."""
+    arrays: dict[str, NDArray[Any]] = {}
+    rows = []
+    for i, target in memory.targets.items():
+        box = target.box or (0, 0, 0, 0)
+        rows.append({name: getattr(target, name) for name in _PLAIN} | {"box": box, "window": _window(target.grid)})
+        arrays[f"soft_{i}"] = target.soft[box[1] : box[3], box[0] : box[2]]
+        arrays[f"theta_{i}"], arrays[f"theta_given_{i}"] = target.theta, target.theta_given
+        for name in ("prompted", "recent"):
+            equations = getattr(target, name)
+            arrays[f"{name}_gram_{i}"] = equations.gram[np.triu_indices(len(equations.target))]
+            arrays[f"{name}_target_{i}"] = equations.target
+    if memory.last is not None:
+        arrays["last"] = memory.last
+    header = _identity(grid.frame_hw, options, seed) | {"targets": rows, "nested": sorted(memory.nested)}
+    header["has_last"] = memory.last is not None
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=False, **arrays)
+    return out.getvalue()
+
+
+def load(data: bytes, grid: Grid, options: FlowOptions, seed: int) -> Memory:
+    """Unpack a memory.
+
+    Args:
+        data: from `save`.
+        grid: of the video that is opened.
+        options: this engine's.
+        seed: this engine's.
+
+    Raises:
+        EngineError: it is no snapshot of this engine, of another version, or of other options or frame size.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            header = json.loads(arrays["header"].tobytes())
+            _check(header, _identity(grid.frame_hw, options, seed))
+            targets = {row["object_id"]: _target(row, arrays, grid) for row in header["targets"]}
+            last = arrays["last"] if header["has_last"] else None
+            return Memory(last, targets, {(int(a), int(b)) for a, b in header["nested"]})
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, AttributeError, IndexError) as err:
+        raise EngineError(f"this is no whole snapshot of the engine flow: {err}") from err
+
+
+def _identity(frame_hw: tuple[int, int], options: FlowOptions, seed: int) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "size_hw": list(frame_hw),
+        "seed": seed,
+        "options": asdict(options),
+    }
+
+
+def _check(header: dict[str, object], expected: dict[str, object]) -> None:
+    for key, value in expected.items():
+        if header.get(key) != value:
+            raise EngineError(
+                f"this snapshot of the engine flow has {key} {header.get(key)!r}, this session {value!r}; "
+                "open it as it was made, or start again from the first frame"
+            )
+
+
+def _target(row: dict[str, Any], arrays: Mapping[str, Any], frame: Grid) -> Target:
+    i = row["object_id"]
+    x1, y1, x2, y2 = row["box"]
+    grid = frame if row["window"] is None else Grid.of_window(frame.frame_hw, *row["window"])
+    soft = np.zeros(grid.size_hw, dtype=np.float32)
+    soft[y1:y2, x1:x2] = arrays[f"soft_{i}"]
+    theta = arrays[f"theta_{i}"]
+    prompted, recent = (
+        NormalEquations(_unfold(arrays[f"{name}_gram_{i}"], theta.size), arrays[f"{name}_target_{i}"])
+        for name in ("prompted", "recent")
+    )
+    return Target(
+        object_id=i,
+        grid=grid,
+        soft=soft,
+        prompted=prompted,
+        recent=recent,
+        theta=theta,
+        theta_given=arrays[f"theta_given_{i}"],
+        prompts=row["prompts"],
+        area=row["area"],
+        centre_xy=(row["centre_xy"][0], row["centre_xy"][1]),
+        hidden=row["hidden"],
+        cut_off=row["cut_off"],
+        state=State(row["state"]),
+        drift_xy=(row["drift_xy"][0], row["drift_xy"][1]),
+        waiting=row["waiting"],
+        signs=row["signs"] and Signs(*row["signs"]),
+    )
+
+
+def _window(grid: Grid) -> list[Any] | None:
+    """What `Grid.of_window` takes, or None for the lattice of the whole frame."""
+    return [grid.corner_xy, grid.size_hw, round(grid.pitch_xy[0]), grid.unit] if grid.is_window else None
+
+
+def _unfold(triangle: FloatArray, size: int) -> FloatArray:
+    """The symmetric matrix (size, size) of an upper triangle, row by row."""
+    out = np.zeros((size, size), dtype=np.float32)
+    out[np.triu_indices(size)] = triangle
+    return mirror(out)

@@ -1,0 +1,146 @@
+"""Prompts on their way into the network: masks, points and boxes in the pixels of the model's picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from maskferry.data import BoxPrompt, Frame, Mask, MaskPrompt, PointPrompt, Prompt, TextPrompt, VideoInfo
+from maskferry.engines._sam.network import GIVEN
+from maskferry.engines._sam.output import enlarge_masks
+from maskferry.errors import InputError, PromptNotSupportedError
+
+__all__ = ["Prompts", "box_of", "fidelity", "fit_masks", "fit_points", "look_for", "sort_prompts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The prompts of one frame.
+
+    Attributes:
+        masks: by ascending object id.
+        points: points and boxes, by ascending object id.
+        texts: in the caller's order.
+        found: what they name, by ascending object id: mask and score.
+    """
+
+    masks: dict[int, Mask] = field(default_factory=dict)
+    points: dict[int, list[PointPrompt | BoxPrompt]] = field(default_factory=dict)
+    texts: tuple[TextPrompt, ...] = ()
+    found: dict[int, tuple[Mask, float]] = field(default_factory=dict)
+
+
+def sort_prompts(frame: Frame, prompts: Sequence[Prompt], video: VideoInfo, name: str, *, text: bool) -> Prompts:
+    """Check the frame and its prompts.
+
+    Raises:
+        InputError: a frame or a mask has not the size of the video, a mask is empty, points are malformed, or an
+            object has a mask and something else.
+        PromptNotSupportedError: text, where the model takes none.
+    """
+    size_hw, at = video.size_hw, f"frame {frame.index}"
+    if frame.image.shape != (*size_hw, 3) or frame.image.dtype != np.uint8:
+        came = f"{frame.image.dtype} {frame.image.shape}"
+        raise InputError(f"{at}: expected RGB uint8 {(*size_hw, 3)}, as the video was opened, got {came}")
+    texts = tuple(p for p in prompts if isinstance(p, TextPrompt))
+    if texts and not text:
+        raise PromptNotSupportedError(
+            f"{at}: engine {name!r} takes no text here: use engine 'sam3' with a checkpoint that holds the detector "
+            "(facebook/sam3), or give masks, points or boxes"
+        )
+    masks: dict[int, Mask] = {}
+    points: dict[int, list[PointPrompt | BoxPrompt]] = {}
+    for prompt in prompts:
+        if isinstance(prompt, MaskPrompt):
+            masks[prompt.object_id] = _checked_mask(prompt, size_hw)
+        elif isinstance(prompt, PointPrompt | BoxPrompt):
+            points.setdefault(prompt.object_id, []).append(prompt)
+    if both := sorted(masks.keys() & points.keys()):
+        raise InputError(f"{at}, objects {both}: give either a mask or points and a box, not both on one frame")
+    return Prompts(dict(sorted(masks.items())), dict(sorted(points.items())), texts)
+
+
+def look_for(
+    frame: Frame, prompts: Prompts, find: Callable[[Frame, str], list[tuple[Mask, float]]], known: Iterable[int]
+) -> Prompts:
+    """The same prompts, with what the texts among them name.
+
+    Args:
+        frame: to look at.
+        prompts: of this frame.
+        find: masks and scores of what one text names.
+        known: ids of all objects of the pass so far.
+    """
+    finds: dict[int, tuple[Mask, float]] = {}
+    for text in prompts.texts:
+        ids = list(text.object_ids)
+        used = {*known, *prompts.masks, *prompts.points, *finds, *ids, 0}
+        for number, one in enumerate(find(frame, text.text)):
+            finds[ids[number] if number < len(ids) else max(used) + 1] = one
+            used |= set(finds)
+    return replace(prompts, found=dict(sorted(finds.items())), texts=())
+
+
+def _checked_mask(prompt: MaskPrompt, size_hw: tuple[int, int]) -> Mask:
+    mask = prompt.mask
+    if mask.shape != size_hw or mask.dtype != np.bool_ or not mask.any():
+        came = f"{mask.dtype} {mask.shape} with {int(np.count_nonzero(mask))} pixels set"
+        at = f"frame {prompt.frame}, object {prompt.object_id}"
+        raise InputError(f"{at}: expected a mask, bool {size_hw}, not empty, got {came}")
+    return mask
+
+
+def fit_masks(masks: Sequence[Mask], size: int, device: torch.device) -> Tensor:
+    """Masks as the model sees them, float32 (B, 1, S, S) of 0 and 1.
+
+    Resized with antialiasing and cut at a half, as transformers does. Of a mask so thin that nothing reaches a half,
+    what comes closest is kept, so that no object vanishes.
+    """
+    fitted = []
+    for mask in masks:
+        full = torch.from_numpy(np.array(mask)).to(device)[None, None].float()
+        small = F.interpolate(full, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+        fitted.append(small >= (0.5 * small.amax()).where(small.amax() < 0.5, 0.5))
+    return torch.cat(fitted).float()
+
+
+def fidelity(masks: Sequence[Mask], fitted: Tensor) -> list[float]:
+    """IoU of each mask (H, W) with what the model sees of it (B, 1, S, S), at the size of the video."""
+    seen = enlarge_masks((fitted * 2 - 1) * GIVEN, masks[0].shape)
+    given = torch.from_numpy(np.stack([mask.T for mask in masks])).to(seen.device)
+    both = (seen & given).flatten(1).sum(1)
+    either = (seen | given).flatten(1).sum(1)
+    return [float(v) for v in (both / either).cpu()]
+
+
+def fit_points(
+    prompts: Sequence[PointPrompt | BoxPrompt], video: VideoInfo, size: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Points and corners of one object for `Network.embed_points`: (1, K, 2) and (1, K).
+
+    Corners come first, as in the models' training; of several boxes the smallest around all of them is taken.
+    """
+    xy: list[list[float]] = []
+    labels: list[int] = []
+    if (box := box_of(prompts)) is not None:
+        xy, labels = [list(box[:2]), list(box[2:])], [2, 3]
+    for prompt in prompts:
+        if isinstance(prompt, PointPrompt):
+            xy += prompt.points_xy.tolist()
+            labels += [int(v) for v in prompt.labels]
+    points = np.asarray(xy, dtype=np.float64) * (size / video.width, size / video.height)
+    return torch.tensor(points[None], dtype=dtype), torch.tensor([labels], dtype=torch.int32)
+
+
+def box_of(prompts: Sequence[PointPrompt | BoxPrompt]) -> tuple[float, float, float, float] | None:
+    """The box around all boxes among the prompts, xyxy; None without one."""
+    boxes = [p.box_xyxy for p in prompts if isinstance(p, BoxPrompt)]
+    if not boxes:
+        return None
+    x1, y1, x2, y2 = zip(*boxes, strict=True)
+    return min(x1), min(y1), max(x2), max(y2)

@@ -1,0 +1,154 @@
+"""One segmentation as COCO writes it (RLE, polygons or nothing) -> `Rle`, and reading JSON without trusting it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskferry.errors import InputError
+from maskferry.masks._polygons import rasterize
+from maskferry.rle import Rle
+
+__all__ = [
+    "MOST_POLYGONS",
+    "check_size",
+    "get",
+    "load_json",
+    "rasterize",
+    "read_polygon",
+    "read_segmentation",
+    "unite",
+]
+
+_LARGEST = 2**31  # pixels
+
+MOST_POLYGONS = 10_000
+"""Polygons of one object on one frame; more cannot be meant."""
+
+
+def load_json(path: Path) -> Any:  # noqa: ANN401
+    """Read a JSON file in UTF-8.
+
+    Raises:
+        InputError: there is no such file, or it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as err:
+        raise InputError(f"cannot read {path}: {err.strerror or err}") from err
+    except (ValueError, RecursionError) as err:
+        raise InputError(f"{path} is no JSON: {err}") from err
+
+
+def get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:  # noqa: ANN401
+    """Take a field of a JSON object and check its type; an optional one has ``NoneType`` among its kinds.
+
+    Raises:
+        InputError: the record is no object, or the field is missing or of another type; named by ``where``.
+    """
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: expected a JSON object, got {_show(record)}")
+    value = record.get(key)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+        names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+        got = _show(value) if key in record else "nothing"
+        raise InputError(f"{where}.{key}: expected {names}, got {got}")
+    return value
+
+
+def check_size(height: int, width: int, where: str) -> tuple[int, int]:
+    """(height, width), refused where a mask of that size cannot be meant.
+
+    Raises:
+        InputError: not positive, or more than 2^31 pixels.
+    """
+    if height < 1 or width < 1 or height * width > _LARGEST:
+        raise InputError(f"{where}: expected a size from 1x1 to 2^31 pixels, got width {width}, height {height}")
+    return height, width
+
+
+def read_segmentation(value: Any, size_hw: tuple[int, int] | None, where: str) -> Rle | None:  # noqa: ANN401
+    """Read a COCO or YouTube-VIS segmentation.
+
+    Args:
+        value: an RLE, compressed or not; polygons ``[[x1, y1, x2, y2, ...], ...]``, whose union is taken; or None.
+        size_hw: the size that the mask must have; None takes an RLE's own.
+        where: how errors call this field.
+
+    Returns:
+        The mask; None where there is none (None, or no polygons).
+
+    Raises:
+        InputError: neither of these, or a mask of another size.
+    """
+    if value is None or value == []:
+        return None
+    if isinstance(value, list):
+        if size_hw is None:
+            raise InputError(f"{where}: polygons need the height and width of their picture, and none are given")
+        return _read_polygons(value, size_hw, where)
+    height, width = _size_of(value, where)
+    if size_hw is not None and (height, width) != size_hw:
+        raise InputError(f"{where}: expected a mask of {size_hw} (height, width), got {(height, width)}")
+    try:
+        rle = Rle.from_coco(value)
+    except InputError as err:
+        raise InputError(f"{where}: {err}") from err
+    if int(rle.runs.max(initial=0)) > height * width:
+        raise InputError(f"{where}: RLE counts hold a run longer than the mask")
+    return rle
+
+
+def read_polygon(value: Any, size_hw: tuple[int, int], where: str) -> Rle:  # noqa: ANN401
+    """Fill a polygon ``[x1, y1, x2, y2, ...]``.
+
+    Raises:
+        InputError: it is none, has absurdly many points, or lies far outside of its picture.
+    """
+    try:
+        flat = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as err:
+        raise InputError(f"{where}: expected a polygon [x1, y1, x2, y2, ...], got {_show(value)}") from err
+    if flat.ndim != 1 or flat.size < 6 or flat.size % 2 or not np.isfinite(flat).all():
+        raise InputError(f"{where}: expected a polygon [x1, y1, ...] of three or more points, got {_show(value)}")
+    points = flat.reshape(-1, 2)
+    size = np.array([size_hw[1], size_hw[0]])
+    if (points < -size).any() or (points > 2 * size).any():
+        raise InputError(f"{where}: the polygon lies far outside of its picture of {size[0]}x{size[1]} pixels")
+    try:
+        return rasterize(points, size_hw)
+    except InputError as err:
+        raise InputError(f"{where}: {err}") from err
+
+
+def unite(rles: Sequence[Rle]) -> Rle:
+    """What any of several masks of one size covers."""
+    if len(rles) == 1:
+        return rles[0]
+    mask = rles[0].decode()
+    for rle in rles[1:]:
+        mask |= rle.decode()
+    return Rle.encode(mask)
+
+
+def _read_polygons(value: list[Any], size_hw: tuple[int, int], where: str) -> Rle:
+    polygons = [value] if not isinstance(value[0], list) else value
+    if len(polygons) > MOST_POLYGONS:
+        raise InputError(f"{where}: expected {MOST_POLYGONS} polygons of one object at most, got {len(polygons)}")
+    return unite([read_polygon(p, size_hw, f"{where}[{i}]") for i, p in enumerate(polygons)])
+
+
+def _size_of(value: Any, where: str) -> tuple[int, int]:  # noqa: ANN401
+    size = get(value, "size", list, where)
+    if len(size) != 2 or not all(isinstance(v, int) for v in size):
+        raise InputError(f"{where}.size: expected [height, width], got {_show(size)}")
+    return check_size(size[0], size[1], f"{where}.size")
+
+
+def _show(value: Any) -> str:  # noqa: ANN401
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

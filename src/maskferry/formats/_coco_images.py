@@ -1,0 +1,284 @@
+"""COCO JSON of a video, in the way of TAO: an image for each frame, an annotation for each object on it, and tracks.
+
+What the format has no place for (times, exact rate, states, which objects are lost) is kept under the key "maskferry"
+of videos, images, tracks and annotations, which other readers ignore; with it, reading gives back exactly what was
+written. The id of a track is the id of the object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Any, TextIO
+
+from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
+from maskferry.errors import InputError
+from maskferry.files import atomic_path
+from maskferry.formats._coco import check_size, get, load_json, read_segmentation
+from maskferry.formats._content import Rows, VideoTracks, check_fidelity, check_name, check_time, checked
+from maskferry.formats._images import picture_name
+from maskferry.formats._youtube_vis import read_rate
+from maskferry.rle import Rle
+
+__all__ = ["parse", "read", "write"]
+
+_EXTRA = "maskferry"
+
+
+def write(
+    video: VideoInfo,
+    frames: Iterable[FrameTracks],
+    path: Path,
+    *,
+    labels: Mapping[int, str] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write one video's tracks, with RLE masks, a frame at a time.
+
+    An object has an annotation on each frame on which something of it is seen. Nothing is lost: overlaps, states,
+    scores and the frame table are all there.
+
+    Args:
+        video: the video; where it lies on this machine is not written.
+        frames: its tracks, in the order of frames.
+        path: nobody sees half of a file there.
+        labels: {object id: name}; every name becomes a category, and objects without one are of category "object".
+        overwrite: replace a file.
+
+    Raises:
+        InputError: masks of another size than the video.
+        OutputExistsError: there is a file, and ``overwrite`` is false.
+        OutputError: the disk is full or not writable.
+    """
+    names = labels or {}
+    categories: dict[str, int] = {}
+    images: list[dict[str, Any]] = []
+    tracks: dict[int, dict[str, Any]] = {}
+    with atomic_path(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        file.write('{"info": {"description": "written by maskferry"},\n"annotations": [')
+        count = 0
+        for frame in checked(video, frames):
+            images.append(_image(frame, video))
+            for row in frame.masks:
+                label = names.get(row.object_id)
+                category = categories.setdefault("object" if label is None else label, len(categories) + 1)
+                if row.object_id not in tracks:
+                    extra = {_EXTRA: {"label": label}}
+                    tracks[row.object_id] = {"id": row.object_id, "video_id": 1, "category_id": category, **extra}
+                if (box := row.rle.box_xyxy) is not None:
+                    count += 1
+                    file.write(",\n" if count > 1 else "\n")
+                    file.write(_dump(_annotation(count, row, box, images[-1]["id"], category)))
+        file.write('],\n"videos": ')
+        file.write(_dump([_video(video)]))
+        _write_list(file, "images", images)
+        _write_list(file, "tracks", [tracks[i] for i in sorted(tracks)])
+        _write_list(file, "categories", [{"id": i, "name": n} for n, i in categories.items()])
+        file.write("}\n")
+
+
+def read(path: Path) -> list[VideoTracks]:
+    """Read every video of a file.
+
+    Takes what `write` makes and what others make of TAO's kind: images with "frame_index" (or in order) and, where
+    there is more than one video, "video_id"; annotations with "track_id", or each an object of its own. Masks may be
+    compressed RLE, run lengths or polygons. In files of others, masks are "given", or "tracked" where they have a
+    score, and an object without an annotation on a frame has no row there.
+
+    Raises:
+        InputError: no such file, no JSON, or a field that is wrong; the message names file, record and field.
+    """
+    return parse(load_json(path), str(path))
+
+
+def parse(data: Any, where: str) -> list[VideoTracks]:  # noqa: ANN401
+    """Read what `json.load` made of a file, as `read` does; ``where`` is how errors call the file."""
+    names = _names_of_categories(data, where)
+    images: dict[int, _Image] = {}
+    taken: set[tuple[int, int]] = set()
+    for i, record in enumerate(get(data, "images", list, where)):
+        at = f"{where}: images[{i}]"
+        image_id = get(record, "id", int, at)
+        if image_id in images:
+            raise InputError(f"{at}.id: {image_id} is taken by an earlier image")
+        image = images[image_id] = _Image(record, i, at)
+        if (image.video, image.info.index) in taken:
+            raise InputError(f"{at}.frame_index: {image.info.index} is taken by an earlier image of its video")
+        taken.add((image.video, image.info.index))
+    rows: dict[int, Rows] = defaultdict(Rows)
+    tracks = _labels_of_tracks(data, names, where)
+    for i, record in enumerate(get(data, "annotations", (list, NoneType), where) or ()):
+        _read_annotation(record, f"{where}: annotations[{i}]", images, names, tracks, rows)
+    return [
+        _assemble(key, [im for im in images.values() if im.video == key], rows[key], tracks, data, where)
+        for key in dict.fromkeys(image.video for image in images.values())
+    ]
+
+
+class _Image:
+    """A record of "images"."""
+
+    def __init__(self, record: Any, place: int, at: str) -> None:  # noqa: ANN401
+        self.video = get(record, "video_id", (int, NoneType), at) or 0
+        index = get(record, "frame_index", (int, NoneType), at)
+        index = place if index is None else index
+        if index < 0:
+            raise InputError(f"{at}.frame_index: expected 0 or more, got {index}")
+        self.size = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
+        extra = get(record, _EXTRA, (dict, NoneType), at) or {}
+        time = check_time(get(extra, "time", (float, int, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.time")
+        name = check_name(get(record, "file_name", (str, NoneType), at) or "", f"{at}.file_name")
+        name = name if "file_name" in record else f"{index:06d}"
+        own = get(extra, "name", (str, NoneType), f"{at}.{_EXTRA}")
+        self.info = FrameInfo(index, time, name if own is None else check_name(own, f"{at}.{_EXTRA}.name"))
+        self.lost = get(extra, "lost", (list, NoneType), f"{at}.{_EXTRA}") or []
+        if not all(isinstance(i, int) and i >= 1 for i in self.lost):
+            raise InputError(f"{at}.{_EXTRA}.lost: expected object ids, got {self.lost!r:.60}")
+        self.at = at
+
+
+def _read_annotation(
+    record: Any,  # noqa: ANN401
+    at: str,
+    images: dict[int, _Image],
+    names: dict[int, str],
+    tracks: dict[int, str | None],
+    rows: dict[int, Rows],
+) -> None:
+    image = images.get(get(record, "image_id", int, at))
+    if image is None:
+        raise InputError(f"{at}.image_id: no image has the id {record['image_id']}")
+    category = get(record, "category_id", (int, NoneType), at)
+    if names and category is not None and category not in names:
+        raise InputError(f"{at}.category_id: no category has the id {category}")
+    rle = read_segmentation(record.get("segmentation"), image.size, f"{at}.segmentation")
+    if rle is None:
+        return
+    track = get(record, "track_id", (int, NoneType), at)
+    score = get(record, "score", (float, int, NoneType), at)
+    extra = get(record, _EXTRA, (dict, NoneType), at)
+    state, fidelity = State.GIVEN if score is None else State.TRACKED, None
+    if extra is not None:
+        state = _state(extra.get("state"), f"{at}.{_EXTRA}.state")
+        fidelity = check_fidelity(extra.get("fidelity"), f"{at}.{_EXTRA}.fidelity")
+    rows[image.video].add(
+        image.info.index,
+        ("annotation", at) if track is None else track,
+        rle,
+        at,
+        score=1.0 if score is None else min(1.0, max(0.0, float(score))),
+        state=state,
+        label=tracks.get(track, names.get(category)) if track is not None else names.get(category),
+        fidelity=fidelity,
+    )
+
+
+def _assemble(
+    key: int,
+    images: list[_Image],
+    rows: Rows,
+    tracks: dict[int, str | None],
+    data: Any,  # noqa: ANN401
+    where: str,
+) -> VideoTracks:
+    """One video of its images and rows."""
+    sizes = {image.size for image in images}
+    if len(sizes) > 1:
+        other = next(image for image in images if image.size != images[0].size)
+        raise InputError(f"{other.at}: is {other.size} (height, width), others of its video {images[0].size}")
+    images.sort(key=lambda image: image.info.index)
+    (height, width), empty = images[0].size, Rle.empty(images[0].size)
+    for image in images:
+        for object_id in image.lost:
+            at, label = f"{image.at}.{_EXTRA}.lost", tracks.get(object_id)
+            rows.add(image.info.index, object_id, empty, at, score=0.0, state=State.LOST, label=label)
+    record, at = {}, f"{where}: videos"
+    for i, candidate in enumerate(get(data, "videos", (list, NoneType), where) or ()):
+        if get(candidate, "id", int, f"{where}: videos[{i}]") == key:
+            record, at = candidate, f"{where}: videos[{i}]"
+    extra = get(record, _EXTRA, (dict, NoneType), at)
+    count = get(extra, "frame_count", (int, NoneType), f"{at}.{_EXTRA}") if extra else len(images)
+    rate = read_rate(get(extra or {}, "rate", (str, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.rate")
+    name = check_name(get(record, "name", (str, NoneType), at) or "video", f"{at}.name")
+    video = VideoInfo(width, height, rate, count, name)
+    return rows.tracks(video, [image.info for image in images], where)
+
+
+def _names_of_categories(data: Any, where: str) -> dict[int, str]:  # noqa: ANN401
+    return {
+        get(c, "id", int, f"{where}: categories[{i}]"): get(c, "name", str, f"{where}: categories[{i}]")
+        for i, c in enumerate(get(data, "categories", (list, NoneType), where) or ())
+    }
+
+
+def _labels_of_tracks(data: Any, names: dict[int, str], where: str) -> dict[int, str | None]:  # noqa: ANN401
+    found: dict[int, str | None] = {}
+    for i, record in enumerate(get(data, "tracks", (list, NoneType), where) or ()):
+        at = f"{where}: tracks[{i}]"
+        extra = get(record, _EXTRA, (dict, NoneType), at)
+        category = get(record, "category_id", (int, NoneType), at)
+        own = get(extra, "label", (str, NoneType), f"{at}.{_EXTRA}") if extra else names.get(category)
+        found[get(record, "id", int, at)] = own
+    return found
+
+
+def _state(value: Any, where: str) -> State:  # noqa: ANN401
+    if value not in tuple(State):
+        raise InputError(f"{where}: expected one of {', '.join(State)}, got {value!r:.60}")
+    return State(value)
+
+
+def _video(video: VideoInfo) -> dict[str, Any]:
+    extra = {"rate": None if video.rate is None else str(video.rate), "frame_count": video.frame_count}
+    return {"id": 1, "name": video.name, "width": video.width, "height": video.height, _EXTRA: extra}
+
+
+def _image(frame: FrameTracks, video: VideoInfo) -> dict[str, Any]:
+    info = frame.info
+    return {
+        "id": info.index + 1,
+        "video_id": 1,
+        "frame_index": info.index,
+        "file_name": picture_name(info),
+        "width": video.width,
+        "height": video.height,
+        _EXTRA: {
+            "name": info.name,
+            "time": info.time,
+            "lost": [row.object_id for row in frame.masks if not row.rle.area],
+        },
+    }
+
+
+def _annotation(
+    number: int, row: ObjectMask, box_xyxy: tuple[int, int, int, int], image_id: int, category: int
+) -> dict[str, Any]:
+    x1, y1, x2, y2 = box_xyxy
+    return {
+        "id": number,
+        "image_id": image_id,
+        "video_id": 1,
+        "track_id": row.object_id,
+        "category_id": category,
+        "segmentation": row.rle.to_coco(),
+        "area": row.rle.area,
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "iscrowd": 0,
+        "score": float(row.score),
+        _EXTRA: {"state": row.state.value, "fidelity": row.fidelity},
+    }
+
+
+def _write_list(file: TextIO, key: str, records: list[dict[str, Any]]) -> None:
+    file.write(f',\n"{key}": [')
+    for i, record in enumerate(records):
+        file.write(",\n" if i else "\n")
+        file.write(_dump(record))
+    file.write("]")
+
+
+def _dump(value: Any) -> str:  # noqa: ANN401
+    return json.dumps(value, allow_nan=False)

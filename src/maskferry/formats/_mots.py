@@ -1,0 +1,257 @@
+"""MOTS, as KITTI MOTS and MOTSChallenge have it: a 16-bit PNG for each frame, or one text file.
+
+A pixel, or a line, names its object by class * 1000 + instance; 10000 is a region to ignore, 0 is background. Frames
+count from 0, as KITTI's do; MOTSChallenge's count from 1, which ``first_frame=1`` writes and reads. No two objects
+share a pixel.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, VideoInfo
+from maskferry.errors import InputError
+from maskferry.files import atomic_path, check_free
+from maskferry.formats._coco import check_size, read_segmentation
+from maskferry.formats._content import Rows, VideoTracks, checked, warn_of_loss
+from maskferry.formats._frame_table import noting, read_frames, sidecar, write_frames
+from maskferry.formats._images import list_pictures, read_frame_info, read_pixels, write_pixels
+from maskferry.masks._labels import Overlap, to_label_map
+from maskferry.rle import Rle
+
+__all__ = ["IGNORED", "mots_ids", "read", "read_folder", "write", "write_folder"]
+
+log = logging.getLogger(__name__)
+
+IGNORED = 10_000
+"""The value of regions that scoring leaves out."""
+
+_KNOWN = {"car": 1, "pedestrian": 2, "person": 2}
+_LOSSES = ("names of objects", "scores", "states")
+
+
+def mots_ids(object_ids: Iterable[int], labels: Mapping[int, str] | None = None) -> dict[int, int]:
+    """{object id: id in MOTS}, which is class * 1000 + instance.
+
+    Cars are of class 1, pedestrians and persons of class 2, as in KITTI; other names, and objects without one, get the
+    classes that are free, in the order of ids. An instance is the object's own id where all are below 1000; otherwise
+    the objects of a class are numbered from 0.
+
+    >>> mots_ids([3, 7, 8], {3: "car", 7: "dog"})
+    {3: 1003, 7: 2007, 8: 3008}
+
+    Raises:
+        InputError: more objects than the format holds: 1000 in a class, 64 classes.
+    """
+    ids, names = sorted(object_ids), labels or {}
+    classes: dict[str, int] = {n: _KNOWN[n] for i in ids if (n := names.get(i, "object")) in _KNOWN}
+    free = (c for c in range(1, 65) if c != IGNORED // 1000 and c not in set(classes.values()))
+    count: dict[int, int] = {}
+    out = {}
+    for i in ids:
+        name = names.get(i, "object")
+        if name not in classes:
+            kind = next(free, None)
+            if kind is None:
+                raise InputError("MOTS holds objects of 63 classes at most: give fewer names")
+            classes[name] = kind
+        kind = classes[name]
+        instance = i if ids[-1] < 1000 else count.get(kind, 0)
+        count[kind] = instance + 1
+        if instance > 999:
+            raise InputError(f"MOTS holds 1000 objects of a class at most; there are more of {name!r}")
+        out[i] = kind * 1000 + instance
+    return out
+
+
+def write(
+    video: VideoInfo,
+    frames: Iterable[FrameTracks],
+    path: Path,
+    *,
+    ids: Mapping[int, int],
+    overlap: Overlap = "smallest",
+    first_frame: int = 0,
+    overwrite: bool = False,
+) -> None:
+    """Write the text form: ``frame id class height width rle`` a line, and the frame table beside it.
+
+    Lost, and logged: names, scores, states, pixels that several objects claim; ids, where they were numbered anew.
+
+    Args:
+        video: the video.
+        frames: its tracks, in the order of frames; one is held at a time.
+        path: nobody sees half of a file there.
+        ids: {object id: id in MOTS}, of `mots_ids`.
+        overlap: who gets a pixel that several objects claim.
+        first_frame: the number of the video's first frame.
+        overwrite: replace files.
+
+    Raises:
+        InputError: masks of another size than the video, or an object without an id.
+        OutputExistsError: there is a file, and ``overwrite`` is false.
+        OutputError: the disk is full or not writable.
+    """
+    for taken in (path, sidecar(path)):
+        check_free(taken, overwrite=overwrite)
+    infos: list[FrameInfo] = []
+    shared = 0
+    with atomic_path(path, overwrite=overwrite) as part, part.open("w", encoding="ascii", newline="\n") as file:
+        for tracks in noting(checked(video, frames), infos):
+            for row, rle in _apart(tracks.masks, overlap):
+                shared += row.rle.area - rle.area
+                if rle.area:
+                    mots = _id_of(row.object_id, ids)
+                    line = (tracks.info.index + first_frame, mots, mots // 1000, *video.size_hw, rle.counts.decode())
+                    file.write(" ".join(str(v) for v in line) + "\n")
+        write_frames(infos, sidecar(path), overwrite=overwrite)
+    _warn(path, ids, shared)
+
+
+def write_folder(
+    video: VideoInfo,
+    frames: Iterable[FrameTracks],
+    folder: Path,
+    *,
+    ids: Mapping[int, int],
+    overlap: Overlap = "smallest",
+    first_frame: int = 0,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write the form of pictures: ``folder/000000.png``, 16 bits, for every frame; each carries its row of the frame
+    table. Arguments, errors and what is lost are those of `write`.
+
+    Returns:
+        The files, in order.
+    """
+    check_free(folder, overwrite=overwrite)
+    written = []
+    shared = 0
+    for tracks in checked(video, frames):
+        values = to_label_map(_renumbered(tracks.masks, ids), overlap=overlap, dtype=np.uint16)
+        shared += sum(row.rle.area for row in tracks.masks) - int(np.count_nonzero(values))
+        path = folder / f"{tracks.info.index + first_frame:06d}.png"
+        write_pixels(path, values, info=tracks.info, overwrite=overwrite)
+        written.append(path)
+    _warn(folder, ids, shared)
+    return written
+
+
+def read(path: Path, *, first_frame: int = 0) -> VideoTracks:
+    """Read the text form. The id of an object is its id in MOTS (such as 2001), its name "class 2". Regions to ignore
+    are left out.
+
+    Raises:
+        InputError: no such file, or a line that is wrong; the message names line and field.
+    """
+    rows, size = Rows(), (0, 0)
+    for at, fields in _lines(path):
+        frame, mots, kind, height, width = fields[:5]
+        if not size[0]:
+            size = check_size(height, width, at)
+        if (height, width) != size:
+            raise InputError(f"{at}: is {height} x {width} (height, width), lines before {size[0]} x {size[1]}")
+        if frame < first_frame:
+            raise InputError(f"{at}: expected a frame from {first_frame}, got {frame}")
+        rle = read_segmentation({"size": list(size), "counts": fields[5]}, size, f"{at}: rle")
+        if mots == IGNORED or kind == IGNORED // 1000 or rle is None:
+            continue
+        if mots // 1000 != kind:
+            raise InputError(f"{at}: id {mots} is of class {mots // 1000}, the line says {kind}")
+        rows.add(frame - first_frame, mots, rle, at, label=f"class {kind}")
+    if not size[0]:
+        raise InputError(f'{path}: expected lines "frame id class height width rle", found none')
+    infos = read_frames(path) or {i: FrameInfo(i, None, f"{i:06d}") for i in sorted(rows.found)}
+    _require_frames(rows, infos, path)
+    video = VideoInfo(size[1], size[0], frame_count=max(infos, default=-1) + 1, name=path.stem)
+    return rows.tracks(video, infos.values(), str(path))
+
+
+def read_folder(folder: Path, *, first_frame: int = 0) -> VideoTracks:
+    """Read the form of pictures, as `read`; frames are numbered as the files are.
+
+    Raises:
+        InputError: no folder, a picture that is no label map of 16 bits, or pictures of several sizes.
+    """
+    rows, infos, size = Rows(), [], (0, 0)
+    for path in list_pictures(folder):
+        if not path.stem.isdecimal() or int(path.stem) < first_frame:
+            raise InputError(f"{path}: expected the number of a frame from {first_frame} as name")
+        values = read_pixels(path).values
+        size = size if size[0] else check_size(values.shape[0], values.shape[1], str(path))
+        if values.shape != size:
+            raise InputError(f"{path}: expected a label map of {size} (height, width), got {values.shape}")
+        index = int(path.stem) - first_frame
+        infos.append(read_frame_info(path) or FrameInfo(index, None, path.stem))
+        for mots, mask in split_mots(values, path).items():
+            rows.add(infos[-1].index, mots, Rle.encode(mask), str(path), label=f"class {mots // 1000}")
+    video = VideoInfo(size[1], size[0], frame_count=max(i.index for i in infos) + 1, name=folder.name)
+    return rows.tracks(video, infos, str(folder))
+
+
+def split_mots(values: NDArray[np.unsignedinteger], path: Path) -> dict[int, NDArray[np.bool_]]:
+    """The masks of a picture: {id in MOTS: bool (H, W)}, without regions to ignore."""
+    ids = [int(i) for i in np.unique(values) if i and i != IGNORED]
+    if ids and ids[0] < 1000:
+        raise InputError(f"{path}: expected class * 1000 + instance in each pixel, got {ids[0]}")
+    return {i: values == i for i in ids}
+
+
+def _lines(path: Path) -> Iterator[tuple[str, tuple[int, int, int, int, int, str]]]:
+    try:
+        with path.open(encoding="ascii") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                at, fields = f"{path}:{number}", line.split()
+                if len(fields) != 6 or not all(f.isdecimal() and len(f) < 10 for f in fields[:5]):
+                    raise InputError(f'{at}: expected "frame id class height width rle", got {line.strip()!r:.60}')
+                frame, mots, kind, height, width = (int(f) for f in fields[:5])
+                yield at, (frame, mots, kind, height, width, fields[5])
+    except OSError as err:
+        raise InputError(f"cannot read {path}: {err.strerror or err}") from err
+    except UnicodeDecodeError as err:
+        raise InputError(f"{path} is no text of MOTS: {err}") from err
+
+
+def _require_frames(rows: Rows, infos: Mapping[int, FrameInfo], path: Path) -> None:
+    missing = sorted(set(rows.found) - set(infos))
+    if missing:
+        raise InputError(f"{path}: frame {missing[0]} is not in the frame table {sidecar(path).name}")
+
+
+def _id_of(object_id: int, ids: Mapping[int, int]) -> int:
+    if object_id not in ids:
+        raise InputError(f"ids: object {object_id} has none")
+    return ids[object_id]
+
+
+def _renumbered(masks: FrameMasks, ids: Mapping[int, int]) -> FrameMasks:
+    rows = [replace(row, object_id=_id_of(row.object_id, ids)) for row in masks]
+    return FrameMasks(masks.frame, masks.size_hw, tuple(sorted(rows, key=lambda row: row.object_id)))
+
+
+def _apart(masks: FrameMasks, overlap: Overlap) -> Iterator[tuple[ObjectMask, Rle]]:
+    """Every object with what is its own of its mask."""
+    places = FrameMasks(masks.frame, masks.size_hw, tuple(replace(row, object_id=i) for i, row in enumerate(masks, 1)))
+    owner = to_label_map(places, overlap=overlap)
+    owned = np.bincount(owner.ravel(), minlength=len(masks) + 1).tolist()
+    for i, row in enumerate(masks, 1):
+        if owned[i] == row.rle.area:
+            yield row, row.rle
+            continue
+        x1, y1, x2, y2 = row.rle.box_xyxy or (0, 0, 1, 1)
+        yield row, Rle.encode_crop(owner[y1:y2, x1:x2] == i, (x1, y1), masks.size_hw)
+
+
+def _warn(path: Path, ids: Mapping[int, int], shared: int) -> None:
+    losses = dict.fromkeys(_LOSSES, 1)
+    losses["ids, which are numbered anew as they are above 999"] = int(any(m % 1000 != i for i, m in ids.items()))
+    losses["pixels that several objects claim, of which one keeps them"] = shared
+    warn_of_loss(path, losses)

@@ -1,0 +1,297 @@
+"""YouTube-VIS JSON: every object of a video in one file, a mask or null for each frame.
+
+What the format has no place for (times, exact rate, states, scores frame by frame) is kept under the key "maskferry" of
+videos and annotations, which other readers ignore; with it, reading gives back exactly what was written. The id of an
+annotation is the id of the object.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
+from maskferry.errors import InputError
+from maskferry.files import atomic_path, check_free
+from maskferry.formats._coco import check_size, get, load_json, read_segmentation
+from maskferry.formats._content import VideoTracks, check_fidelity, check_name, checked
+from maskferry.formats._images import picture_name
+from maskferry.rle import Rle
+
+__all__ = ["VideoTracks", "parse", "read", "write"]
+
+log = logging.getLogger(__name__)
+
+_EXTRA = "maskferry"
+
+
+@dataclass(slots=True)
+class _Object:
+    """One object's rows on the frames of a video; None where it has no row."""
+
+    rows: list[ObjectMask | None] = field(default_factory=list)
+    label: str | None = None
+
+
+def write(
+    video: VideoInfo,
+    frames: Iterable[FrameTracks],
+    path: Path,
+    *,
+    labels: Mapping[int, str] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write one video's tracks. Masks are held run-length encoded until the end, as the format goes object by object.
+
+    Args:
+        video: the video; where it lies on this machine is not written.
+        frames: its tracks, in the order of frames.
+        path: nobody sees half of a file there.
+        labels: {object id: name}; every name becomes a category, and objects without one are of category "object".
+        overwrite: replace a file.
+
+    Raises:
+        InputError: masks of another size than the video.
+        OutputExistsError: there is a file, and ``overwrite`` is false.
+        OutputError: the disk is full or not writable.
+    """
+    check_free(path, overwrite=overwrite)
+    labels = labels or {}
+    infos: list[FrameInfo] = []
+    objects: dict[int, _Object] = {}
+    for tracks in checked(video, frames):
+        for row in tracks.masks:
+            rows = objects.setdefault(row.object_id, _Object(label=labels.get(row.object_id))).rows
+            rows.extend([None] * (len(infos) - len(rows)))
+            rows.append(row)
+        infos.append(tracks.info)
+    names = dict.fromkeys(item.label if item.label is not None else "object" for _, item in sorted(objects.items()))
+    categories = {name: i for i, name in enumerate(names, start=1)}
+    with atomic_path(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        file.write('{"info": {"description": "written by maskferry"},\n"videos": [')
+        file.write(_dump(_video_record(video, infos)))
+        file.write('],\n"categories": ')
+        file.write(_dump([{"id": i, "name": n, "supercategory": "object"} for n, i in categories.items()]))
+        file.write(',\n"annotations": [')
+        for i, (object_id, item) in enumerate(sorted(objects.items())):
+            item.rows.extend([None] * (len(infos) - len(item.rows)))
+            file.write(",\n" if i else "\n")
+            file.write(_dump(_annotation_record(object_id, item, categories, video)))
+        file.write("\n]}\n")
+
+
+def read(path: Path) -> list[VideoTracks]:
+    """Read every video of a file.
+
+    Takes a dataset (videos, annotations, categories), as `write` and others make it, or a list of results (video_id,
+    category_id, segmentations, score), whose size is that of their RLEs. Masks may be compressed RLE, run lengths or
+    polygons. In files of others, frames are numbered from 0; masks are "given", those of results "tracked"; from an
+    object's first mask on, null means "lost". Ids that are no object ids (below 1, or twice in a video) are replaced
+    by 1 to N in the order of the file.
+
+    Raises:
+        InputError: no such file, no JSON, or a field that is wrong; the message names file, record and field.
+    """
+    return parse(load_json(path), str(path))
+
+
+def parse(data: Any, where: str) -> list[VideoTracks]:  # noqa: ANN401
+    """Read what `json.load` made of a file, as `read` does; ``where`` is how errors call the file."""
+    if isinstance(data, list):
+        return _parse_results(data, where)
+    categories = {
+        get(c, "id", int, f"{where}: categories[{i}]"): get(c, "name", str, f"{where}: categories[{i}]")
+        for i, c in enumerate(get(data, "categories", (list, NoneType), where) or ())
+    }
+    found: dict[int, list[tuple[str, Any]]] = {}
+    for i, record in enumerate(get(data, "annotations", (list, NoneType), where) or ()):
+        at = f"{where}: annotations[{i}]"
+        found.setdefault(get(record, "video_id", int, at), []).append((at, record))
+    out = []
+    for i, record in enumerate(get(data, "videos", list, where)):
+        at = f"{where}: videos[{i}]"
+        video, infos = _read_video(record, at)
+        out.append(_read_objects(video, infos, found.pop(get(record, "id", int, at), []), categories))
+    for video_id, orphans in found.items():
+        raise InputError(f"{orphans[0][0]}.video_id: no video has the id {video_id}")
+    return out
+
+
+def _dump(value: Any) -> str:  # noqa: ANN401
+    return json.dumps(value, allow_nan=False)
+
+
+def _video_record(video: VideoInfo, infos: list[FrameInfo]) -> dict[str, Any]:
+    return {
+        "id": 1,
+        "name": video.name,
+        "width": video.width,
+        "height": video.height,
+        "length": len(infos),
+        "file_names": [picture_name(info) for info in infos],
+        _EXTRA: {
+            "rate": None if video.rate is None else str(video.rate),
+            "frame_count": video.frame_count,
+            "names": [info.name for info in infos],
+            "indices": [info.index for info in infos],
+            "times": [info.time for info in infos],
+        },
+    }
+
+
+def _annotation_record(object_id: int, item: _Object, categories: dict[str, int], video: VideoInfo) -> dict[str, Any]:
+    boxes = [None if row is None else row.rle.box_xyxy for row in item.rows]
+    masks = [row.rle if row and box else None for row, box in zip(item.rows, boxes, strict=True)]
+    return {
+        "id": object_id,
+        "video_id": 1,
+        "category_id": categories["object" if item.label is None else item.label],
+        "iscrowd": 0,
+        "width": video.width,
+        "height": video.height,
+        "segmentations": [None if rle is None else rle.to_coco() for rle in masks],
+        "bboxes": [None if box is None else [*box[:2], box[2] - box[0], box[3] - box[1]] for box in boxes],
+        "areas": [None if rle is None else rle.area for rle in masks],
+        _EXTRA: {
+            "label": item.label,
+            "scores": [None if row is None else float(row.score) for row in item.rows],
+            "states": [None if row is None else row.state.value for row in item.rows],
+            "fidelities": [None if row is None else row.fidelity for row in item.rows],
+        },
+    }
+
+
+def _read_video(record: Any, at: str) -> tuple[VideoInfo, list[FrameInfo]]:  # noqa: ANN401
+    names = get(record, "file_names", (list, NoneType), at) or []
+    length = get(record, "length", (int, NoneType), at)
+    length = len(names) if length is None else length
+    extra = get(record, _EXTRA, (dict, NoneType), at) or {}
+    height, width = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
+    names = _per_frame(names or [f"{i:06d}" for i in range(min(length, 10**7))], length, f"{at}.file_names", str)
+    names = [check_name(name, f"{at}.file_names[{i}]") for i, name in enumerate(names)]
+    names = _per_frame(extra.get("names", names), length, f"{at}.{_EXTRA}.names", str)
+    names = [check_name(name, f"{at}.{_EXTRA}.names[{i}]") for i, name in enumerate(names)]
+    indices = _per_frame(extra.get("indices", list(range(length))), length, f"{at}.{_EXTRA}.indices", int)
+    times = _per_frame(extra.get("times", [None] * length), length, f"{at}.{_EXTRA}.times", (float, int, NoneType))
+    if len(set(indices)) < length or min(indices, default=0) < 0:
+        raise InputError(f"{at}.{_EXTRA}.indices: expected frame indices from 0, each once")
+    video = VideoInfo(
+        width,
+        height,
+        rate=read_rate(get(extra, "rate", (str, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.rate"),
+        frame_count=get(extra, "frame_count", (int, NoneType), f"{at}.{_EXTRA}") if extra else length,
+        name=str(record.get("name") or Path(next(iter(names), "")).parent.name or "video"),
+    )
+    return video, [
+        FrameInfo(i, None if t is None else float(t), n) for i, t, n in zip(indices, times, names, strict=True)
+    ]
+
+
+def read_rate(text: str | None, at: str) -> Fraction | None:
+    """An exact rate, written as "30000/1001"; None stays None."""
+    try:
+        rate = None if text is None else Fraction(text)
+    except (ValueError, ZeroDivisionError) as err:
+        raise InputError(f'{at}: expected a rate such as "30000/1001", got {text!r}') from err
+    if rate is not None and rate <= 0:
+        raise InputError(f"{at}: expected a rate above 0, got {text!r}")
+    return rate
+
+
+def _per_frame(values: Any, length: int, at: str, kind: type | tuple[type, ...]) -> list[Any]:  # noqa: ANN401
+    if not isinstance(values, list) or len(values) != length:
+        got = f"{len(values)} values" if isinstance(values, list) else repr(values)[:60]
+        raise InputError(f"{at}: expected a list with a value for each of {length} frames, got {got}")
+    for i, value in enumerate(values):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise InputError(f"{at}[{i}]: got {value!r:.60}")
+    return values
+
+
+def _read_objects(
+    video: VideoInfo, infos: list[FrameInfo], records: list[tuple[str, Any]], categories: dict[int, str]
+) -> VideoTracks:
+    ids = [record.get("id") for _, record in records]
+    if any(not isinstance(i, int) or i < 1 for i in ids) or len(set(ids)) < len(ids):
+        ids = list(range(1, len(ids) + 1))
+        log.info("%s: annotations have no usable object ids: numbered 1 to %d", video.name, len(ids))
+    objects = {
+        object_id: _read_object(object_id, record, video, len(infos), at)
+        for object_id, (at, record) in sorted(zip(ids, records, strict=True), key=lambda item: item[0])
+    }
+    frames = []
+    for i, info in enumerate(infos):
+        rows = tuple(row for item in objects.values() if (row := item.rows[i]) is not None)
+        frames.append(FrameTracks(info, FrameMasks(info.index, video.size_hw, rows)))
+    labels = {}
+    for object_id, (at, record) in zip(ids, records, strict=True):
+        category = get(record, "category_id", (int, NoneType), at)
+        if categories and category is not None and category not in categories:
+            raise InputError(f"{at}.category_id: no category has the id {category}")
+        own = objects[object_id].label if record.get(_EXTRA) else categories.get(category)
+        if own is not None:
+            labels[object_id] = own
+    return VideoTracks(video, tuple(frames), labels)
+
+
+def _read_object(object_id: int, record: Any, video: VideoInfo, length: int, at: str) -> _Object:  # noqa: ANN401
+    values = _per_frame(record.get("segmentations"), length, f"{at}.segmentations", (dict, list, NoneType))
+    rles = [read_segmentation(v, video.size_hw, f"{at}.segmentations[{i}]") for i, v in enumerate(values)]
+    empty = Rle.empty(video.size_hw)
+    extra = get(record, _EXTRA, (dict, NoneType), at)
+    if extra is None:
+        return _Object(_foreign_rows(object_id, rles, _read_score(record, at), empty))
+    states = _per_frame(extra.get("states"), length, f"{at}.{_EXTRA}.states", (str, NoneType))
+    scores = _per_frame(extra.get("scores"), length, f"{at}.{_EXTRA}.scores", (float, int, NoneType))
+    told = _per_frame(
+        extra.get("fidelities", [None] * length), length, f"{at}.{_EXTRA}.fidelities", (float, int, NoneType)
+    )
+    rows: list[ObjectMask | None] = []
+    for i, (rle, state, score, fidelity) in enumerate(zip(rles, states, scores, told, strict=True)):
+        absent = state is None and score is None and rle is None
+        if not absent and (state not in tuple(State) or score is None or not 0 <= score <= 1):
+            raise InputError(
+                f"{at}.{_EXTRA}.states[{i}]: expected a state and a score for each mask, got {state!r}, {score}"
+            )
+        iou = check_fidelity(fidelity, f"{at}.{_EXTRA}.fidelities[{i}]")
+        rows.append(None if state is None else ObjectMask(object_id, rle or empty, float(score), State(state), iou))
+    return _Object(rows, get(extra, "label", (str, NoneType), f"{at}.{_EXTRA}"))
+
+
+def _read_score(record: Any, at: str) -> float | None:  # noqa: ANN401
+    score = get(record, "score", (float, int, NoneType), at)
+    return None if score is None else min(1.0, max(0.0, float(score)))
+
+
+def _foreign_rows(object_id: int, rles: list[Rle | None], score: float | None, empty: Rle) -> list[ObjectMask | None]:
+    state, seen, rows = State.GIVEN if score is None else State.TRACKED, False, list[ObjectMask | None]()
+    for rle in rles:
+        seen = seen or rle is not None
+        lost = ObjectMask(object_id, empty, 0.0, State.LOST) if seen else None
+        rows.append(lost if rle is None else ObjectMask(object_id, rle, 1.0 if score is None else score, state))
+    return rows
+
+
+def _parse_results(data: list[Any], where: str) -> list[VideoTracks]:
+    found: dict[int, list[tuple[str, Any]]] = {}
+    for i, record in enumerate(data):
+        at = f"{where}: [{i}]"
+        found.setdefault(get(record, "video_id", int, at), []).append((at, record))
+    out = []
+    for video_id, records in found.items():
+        at, first = records[0]
+        segmentations = get(first, "segmentations", list, at)
+        rles = (read_segmentation(v, None, f"{at}.segmentations[{i}]") for i, v in enumerate(segmentations) if v)
+        size = next((rle.size_hw for rle in rles if rle), None)
+        if size is None:
+            raise InputError(f"{at}.segmentations: expected at least one RLE, as a list of results has no other size")
+        infos = [FrameInfo(i, None, f"{i:06d}") for i in range(len(segmentations))]
+        video = VideoInfo(size[1], size[0], frame_count=len(infos), name=f"video {video_id}")
+        out.append(_read_objects(video, infos, records, {}))
+    return out

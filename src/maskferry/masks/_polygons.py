@@ -1,0 +1,175 @@
+"""Masks <-> polygons. Outlines run along the edges of pixels, so that filling them gives back the mask, to the pixel.
+
+A polygon is float64 (K, 2), pixels, not closed; (0, 0) is the upper left corner of the first pixel, (0.5, 0.5) its
+middle, as in COCO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from maskferry.data import Mask
+from maskferry.errors import InputError
+from maskferry.masks._regions import box_xyxy
+from maskferry.rle import Rle
+
+__all__ = ["MOST_POINTS", "Part", "Polygon", "join", "parts_of", "rasterize"]
+
+Polygon = NDArray[np.float64]
+"""(K, 2), (x, y) in pixels, not closed."""
+
+MOST_POINTS = 1_000_000
+"""Points of one polygon; more cannot be meant."""
+
+_LONGEST = 10_000_000  # fifths of a pixel along one polygon
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One connected part of a mask; pixels that touch only at a corner are not connected.
+
+    Attributes:
+        outer: its outline, clockwise on the screen.
+        holes: outlines of what it leaves out.
+    """
+
+    outer: Polygon
+    holes: tuple[Polygon, ...] = ()
+
+
+def parts_of(mask: Mask) -> list[Part]:
+    """Trace a mask, bool (H, W): its connected parts from top to bottom, with their holes.
+
+    >>> mask = np.zeros((4, 5), dtype=bool); mask[1:3, 1:4] = True
+    >>> [part.outer.tolist() for part in parts_of(mask)]
+    [[[1.0, 1.0], [4.0, 1.0], [4.0, 3.0], [1.0, 3.0]]]
+    """
+    box = box_xyxy(mask)
+    if box is None:
+        return []
+    x1, y1, x2, y2 = box
+    crop = np.ascontiguousarray(mask[y1:y2, x1:x2])
+    part_of = np.asarray(cv2.connectedComponents(crop.view(np.uint8), connectivity=4)[1])
+    outers: dict[int, Polygon] = {}
+    holes: dict[int, list[Polygon]] = {}
+    for ring in _trace(crop):
+        x, y = ring[0].tolist()  # the first corner in reading order: below it lies the part, or the hole
+        points = ring.astype(np.float64) + np.array((x1, y1))
+        if y < crop.shape[0] and crop[y, x]:
+            outers[int(part_of[y, x])] = points
+        else:
+            holes.setdefault(int(part_of[y - 1, x]), []).append(points)
+    return [Part(outer, tuple(holes.get(key, ()))) for key, outer in outers.items()]
+
+
+def join(rings: Sequence[Polygon]) -> Polygon:
+    """Make one polygon of several outlines (parts, holes), for formats that hold no more than one.
+
+    They are strung together by lines of no width, there and back. Filled by the even-odd rule, as COCO's tools and
+    OpenCV do, the result is what all of them are together, to the pixel.
+    """
+    if len(rings) == 1:
+        return rings[0]
+    way_back = [ring[:1] for ring in rings[-2::-1]]
+    return np.concatenate([np.concatenate((ring, ring[:1])) for ring in rings] + way_back)
+
+
+def rasterize(polygon_xy: Polygon, size_hw: tuple[int, int]) -> Rle:
+    """Fill a polygon just as pycocotools does (``rleFrPoly`` in ``common/maskApi.c``).
+
+    Args:
+        polygon_xy: float (K, 2), pixels, not closed; the middle of the first pixel is (0.5, 0.5).
+        size_hw: of the mask; what is outside is cut off.
+
+    Raises:
+        InputError: more points than `MOST_POINTS`, or an outline so long that it cannot be meant.
+    """
+    height, width = size_hw
+    if len(polygon_xy) > MOST_POINTS:
+        raise InputError(f"a polygon of {len(polygon_xy)} points: expected {MOST_POINTS} at most")
+    scale = 5
+    corners = (scale * polygon_xy + 0.5).astype(np.int64)
+    x, y = _walk(corners)
+    step = np.flatnonzero(x[1:] != x[:-1])
+    column = (np.minimum(x[step], x[step + 1]) + 0.5) / scale - 0.5
+    row = np.ceil(np.clip((np.minimum(y[step], y[step + 1]) + 0.5) / scale - 0.5, 0, height))
+    kept = (np.floor(column) == column) & (column >= 0) & (column <= width - 1)
+    edges = np.sort(column[kept].astype(np.int64) * height + row[kept].astype(np.int64))
+    positions, times = np.unique(edges, return_counts=True)
+    positions = positions[(times % 2 == 1) & (positions < height * width)]  # two crossings at one place undo each other
+    return Rle.from_runs(np.diff(positions, prepend=0, append=height * width), size_hw)
+
+
+def _walk(corners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every grid point along the closed polygon, x and y."""
+    start, stop = corners, np.roll(corners, -1, axis=0)
+    delta = np.abs(stop - start)
+    flat = delta[:, 0] >= delta[:, 1]  # x is the axis that is stepped along
+    flip = np.where(flat, start[:, 0] > stop[:, 0], start[:, 1] > stop[:, 1])
+    low, high = np.where(flip[:, None], stop, start), np.where(flip[:, None], start, stop)
+    steps = delta.max(axis=1)
+    if int(steps.sum()) > _LONGEST:
+        raise InputError(f"a polygon with an outline of {int(steps.sum()) // 5} pixels: that cannot be meant")
+    along = np.where(flat, high[:, 0] - low[:, 0], high[:, 1] - low[:, 1])
+    rise = np.where(flat, high[:, 1] - low[:, 1], high[:, 0] - low[:, 0])
+    slope = np.divide(rise, along, out=np.zeros(len(along)), where=along != 0)
+    lengths = steps + 1
+    edge = np.repeat(np.arange(len(corners)), lengths)
+    t = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    t = np.where(flip[edge], steps[edge] - t, t)
+    main, across = np.where(flat, low[:, 0], low[:, 1])[edge] + t, np.where(flat, low[:, 1], low[:, 0])[edge]
+    side = (across + slope[edge] * t + 0.5).astype(np.int64)
+    return np.where(flat[edge], main, side), np.where(flat[edge], side, main)
+
+
+def _trace(mask: Mask) -> list[NDArray[np.int64]]:
+    """The outlines of a mask along the edges of its pixels, each once around, starting at its first corner in reading
+    order and going right."""
+    corners = _corners(mask)
+    x, y, second = corners.T
+    sideways = _partners(np.lexsort((second >> 1, x, y)))
+    up_down = _partners(np.lexsort((second & 1, y, x)))
+    rings, unseen = [], np.ones(len(corners), dtype=np.bool_).tolist()
+    for first in np.lexsort((x, y)).tolist():
+        if not unseen[first]:
+            continue
+        ring, at = [], first
+        while unseen[at]:
+            other = sideways[at]
+            ring += [at, other]
+            unseen[at] = unseen[other] = False
+            at = up_down[other]
+        rings.append(corners[ring, :2])
+    return rings
+
+
+def _corners(mask: Mask) -> NDArray[np.int64]:
+    """Where outlines turn: (x, y, order) of each corner; where two pixels touch at a corner, it is there twice.
+
+    Bit 1 of ``order`` puts such a pair in order along its row, bit 0 along its column, so that each of them belongs to
+    one of the two pixels.
+    """
+    m = np.pad(mask, 1)
+    a, b, c, d = m[:-1, :-1], m[:-1, 1:], m[1:, :-1], m[1:, 1:]
+    single = a ^ b ^ c ^ d
+    double = (a == d) & (b == c) & (a != b)
+    ys, xs = np.nonzero(single)
+    plain = np.stack((xs, ys, np.zeros_like(xs)), axis=1)
+    ys, xs = np.nonzero(double)
+    falling = a[ys, xs]  # upper left and lower right are set
+    left = np.stack((xs, ys, np.where(falling, 0b00, 0b01)), axis=1)
+    right = np.stack((xs, ys, np.where(falling, 0b11, 0b10)), axis=1)
+    return np.concatenate((plain, left, right)).astype(np.int64)
+
+
+def _partners(order: NDArray[np.intp]) -> list[int]:
+    """The other end of each corner's edge: along a row or column, corners pair up, the first with the second, ..."""
+    partner = np.empty_like(order)
+    partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
+    found: list[int] = partner.tolist()
+    return found

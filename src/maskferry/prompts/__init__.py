@@ -1,0 +1,1 @@
+"""What a person tells a session: checks of prompts, and taking them."""

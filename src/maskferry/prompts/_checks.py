@@ -1,0 +1,48 @@
+"""Checks and conversions of what a caller prompts with: frames, points, boxes. All raise `InputError`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from maskferry.data import BoxPrompt, PointPrompt, VideoInfo
+from maskferry.errors import InputError
+
+__all__ = ["box_prompt", "check_frame", "point_prompt"]
+
+
+def check_frame(frame_idx: int, video: VideoInfo) -> int:
+    """A frame index inside the video, as int."""
+    if isinstance(frame_idx, bool) or not isinstance(frame_idx, int | np.integer):
+        raise InputError(f"frame_idx: expected a whole number, got {frame_idx!r}")
+    count = video.frame_count
+    if frame_idx < 0 or (count is not None and frame_idx >= count):
+        last = " or more" if count is None else f" to {count - 1}"
+        raise InputError(f"frame_idx: expected 0{last} in {video.name}, got {frame_idx}")
+    return int(frame_idx)
+
+
+def point_prompt(frame: int, object_id: int, points: ArrayLike, labels: ArrayLike, video: VideoInfo) -> PointPrompt:
+    """Points (K, 2) as (x, y) in pixels, inside the picture, with labels (K,) of which one at least is 1."""
+    points_xy, flags = np.asarray(points, dtype=np.float64), np.asarray(labels)
+    if points_xy.ndim != 2 or points_xy.shape[1] != 2 or flags.shape != points_xy.shape[:1] or not flags.size:
+        raise InputError(f"points: expected (K, 2) and labels (K,), got {points_xy.shape} and {flags.shape}")
+    if not np.isin(flags, (0, 1)).all() or not flags.any():
+        raise InputError(f"labels: expected 1 (on the object, at least once) and 0 (off it), got {flags.tolist()}")
+    if not ((points_xy >= 0) & (points_xy < (video.width, video.height))).all():
+        raise InputError(f"points: expected (x, y) inside {video.width}x{video.height}, got {points_xy.tolist()}")
+    return PointPrompt(frame, object_id, points_xy, flags.astype(np.int64))
+
+
+def box_prompt(frame: int, object_id: int, box: Sequence[float], video: VideoInfo) -> BoxPrompt:
+    """A box xyxy in pixels, not empty, inside the picture."""
+    values = [float(v) for v in box]
+    inside = f"expected x1 < x2 and y1 < y2 inside {video.width}x{video.height}, got {values}"
+    if len(values) != 4:
+        raise InputError(f"box: {inside}")
+    x1, y1, x2, y2 = values
+    if not (0 <= x1 < x2 <= video.width and 0 <= y1 < y2 <= video.height):
+        raise InputError(f"box: {inside}")
+    return BoxPrompt(frame, object_id, (x1, y1, x2, y2))

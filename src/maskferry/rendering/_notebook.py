@@ -1,0 +1,107 @@
+"""Pictures for notebooks: one frame, a grid of frames, with matplotlib (the extra ``viz``); they work headless."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskferry.data import Frame, FrameMasks
+from maskferry.drawing import draw_overlay, fitting_zoom
+from maskferry.errors import MissingExtraError
+from maskferry.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_frame", "plot_frames"]
+
+
+def plot_frame(
+    frame: Frame,
+    masks: FrameMasks,
+    *,
+    figsize: tuple[float, float] | None = None,
+    axis: str = "off",
+    alpha: float = 0.6,
+    labels: bool | Mapping[int, str] = True,
+    output: str | Path | None = None,
+) -> Figure:
+    """Plot one frame under its masks.
+
+    Args:
+        frame: the picture.
+        masks: its objects.
+        figsize: inches (width, height); by default as wide as a notebook, in the shape of the video.
+        axis: "on" shows pixel coordinates, "off" hides them.
+        alpha: opacity of the masks.
+        labels: write ids, or {object id: name}.
+        output: also save the picture there; an existing one is replaced.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    height, width = frame.image.shape[:2]
+    figure, (axes,) = _figure(1, 1, figsize or (10, 10 * height / width + 0.4))
+    _draw(axes, frame, masks, axis=axis, alpha=alpha, labels=labels)
+    return _finish(figure, output)
+
+
+def plot_frames(
+    frames: Sequence[tuple[Frame, FrameMasks]],
+    *,
+    ncols: int = 3,
+    figsize: tuple[float, float] | None = None,
+    axis: str = "off",
+    alpha: float = 0.6,
+    labels: bool | Mapping[int, str] = True,
+    output: str | Path | None = None,
+) -> Figure:
+    """Plot several frames side by side; arguments as in `plot_frame`.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    ncols = max(1, min(ncols, len(frames)))
+    nrows = max(1, math.ceil(len(frames) / ncols))
+    height, width = frames[0][0].image.shape[:2] if frames else (1, 1)
+    tile = 15 / ncols
+    figure, all_axes = _figure(nrows, ncols, figsize or (15, nrows * (tile * height / width + 0.3)))
+    for axes in all_axes[len(frames) :]:
+        axes.axis("off")
+    for axes, (frame, masks) in zip(all_axes, frames, strict=False):
+        _draw(axes, frame, masks, axis=axis, alpha=alpha, labels=labels)
+    return _finish(figure, output)
+
+
+def _figure(nrows: int, ncols: int, figsize: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    try:
+        import matplotlib.pyplot as plt
+    except ModuleNotFoundError as err:
+        raise MissingExtraError("pictures need matplotlib: pip install 'maskferry[viz]'") from err
+    figure, axes = plt.subplots(nrows, ncols, figsize=figsize, squeeze=False, layout="constrained")
+    return figure, list(axes.ravel())
+
+
+def _draw(axes: Axes, frame: Frame, masks: FrameMasks, *, axis: str, alpha: float, labels: Any) -> None:  # noqa: ANN401
+    height, width = masks.size_hw
+    picture = draw_overlay(frame.image, masks, alpha=alpha, labels=labels, zoom=fitting_zoom(masks.size_hw))
+    axes.imshow(picture, extent=(-0.5, width - 0.5, height - 0.5, -0.5))  # ticks count the video's own pixels
+    axes.axis(axis)
+    time = "" if frame.info.time is None else f"  {frame.info.time:.2f} s"
+    axes.set_title(f"frame {frame.index}{time}", fontsize=10)
+
+
+def _finish(figure: Figure, output: str | Path | None) -> Figure:
+    """Save where asked; show where there is a screen or a notebook, and close so that figures do not pile up."""
+    import matplotlib.pyplot as plt
+
+    if output is not None:
+        with atomic_path(Path(output), overwrite=True) as part:
+            figure.savefig(part)
+    if plt.get_backend().lower() != "agg":
+        plt.show()
+    plt.close(figure)
+    return figure

@@ -1,0 +1,107 @@
+"""``download_file`` with samgeo's signature."""
+
+from __future__ import annotations
+
+import mimetypes
+import zipfile
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from maskferry.errors import InputError, SourceError
+from maskferry.files import translate_os_errors
+from maskferry.samgeo._talk import explain, say
+from maskferry.sources import _download as download
+
+__all__ = ["download_file"]
+
+
+def download_file(  # noqa: PLR0913
+    url: str | None = None,
+    output: str | Path | None = None,
+    quiet: bool = False,
+    proxy: str | None = None,
+    speed: float | None = None,
+    use_cookies: bool = True,
+    verify: bool | str = True,
+    id: str | None = None,  # noqa: A002
+    fuzzy: bool = False,
+    resume: bool = False,
+    unzip: bool = True,
+    overwrite: bool = False,
+) -> str:
+    """Download a file, unless it is there already. A download that broke off is gone on with.
+
+    Args:
+        url: http or https. The page of a file on GitHub is taken for the file.
+        output: where to; by default the name in the address, in the working folder.
+        quiet: say nothing.
+        proxy: accepted and not used; the environment variables http_proxy and https_proxy are.
+        speed: accepted and not used.
+        use_cookies: accepted and not used.
+        verify: accepted and not used; certificates are always verified.
+        id: must be None: files on Google Drive cannot be had without a browser.
+        fuzzy: accepted and not used; it is about addresses of Google Drive.
+        resume: accepted and not used; downloads are always gone on with.
+        unzip: unpack a .zip beside itself.
+        overwrite: download again, even if the file is there.
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        InputError: no http(s) address, or one of Google Drive.
+        SourceError: it cannot be downloaded, or is not what its name says.
+        OutputError: it cannot be unpacked there.
+    """
+    if id is not None or url is None or urlsplit(url).hostname in ("drive.google.com", "docs.google.com"):
+        raise InputError(
+            f"url: expected the http(s) address of a file, got {f'the Google Drive id {id!r}' if id else repr(url)}: "
+            "download files of Google Drive in a browser and pass their path to set_video"
+        )
+    if not quiet:
+        explain(
+            proxy=None if proxy is None else "set the environment variable https_proxy instead",
+            speed=None if speed is None else "downloads are as fast as they can be",
+            verify=None if verify is True else "certificates are always verified",
+        )
+    target = Path(output if output is not None else _name_in(url)).absolute()
+    if target.is_dir():
+        target = target / _name_in(url)
+    if target.exists() and not overwrite:
+        if not quiet:
+            say(f"{target.name} is there already; pass overwrite=True to download it again.")
+    else:
+        download.download_file(_raw_url(url), target, overwrite=overwrite, check=_is_picture_or_video(target))
+        if not quiet:
+            say(f"Downloaded {target.name}, {target.stat().st_size / 1e6:.1f} MB.")
+        if unzip and target.suffix.lower() == ".zip":
+            _unpack(target)
+    return str(target)
+
+
+def _name_in(url: str) -> str:
+    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    if not name:
+        raise InputError(f"output: {url} names no file: say where to save it")
+    return name
+
+
+def _raw_url(url: str) -> str:
+    """The file itself, where the address is of its page on GitHub."""
+    parts = urlsplit(url)
+    if parts.hostname == "github.com" and "/blob/" in parts.path:
+        return f"https://raw.githubusercontent.com{parts.path.replace('/blob/', '/', 1)}"
+    return url
+
+
+def _is_picture_or_video(path: Path) -> bool:
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    return kind.startswith(("image/", "video/"))
+
+
+def _unpack(path: Path) -> None:
+    try:
+        with translate_os_errors(path.parent), zipfile.ZipFile(path) as archive:
+            archive.extractall(path.parent)  # members' names are made harmless: nothing lands outside
+    except zipfile.BadZipFile as err:
+        raise SourceError(f"{path} was downloaded, but is no zip archive: {err}") from err

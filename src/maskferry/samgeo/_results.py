@@ -1,0 +1,173 @@
+"""What has been found, as samgeo shows and saves it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from operator import index
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskferry import MaskTracker
+from maskferry.errors import InputError, MissingExtraError
+from maskferry.formats._davis import VOID
+from maskferry.formats._images import write_pixels
+from maskferry.masks._labels import to_label_map
+from maskferry.samgeo._talk import say
+from maskferry.samgeo._views import FrameOutputs, ObjectMasks, PerFrame
+
+__all__ = ["Results"]
+
+ShowIds = bool | Mapping[int, str]
+"""Whether ids are written beside objects, or {object id: name} to write names."""
+
+
+class Results:
+    """The half of `SamGeo3Video` that reads results."""
+
+    _tracker: MaskTracker
+
+    @property
+    def outputs_per_frame(self) -> PerFrame[FrameOutputs]:
+        """What `propagate` returned, as far as there is something."""
+        return PerFrame(self._tracker.tracks, FrameOutputs)
+
+    def _format_outputs(self) -> PerFrame[ObjectMasks]:
+        """{frame index: {object id: bool (H, W)}}, decoded when it is looked at."""
+        return PerFrame(self._tracker.tracks, ObjectMasks)
+
+    # --- looking at it ------------------------------------------------------------------------------------------
+
+    def show_frame(
+        self,
+        frame_idx: int = 0,
+        figsize: tuple[float, float] = (12, 8),
+        alpha: float = 0.6,
+        show_ids: ShowIds = True,
+        axis: str = "off",
+        output: str | Path | None = None,
+    ) -> None:
+        """Plot one frame under its masks, or without any where there are none yet.
+
+        Args:
+            frame_idx: the frame.
+            figsize: inches (width, height).
+            alpha: opacity of the masks.
+            show_ids: write ids, or {object id: name}.
+            axis: "on" shows pixel coordinates.
+            output: also save the picture there.
+
+        Raises:
+            InputError: the frame is outside the video.
+            MissingExtraError: matplotlib is not installed.
+        """
+        self._tracker.show_frame(
+            index(frame_idx), figsize=figsize, alpha=alpha, labels=show_ids, axis=axis, output=output
+        )
+        if output is not None:
+            say(f"Saved frame {frame_idx} to {output}.")
+
+    def show_frames(
+        self,
+        frame_stride: int = 10,
+        ncols: int = 3,
+        figsize_per_frame: tuple[float, float] = (6, 4),
+        alpha: float = 0.6,
+        show_ids: ShowIds = False,
+    ) -> None:
+        """Plot every ``frame_stride``-th frame in a grid; arguments as in `show_frame`.
+
+        Raises:
+            InputError: the stride is below 1.
+            MissingExtraError: matplotlib is not installed.
+        """
+        tiles = math.ceil((self._tracker.source.info.frame_count or 1) / max(1, frame_stride))
+        columns = max(1, min(ncols, tiles))
+        width, height = figsize_per_frame
+        size = (width * columns, height * math.ceil(tiles / columns))
+        self._tracker.show_frames(frame_stride, columns, figsize=size, alpha=alpha, labels=show_ids)
+
+    def show_video(self, video_path: str | Path, embed: bool = True, **kwargs: Any) -> Any:  # noqa: ANN401
+        """A film, such as `save_video` has written, as something that a notebook plays; options as in IPython.
+
+        Raises:
+            MissingExtraError: IPython is not installed.
+        """
+        try:
+            from IPython import display
+        except ModuleNotFoundError as err:
+            raise MissingExtraError("show_video is for notebooks, which bring IPython; open the film itself") from err
+        player: Any = display.Video
+        return player(str(video_path), embed=embed, **kwargs)
+
+    # --- saving it ----------------------------------------------------------------------------------------------
+
+    def save_masks(self, output_dir: str | Path, img_ext: str = "png", dtype: str = "uint8") -> list[str]:
+        """Write a label map for every frame: grey, 0 is background, n is object n. Files that are there are replaced.
+
+        They are named by the frame's index, with as many digits as the number of frames has. Where objects overlap,
+        the smallest gets the pixel.
+
+        Args:
+            output_dir: made where it is missing.
+            img_ext: "png" or "tif".
+            dtype: "uint8" or "uint16"; all files are uint16 as soon as an id is above 254.
+
+        Returns:
+            The paths, in the order of frames.
+
+        Raises:
+            InputError: an unknown option, or there is nothing to save yet.
+            OutputError: they cannot be written.
+        """
+        suffix = img_ext.lower().lstrip(".")
+        if suffix not in ("png", "tif", "tiff"):
+            raise InputError(f'img_ext: expected "png" or "tif", which keep ids exactly, got {img_ext!r}')
+        if dtype not in ("uint8", "uint16"):
+            raise InputError(f'dtype: expected "uint8" or "uint16", got {dtype!r}')
+        tracks = self._tracker.tracks
+        if not len(tracks):
+            raise InputError("there are no results yet: add masks and call propagate first")
+        kind = np.uint16 if dtype == "uint16" or max(tracks.object_ids, default=0) >= VOID else np.uint8
+        digits = len(str(tracks.video.frame_count or len(tracks)))
+        paths = []
+        for tracked in tracks.frames():
+            path = Path(output_dir) / f"{tracked.info.index:0{digits}d}.{suffix}"
+            write_pixels(path, to_label_map(tracked.masks, dtype=kind), overwrite=True)
+            paths.append(str(path))
+        say(f"Saved {len(paths)} mask files to {output_dir}.")
+        return paths
+
+    def save_video(
+        self,
+        output_path: str | Path,
+        fps: float | None = None,
+        alpha: float = 0.6,
+        dpi: int = 200,
+        frame_stride: int = 1,
+        show_ids: ShowIds = True,
+    ) -> str:
+        """Draw the masks over the video and write an MP4 film (H.264). A film that is there is replaced.
+
+        Args:
+            output_path: ends in .mp4.
+            fps: frames per second; by default every frame is shown at its own time.
+            alpha: opacity of the masks.
+            dpi: accepted and not used; the film has the size of the video.
+            frame_stride: every n-th frame.
+            show_ids: write ids, or {object id: name}.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: an option is wrong, or there is nothing to draw yet.
+            OutputError: it cannot be written.
+        """
+        path = self._tracker.save_video(
+            output_path, rate=fps, alpha=alpha, stride=frame_stride, labels=show_ids, overwrite=True
+        )
+        say(f"Saved video to {path}.")
+        return str(path)

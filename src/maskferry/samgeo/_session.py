@@ -1,0 +1,342 @@
+"""``SamGeo3Video``: samgeo's signatures, each served by a `MaskTracker`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from maskferry import MaskTracker, TextPrompt, open_source
+from maskferry.data import Image, VideoLike
+from maskferry.engines.base import Engine
+from maskferry.engines.registry import EngineSpec, engine_status, known_engines, pick_engine
+from maskferry.errors import InputError
+from maskferry.samgeo._geotiff import refuse_crs, refuse_geotiff
+from maskferry.samgeo._results import Results
+from maskferry.samgeo._talk import SlowRun, explain, say
+from maskferry.samgeo._views import FrameImages, FrameOutputs, PerFrame, SampledSource
+
+__all__ = ["SamGeo3Video"]
+
+
+def gpu_names(numbers: Sequence[int]) -> list[str]:
+    """Names of torch's devices, by number.
+
+    >>> gpu_names([0, 2])
+    ['cuda:0', 'cuda:2']
+
+    Raises:
+        InputError: not numbers from 0.
+    """
+    try:
+        found = [index(number) for number in numbers]
+    except TypeError:
+        found = [-1]
+    if any(number < 0 for number in found):
+        raise InputError(f"gpus_to_use: expected a list of GPUs' numbers such as [0, 1], got {numbers!r}")
+    return [f"cuda:{number}" for number in found]
+
+
+class SamGeo3Video(Results):
+    """Follow objects through a video.
+
+    >>> import numpy as np
+    >>> video = np.random.default_rng(0).integers(0, 255, (5, 48, 64, 3), dtype=np.uint8)
+    >>> mask = np.zeros((48, 64), dtype=bool); mask[10:20, 10:30] = True
+    >>> sam = SamGeo3Video(engine="hold")
+    Engine: hold (repeats the last mask: a baseline)
+    >>> sam.set_video(video)
+    Loaded 5 frames of 64x48.
+    >>> sam.add_mask_prompt(mask, obj_id=100)
+    Object 100: mask of 200 pixels on frame 0.
+    100
+    >>> outputs = sam.propagate()
+    Propagated 1 object(s) to 5 frames.
+    >>> outputs[4]["out_binary_masks"].shape
+    (1, 48, 64)
+    >>> sam.close()
+    Video closed.
+    """
+
+    def __init__(
+        self,
+        gpus_to_use: Sequence[int] | None = None,
+        bpe_path: str | None = None,
+        *,
+        engine: str | Engine = "auto",
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Choose an engine. Nothing is loaded yet.
+
+        Args:
+            gpus_to_use: numbers of GPUs, for an engine that runs on them; the objects are spread over several. By
+                default the engine picks its device.
+            bpe_path: accepted and not used; it names a vocabulary of SAM 3.
+            engine: a name, "auto" for the best that can run here, or a loaded engine.
+            kwargs: accepted and not used; they are options of SAM 3's builder.
+
+        Raises:
+            UnknownEngineError: no engine of this name.
+            InputError: ``gpus_to_use`` is no list of numbers from 0.
+        """
+        gpus = [] if gpus_to_use is None else gpu_names(gpus_to_use)
+        chosen = pick_engine() if engine == "auto" else engine
+        spec = known_engines().get(chosen) if isinstance(chosen, str) else None
+        on_gpus = bool(gpus) and isinstance(spec, EngineSpec) and "device" in spec.takes
+        explain(
+            gpus_to_use="this engine picks its device" if gpus and not on_gpus else None,
+            bpe_path=None if bpe_path is None else "it names a vocabulary of SAM 3",
+            **{name: "it is an option of SAM 3's builder; engines are chosen by engine=" for name in kwargs},
+        )
+        self.gpus_to_use = gpus_to_use
+        self.video_path: VideoLike | None = None
+        options: dict[str, Any] = {"device": gpus} if on_gpus else {}
+        self._tracker = MaskTracker(engine=chosen, **options)
+        name = self._tracker.engine_name
+        say(f"Engine: {name}" + (f" ({engine_status(name).summary})" if name in known_engines() else ""))
+
+    # --- the video ----------------------------------------------------------------------------------------------
+
+    def set_video(
+        self,
+        video_path: VideoLike,
+        output_dir: str | Path | None = None,
+        frame_rate: float | None = None,
+        prefix: str = "",
+        bands: Sequence[int] | None = None,
+    ) -> None:
+        """Choose the video.
+
+        Args:
+            video_path: a file, a URL, a folder of pictures, or an array (T, H, W, 3).
+            output_dir: accepted and not used; frames are decoded straight from the file, not extracted into a folder.
+            frame_rate: about so many frames of each second are kept: every n-th, with n = floor(rate) / frame_rate,
+                rounded down, as in samgeo; they are numbered anew.
+            prefix: accepted and not used; samgeo names extracted frames with it.
+            bands: accepted and not used; it chooses bands of GeoTIFFs.
+
+        Raises:
+            SourceError: it cannot be opened.
+            InputError: it is a series of GeoTIFFs, which cannot be read yet, or the frame rate is not above 0.
+        """
+        explain(
+            output_dir=None if output_dir is None else "frames are decoded straight from the file, none are extracted",
+            prefix="no frames are extracted whose names it could begin" if prefix else None,
+            bands=None if bands is None else "it chooses bands of GeoTIFFs",
+        )
+        if isinstance(video_path, str | Path):
+            refuse_geotiff(Path(video_path).expanduser())
+        if frame_rate is not None and not frame_rate > 0:
+            raise InputError(f"frame_rate: expected more than 0 frames per second, got {frame_rate}")
+        source = open_source(video_path)
+        if frame_rate is not None and source.info.rate is None:
+            explain(frame_rate="these frames have no rate of their own, all are kept")
+        elif frame_rate is not None and (step := int(int(source.info.rate or 0) / frame_rate)) > 1:
+            source = SampledSource(source, step)
+        self._tracker.set_video(source)
+        self.video_path = video_path
+        count = source.info.frame_count
+        say(f"Loaded {'a stream' if count is None else f'{count} frames'} of {self.frame_width}x{self.frame_height}.")
+
+    @property
+    def frame_width(self) -> int:
+        """Pixels."""
+        return self._tracker.source.info.width
+
+    @property
+    def frame_height(self) -> int:
+        """Pixels."""
+        return self._tracker.source.info.height
+
+    @property
+    def video_frames(self) -> Sequence[Image]:
+        """All frames, RGB uint8 (H, W, 3), decoded when they are asked for."""
+        return FrameImages(self._tracker.source)
+
+    # --- prompts ------------------------------------------------------------------------------------------------
+
+    def init_tracker(self, frame_idx: int = 0) -> None:
+        """Start with no objects. Instant, and optional: masks can be added at any time without it."""
+        self._tracker.init_tracker(index(frame_idx))
+        say("Ready for masks; there are no objects yet.")
+
+    def reset(self) -> None:
+        """Forget all objects and results; the video stays."""
+        self._tracker.reset()
+        say("Forgot all objects and results.")
+
+    def generate_masks(self, prompt: str, frame_idx: int = 0, propagate: bool = True) -> PerFrame[FrameOutputs]:
+        """Find everything that words name and follow it; objects of before are forgotten, as in samgeo.
+
+        Args:
+            prompt: a short noun phrase.
+            frame_idx: the frame to look at.
+            propagate: also follow what was found through the video.
+
+        Returns:
+            As `propagate`.
+
+        Raises:
+            PromptNotSupportedError: the engine takes no text; the message says what to do instead.
+        """
+        if TextPrompt in self._tracker.engine.accepts:
+            self._tracker.reset()
+        found = self._tracker.generate_masks(prompt, index(frame_idx))
+        say(f"Found {len(found)} object(s) matching {prompt!r} on frame {frame_idx}.")
+        return self.propagate() if propagate and found else self.outputs_per_frame
+
+    def add_mask_prompt(
+        self, mask: ArrayLike | str | Path, obj_id: int, frame_idx: int = 0, num_points: int = 5
+    ) -> int:
+        """Follow what a mask covers; a mask that this object has on this frame already is replaced.
+
+        Args:
+            mask: (H, W), from whatever model; not zero is the object. Or a file.
+            obj_id: a whole number from 1.
+            frame_idx: the frame that the mask belongs to.
+            num_points: accepted and not used. samgeo turns the mask into so many points, because its engine takes no
+                masks, and the engine guesses the object from these. Here the mask itself is the prompt, so that
+                nothing of it is lost and there are no points to choose.
+
+        Returns:
+            The object's id.
+
+        Raises:
+            InputError: the mask is empty or malformed, or the frame or the id is wrong.
+        """
+        return self.add_masks_prompt([mask], [obj_id], frame_idx)[0]
+
+    def add_masks_prompt(
+        self,
+        masks: Any,  # noqa: ANN401
+        obj_ids: Sequence[int] | None = None,
+        frame_idx: int = 0,
+    ) -> list[int]:
+        """Follow what each of several masks covers; all are added, or none.
+
+        Args:
+            masks: (N, H, W), or a list of what `add_mask_prompt` takes.
+            obj_ids: an id for each; by default the next ones from 100 that were never in use.
+            frame_idx: the frame that they belong to.
+
+        Returns:
+            The objects' ids.
+
+        Raises:
+            InputError: as `add_mask_prompt`, or there is not one id for each mask.
+        """
+        frame_idx = index(frame_idx)
+        ids = self._tracker.add_masks_prompt(masks, obj_ids, frame_idx, replace=True)
+        known = self._tracker.masks(frame_idx)
+        for object_id in ids:
+            say(f"Object {object_id}: mask of {known[object_id].rle.area} pixels on frame {frame_idx}.")
+        return ids
+
+    def add_point_prompts(
+        self,
+        points: ArrayLike,
+        labels: ArrayLike,
+        obj_id: int,
+        frame_idx: int = 0,
+        point_crs: str | None = None,
+    ) -> int:
+        """Follow what points lie on, where the engine takes points; earlier points on this frame are replaced.
+
+        Args:
+            points: (K, 2), [x, y] in pixels.
+            labels: (K,), 1 on the object, 0 off it.
+            obj_id: a whole number from 1.
+            frame_idx: the frame that they belong to.
+            point_crs: must be None: coordinates of maps need a series of GeoTIFFs.
+
+        Returns:
+            The object's id.
+
+        Raises:
+            PromptNotSupportedError: the engine takes no points; the message says what to do instead.
+            InputError: shapes, labels, points outside the picture, frame, id or coordinates are wrong.
+        """
+        refuse_crs(point_crs=point_crs)
+        object_id = self._tracker.add_point_prompts(points, labels, obj_id, index(frame_idx), replace=True)
+        say(f"Object {object_id}: points on frame {frame_idx}.")
+        return object_id
+
+    def add_box_prompt(self, box: Sequence[float], obj_id: int, frame_idx: int = 0, box_crs: str | None = None) -> int:
+        """Follow what a box encloses, where the engine takes boxes; an earlier box on this frame is replaced.
+
+        Args:
+            box: [x, y, width, height] in pixels.
+            obj_id: a whole number from 1.
+            frame_idx: the frame that it belongs to.
+            box_crs: must be None: coordinates of maps need a series of GeoTIFFs.
+
+        Returns:
+            The object's id.
+
+        Raises:
+            PromptNotSupportedError: the engine takes no boxes; the message says what to do instead.
+            InputError: the box, frame, id or coordinates are wrong.
+        """
+        refuse_crs(box_crs=box_crs)
+        if len(box) != 4:
+            raise InputError(f"box: expected [x, y, width, height] in pixels, got {list(box)}")
+        x, y, width, height = box
+        xyxy = (x, y, x + width, y + height)
+        object_id = self._tracker.add_box_prompt(xyxy, obj_id, index(frame_idx), replace=True)
+        say(f"Object {object_id}: box on frame {frame_idx}.")
+        return object_id
+
+    def remove_object(self, obj_id: int | Sequence[int]) -> None:
+        """Forget one object or several, and their masks; the others are untouched.
+
+        Raises:
+            UnknownObjectError: no such object.
+        """
+        ids = [index(i) for i in (obj_id if isinstance(obj_id, Sequence | np.ndarray) else [obj_id])]
+        for object_id in ids:
+            self._tracker.remove_object(object_id)
+        say(f"Removed object(s) {', '.join(map(str, ids))}.")
+
+    # --- the run ------------------------------------------------------------------------------------------------
+
+    def propagate(self) -> PerFrame[FrameOutputs]:
+        """Follow everything through the video, to both sides of its masks. What is tracked already is not done again.
+
+        Returns:
+            {frame index: {"out_obj_ids": (N,), "out_binary_masks": bool (N, H, W), "out_probs": (N,)}}, decoded when
+            it is looked at. It shows this run as it stands: `reset` and `init_tracker` empty it.
+
+        Raises:
+            InputError: nothing to track.
+            EngineError: the engine failed. Finished frames are kept; the next call goes on.
+        """
+        tracks = self._tracker.propagate(callback=SlowRun())
+        say(f"Propagated {len(tracks.object_ids)} object(s) to {len(tracks)} frames.")
+        return PerFrame(tracks, FrameOutputs)
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the video and let go of its results; another can be set. May be called twice."""
+        if self.video_path is not None:
+            say("Video closed.")
+        self.video_path = None
+        self._tracker.close()
+
+    def shutdown(self) -> None:
+        """Close everything, the engine too. May be called twice."""
+        self.close()
+        self._tracker.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown()

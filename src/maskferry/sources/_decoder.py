@@ -1,0 +1,145 @@
+"""One decoder over one video file: it can be put at any entry of the packet index, and names every frame it gives."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+from av.packet import Packet
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+
+from maskferry.errors import SourceError
+from maskferry.sources._index import PacketIndex, decode_packet, open_video, packets_of
+
+__all__ = ["Decoded", "Decoder"]
+
+log = logging.getLogger(__name__)
+
+Decoded = tuple[int, VideoFrame] | None
+"""A frame's number and the frame; None now and then, so that whoever waits for a far frame can stop in between."""
+
+
+_REFRESHES = 4
+"""Entries by which decoding starts earlier in a stream with intra refresh; one wave does not always heal all."""
+
+_INTER = (PictureType.P, PictureType.B)
+
+
+class Decoder:
+    """Decodes from any entry of the index on. Belongs to one thread, from opening to closing.
+
+    H.264 streams with intra refresh mark "keyframes" that are no intra frames: from there the picture is refreshed in
+    stripes. Where the decoder leaves such a frame out or gives a predicted one, decoding starts earlier from then on.
+    """
+
+    def __init__(self, path: Path, index: PacketIndex) -> None:
+        self._path = path
+        self._index = index
+        self._seekable = True
+        self._threaded = True
+        self._earlier = 0
+        self._files = ExitStack()
+        self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._files.close()
+
+    def _open(self) -> None:
+        self._files.close()
+        self._container, self._stream = self._files.enter_context(open_video(self._path))
+        if not self._threaded:
+            self._stream.codec_context.thread_count = 1
+        self._at_start = True
+
+    def decode_from(self, entry: int, *, strict: bool = False) -> Iterator[Decoded]:
+        """Decode from an entry of the index to the end, in the order in which frames are shown.
+
+        What cannot be decoded is left out.
+
+        Args:
+            entry: its place in ``index.entries``.
+            strict: leave out, too, frames that the decoder has patched up. Otherwise decoding runs on one thread from
+                then on, so that what cannot be decoded takes no frame before it along.
+        """
+        if not strict and self._threaded:
+            self._threaded = False
+            self._open()
+        start = max(entry - self._earlier, 0)
+        unproven = start > 0 and not self._earlier
+        for frame in self._decode_packets(start):
+            number = -1 if frame is None or frame.pts is None else int(self._index.frame_of[frame.pts])
+            if frame is None or number < 0 or (strict and frame.is_corrupt):
+                yield None
+                continue
+            if unproven and number >= self._index.entry_frames[start]:
+                unproven = False
+                if frame.pts != self._index.entries[start] or frame.pict_type in _INTER:
+                    self._earlier = _REFRESHES
+                    yield from self.decode_from(entry, strict=strict)
+                    return
+            yield number, frame
+
+    def _decode_packets(self, entry: int) -> Iterator[VideoFrame | None]:
+        """Frames as they come from the decoder, None after each packet; what cannot be decoded is left out."""
+        for ordinal, packet in self._packets_from(entry):
+            try:
+                yield from decode_packet(self._stream, packet, ordinal)
+            except SourceError as err:
+                log.debug("%s: %s", self._path, err)
+            yield None
+
+    def _packets_from(self, entry: int) -> Iterator[tuple[int, Packet[VideoStream] | None]]:
+        """The packets from an entry on with their ordinals, then None, which empties the decoder."""
+        ordinal = int(self._index.entries[entry])
+        try:
+            packets = self._seek(entry) if ordinal and self._seekable else None
+            if packets is None:
+                packets = self._skip_to(ordinal)
+            yield from zip(range(ordinal, len(self._index.pts)), packets, strict=False)
+        except av.error.FFmpegError as err:  # damaged here: the index, too, ended here
+            log.debug("%s: %s", self._path, err)
+        yield -1, None
+
+    def _seek(self, entry: int) -> Iterator[Packet[VideoStream]] | None:
+        """Let the container seek, and read on to the very packet; None where it does not get there.
+
+        Containers differ in what they seek by (pts or dts) and how near they come, hence the check of each packet and
+        the second try from the entry before.
+        """
+        self._at_start = False
+        ordinal = self._index.entries[entry]
+        pts, size = int(self._index.pts[ordinal]), int(self._index.sizes[ordinal])
+        for target in (pts, int(self._index.pts[self._index.entries[entry - 1]])):
+            try:
+                self._container.seek(target, stream=self._stream)
+            except av.error.FFmpegError as err:
+                log.debug("%s: seek to %d: %s", self._path, target, err)
+                continue
+            packets = packets_of(self._container, self._stream)
+            for packet in packets:
+                if packet.pts == pts and packet.size == size:
+                    return itertools.chain([packet], packets)
+                if packet.pts is not None and packet.pts > pts:
+                    break
+        log.debug("%s: seeking fails in this file; reading it from the start instead", self._path)
+        self._seekable = False
+        return None
+
+    def _skip_to(self, ordinal: int) -> Iterator[Packet[VideoStream]]:
+        """The packets from ``ordinal`` on, counted from the start of the file."""
+        if not self._at_start:
+            self._open()
+        self._at_start = False
+        return itertools.islice(packets_of(self._container, self._stream), ordinal, None)

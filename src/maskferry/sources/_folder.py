@@ -1,0 +1,141 @@
+"""Frames from a folder of pictures, or from one picture file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Generator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from maskferry.data import Frame, FrameInfo, VideoInfo
+from maskferry.errors import SourceError
+from maskferry.sources._ahead import FrameReader
+from maskferry.sources._checks import PICTURE_SUFFIXES, check_indices
+from maskferry.sources._pictures import Header, Scale, decode_rgb, max_value, read_header
+
+__all__ = ["FolderSource"]
+
+_SAMPLED = 16
+_FULL_SCALES = (255, 1023, 4095, 16383, 65535)
+
+
+class FolderSource(FrameReader):
+    """The pictures of a folder in natural order (2 before 10), or a single picture.
+
+    Pictures may be of any format that Pillow or OpenCV reads. Alpha is dropped, palettes, grey and CMYK become RGB,
+    EXIF orientation is applied (8 bit). Deep pictures (16 bit, float) are brought to 8 bit by one scale for the whole
+    series, so that brightness stays comparable: the maximum of up to 16 pictures, spread evenly, decides. Samples are
+    divided by the smallest of 255, 1023, 4095, 16383 and 65535 that holds the maximum (8, 10, 12, 14, 16 bit); above
+    65535 by the maximum, and float samples up to 1 by 1. What is brighter than that, or negative, is clipped.
+
+    Attributes:
+        info: size, rate, number of pictures.
+        seekable: True.
+        scale: what deep samples are multiplied by; None where all pictures have 8 bit.
+    """
+
+    seekable = True
+    announced_frame_count: int | None = None
+
+    def __init__(self, path: Path, *, rate: Fraction | None = None) -> None:
+        """List the pictures and check their sizes by their headers.
+
+        Args:
+            path: a folder, or one picture.
+            rate: frames per second; without it frames have no time.
+
+        Raises:
+            SourceError: no pictures, pictures of several sizes, or one that cannot be read.
+        """
+        super().__init__()
+        self._files = _list_pictures(path) if path.is_dir() else [path]
+        self._headers = [read_header(file) for file in self._files]
+        first = self._headers[0]
+        if len(self._files) == 1 and first.pages > 1:
+            raise SourceError(
+                f"{self._files[0]} holds {first.pages} pictures: save each as a file of its own, or read them "
+                "into one array (T, H, W, 3) and pass that"
+            )
+        for file, header in zip(self._files, self._headers, strict=True):
+            if header.size_hw != first.size_hw:
+                raise _size_error(self._files[0], first, file, header.size_hw)
+        self.scale: Scale | None = self._common_scale()
+        height, width = first.size_hw
+        self.info = VideoInfo(width, height, rate, len(self._files), path.name, str(path))
+
+    def frames(self, indices: Sequence[int]) -> Generator[Frame]:
+        """Decode these pictures, a few ahead, on a thread; see `Source.frames`."""
+        wanted = check_indices(indices, self.info.frame_count)
+        return self.read_ahead(self._produce(wanted), self.info)
+
+    def _produce(self, wanted: Sequence[int]) -> Generator[Frame | None]:
+        for index in wanted:
+            file, header = self._files[index], self._headers[index]
+            try:
+                image = decode_rgb(file, deep=header.deep, scale=self.scale or 1)
+            except SourceError as err:
+                raise SourceError(f"frame {index}: {err}", frame=index) from err
+            if image.shape[:2] != self.info.size_hw:
+                raise SourceError(
+                    f"frame {index}: {file} has changed since it was opened: its size is now "
+                    f"{image.shape[1]}x{image.shape[0]}",
+                    frame=index,
+                )
+            time = None if self.info.rate is None else float(index / self.info.rate)
+            yield Frame(FrameInfo(index, time, file.name), image)
+
+    def _common_scale(self) -> Scale | None:
+        deep = [file for file, header in zip(self._files, self._headers, strict=True) if header.deep]
+        if not deep:
+            return None
+        picks = np.unique(np.linspace(0, len(deep) - 1, min(_SAMPLED, len(deep))).astype(int))
+        largest, floats = 0.0, True
+        for i in picks.tolist():
+            value, is_float = max_value(deep[i])
+            largest, floats = max(largest, value), floats and is_float
+        return 255 / _full_scale(largest, floats=floats)
+
+
+def _full_scale(largest: float, *, floats: bool) -> float:
+    if not math.isfinite(largest):
+        raise SourceError("the pictures hold infinite samples: replace them by finite ones")
+    if floats and largest <= 1:
+        return 1
+    return next((float(full) for full in _FULL_SCALES if largest <= full), largest)
+
+
+def _list_pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder by natural order; other and hidden files are left out.
+
+    Raises:
+        SourceError: there are none, or the folder cannot be read.
+    """
+    try:
+        found = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
+    except OSError as err:
+        raise SourceError(f"{folder} cannot be read: {err.strerror}") from err
+    pictures = [p for p in found if p.suffix.lower() in PICTURE_SUFFIXES]
+    if not pictures:
+        what = f"{len(found)} other files" if found else "no files"
+        raise SourceError(
+            f"{folder} holds no pictures, but {what}: expected a folder of .jpg, .png, .tif or the like, one per "
+            "frame; a video file is given by its own path"
+        )
+    return sorted(pictures, key=_natural_key)
+
+
+def _natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorts digits as numbers: frame2 before frame10."""
+    parts = re.split(r"([0-9]+)", path.name.lower())
+    return [(0, int(p), "") if p.isascii() and p.isdigit() else (1, 0, p) for p in parts if p], path.name
+
+
+def _size_error(first: Path, header: Header, other: Path, size_hw: tuple[int, int]) -> SourceError:
+    height, width = header.size_hw
+    return SourceError(
+        f"all frames must have one size, but {first.name} is {width}x{height} and {other.name} is "
+        f"{size_hw[1]}x{size_hw[0]} (in {first.parent}): bring them to one size, or move the odd ones out"
+    )

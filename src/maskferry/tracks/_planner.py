@@ -1,0 +1,87 @@
+"""From prompts to jobs: which passes over which frames are still to be made. Pure: no frames, no engine, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Literal, get_args
+
+from maskferry.errors import InputError
+from maskferry.tracks._jobs import FrameRange, Job, Span
+
+__all__ = ["Direction", "plan"]
+
+Direction = Literal["both", "forward", "backward"]
+
+
+def plan(
+    seeds: Mapping[int, Collection[int]],
+    direction: Direction,
+    frame_range: FrameRange,
+    known: Iterable[Job] = (),
+) -> list[Job]:
+    """Which passes are still to be made.
+
+    Args:
+        seeds: {object id: frames on which it was prompted}.
+        direction: "both" fills gaps from both sides; "forward" and "backward" from one side only, so that a seed
+            never acts on the past, or on the future.
+        frame_range: resolved (`FrameRange.within`). Seeds outside it are left out.
+        known: earlier jobs, finished or under way, whose spans are not planned again.
+
+    Returns:
+        Jobs, forward ones first; the second of two directions merges with the results of the first.
+
+    Raises:
+        InputError: an unknown direction.
+    """
+    if direction not in get_args(Direction):
+        raise InputError(f"direction: expected one of {', '.join(get_args(Direction))}, got {direction!r}")
+    there: dict[bool, set[tuple[int, int, int | None]]] = {False: set(), True: set()}
+    for job in known:
+        if job.frame_range == frame_range:
+            there[job.backward] |= {span.key for span in job.spans}
+    jobs: list[Job] = []
+    for backward in (False, True):
+        if direction == ("forward" if backward else "backward"):
+            continue
+        spans = []
+        for object_id, frames in seeds.items():
+            for seed, until in _stretches(frames, frame_range, backward=backward, alone=direction == "backward"):
+                other_side = until is not None and (backward or (object_id, until, seed) in there[True])
+                span = Span(object_id, seed, until, blend=direction == "both" and other_side)
+                if span.key not in there[backward]:
+                    spans.append(span)
+        jobs += _group(spans, frame_range, backward=backward)
+    return jobs
+
+
+def _stretches(
+    seeds: Collection[int], frame_range: FrameRange, *, backward: bool, alone: bool
+) -> Iterable[tuple[int, int | None]]:
+    """(seed, until) of one object in one direction."""
+    inside: Sequence[int] = sorted(s for s in seeds if frame_range.start <= s < frame_range.stop)
+    if not inside:
+        return
+    for left, right in pairwise(inside):
+        yield (right, left) if backward else (left, right)
+    if not backward:
+        yield inside[-1], None
+    elif alone or inside[0] > frame_range.start:  # the forward pass, if there is one, sees the seed's own frame
+        yield inside[0], None
+
+
+def _group(spans: Iterable[Span], frame_range: FrameRange, *, backward: bool) -> Iterable[Job]:
+    """Put spans that touch into one job; those far from one another are passes of their own."""
+    reach = {span: span.reach(frame_range, backward=backward) for span in spans}
+    groups: list[list[Span]] = []
+    end = -1
+    for span in sorted(reach, key=lambda span: (reach[span], span.object_id)):
+        low, high = reach[span]
+        if low > end:
+            groups.append([])
+        groups[-1].append(span)
+        end = max(end, high)
+    for group in groups:
+        in_order = sorted(group, key=lambda span: (-span.seed if backward else span.seed, span.object_id))
+        yield Job(backward, frame_range, tuple(in_order))
