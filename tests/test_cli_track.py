@@ -292,7 +292,7 @@ def test_missing_outputs_are_written_without_tracking_again(video, masks, tmp_pa
         (["--direction", "forward"], "another direction"),
         (["--stop", 8], "other frames"),
         (["--stride", 2], "other frames"),
-        (["--rate", 5], "another --rate"),
+        (["--rate", 5], "another rate (--rate)"),
         (["--engine", "flow"], "another engine (hold)"),
     ],
 )
@@ -305,7 +305,7 @@ def test_another_command_does_not_go_on(options, what, video, masks, tmp_path, c
     assert what in capsys.readouterr().err
     assert rows(out) == before
     with Tracks.open(out / "tracks.sqlite") as tracks:
-        assert all(stored.done for stored in Journal(tracks).jobs())
+        assert not Journal(tracks).jobs.unfinished()
 
 
 def test_another_mask_does_not_go_on(video, masks, tmp_path, capsys):

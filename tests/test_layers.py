@@ -22,7 +22,7 @@ LAYERS = (
     {"prompts"},
     {"run"},
     {"tracker"},
-    {"evaluation"},
+    {"one_call", "evaluation"},
     {"testing", "samgeo", "cli"},
     {"__main__", "_moved"},
 )

@@ -18,7 +18,7 @@ from maskferry.masks._labels import Overlap
 from maskferry.outputs._export import Format, export, save_label_maps
 from maskferry.rendering._film import render, render_sheet
 from maskferry.tracks._journal import Journal
-from maskferry.tracks._results import Tracks
+from maskferry.tracks._tracks import Tracks
 
 __all__ = ["NAMES", "Outputs", "WatchedTracks", "open_tracks", "warn_unfinished"]
 
@@ -209,7 +209,7 @@ def open_tracks(path: Path) -> Tracks:
 
 def warn_unfinished(tracks: Tracks) -> None:
     """Say where a run has not come to its end yet."""
-    if not all(stored.done for stored in Journal(tracks).jobs()):
+    if Journal(tracks).jobs.unfinished():
         talk.say(f"warning: {tracks.path} is of a run that is not finished: it has come to {len(tracks)} frames")
 
 

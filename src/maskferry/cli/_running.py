@@ -19,14 +19,14 @@ from maskferry.engines.registry import load_engine
 from maskferry.errors import InputError, OutputExistsError, SourceError
 from maskferry.formats._seeds import Seeds
 from maskferry.masks._convert import resize_mask
-from maskferry.prompts._checks import check_frame
+from maskferry.run._resume import run_difference
 from maskferry.run._runner import prepare
 from maskferry.sources import open_source
 from maskferry.tracker import MaskTracker
 from maskferry.tracks._jobs import FrameRange
-from maskferry.tracks._journal import Journal, same_prompt
+from maskferry.tracks._journal import Journal
 from maskferry.tracks._planner import Direction
-from maskferry.tracks._results import Tracks
+from maskferry.tracks._tracks import Tracks
 
 __all__ = ["Request", "carry_out", "tell"]
 
@@ -110,7 +110,7 @@ def _wish(request: Request, source: Source, engine: str) -> Journal:
     info, limits = source.info, request.frames.within(source.info.frame_count)
     prompts = []
     for given in request.seeds.prompts:
-        check_frame(given.frame, info)
+        info.check_frame(given.frame)
         what = f"the mask of object {given.object_id} on frame {given.frame}"
         if not limits.start <= given.frame < limits.stop:
             raise InputError(
@@ -122,7 +122,7 @@ def _wish(request: Request, source: Source, engine: str) -> Journal:
             raise InputError(f"{what} is too small: nothing is left of it in {info.width}x{info.height}")
         prompts.append(MaskPrompt(given.frame, given.object_id, mask))
     journal = Journal(Tracks.create(info))
-    journal.add_prompts(prompts, None, [None] * len(prompts))
+    journal.add_prompts(prompts)
     prepare(journal, source, engine, request.direction, request.frames)
     return journal
 
@@ -138,15 +138,15 @@ def _look(request: Request, wish: Journal) -> bool:
         return False
     with Tracks.open(outputs.tracks) as tracks:
         there = Journal(tracks)
-        if not there.jobs():  # killed before it began
+        if not there.jobs.all():  # killed before it began
             outputs.check_free()
             return False
-        other = _difference(wish, there)
+        other = run_difference(there, wish)
         if other:
             raise OutputExistsError(
                 f"{outputs.folder} holds a run of {other}: give another folder with -o, or start over with --overwrite"
             )
-        if not all(stored.done for stored in there.jobs()):
+        if there.jobs.unfinished():
             outputs.check_free()
             talk.say(f"going on with the run in {outputs.folder}, which has come to {len(tracks)} frames")
         elif outputs.missing():
@@ -159,31 +159,10 @@ def _look(request: Request, wish: Journal) -> bool:
     return True
 
 
-def _difference(wish: Journal, there: Journal) -> str | None:
-    """What sets a run on the disk apart from the one that is asked for."""
-    then, now = there.tracks.video, wish.tracks.video
-    if (then.name, then.size_hw, then.frame_count, then.rate) != (now.name, now.size_hw, now.frame_count, now.rate):
-        return f"another video ({then.name}, {then.width}x{then.height}, {then.frame_count} frames) or another --rate"
-    engines = {stored.engine for stored in there.jobs()}
-    if engines != {stored.engine for stored in wish.jobs()}:
-        return f"another engine ({', '.join(sorted(engines))})"
-    seeds = wish.seeds()
-    if seeds != there.seeds() or not all(_same_mask(wish, there, f, i) for i, own in seeds.items() for f in own):
-        return "other masks"
-    if [stored.job for stored in wish.jobs()] != [stored.job for stored in there.jobs()]:
-        return "another direction or other frames"
-    return None
-
-
-def _same_mask(a: Journal, b: Journal, frame: int, object_id: int) -> bool:
-    one, other = a.prompt(frame, object_id), b.prompt(frame, object_id)
-    return one is not None and other is not None and same_prompt(one, other)
-
-
 def _add(tracker: MaskTracker, wish: Journal, seeds: Seeds) -> None:
     for frame, prompts in groupby(seeds.prompts, key=lambda prompt: prompt.frame):
         ids = [prompt.object_id for prompt in prompts]
-        masks = [found.mask for i in ids if isinstance(found := wish.prompt(frame, i), MaskPrompt)]
+        masks = [found.mask for i in ids if isinstance(found := wish.prompts.get(frame, i), MaskPrompt)]
         tracker.add_masks_prompt(masks, ids, frame, labels=[seeds.labels.get(i) for i in ids])
 
 
@@ -199,7 +178,7 @@ def _track(tracker: MaskTracker, request: Request) -> int:
             cancelled=stopped,
         ):
             update(progressed.done, progressed.total)
-    if stopped() and not all(stored.done for stored in tracker.journal.jobs()):
+    if stopped() and Journal(tracker.tracks).jobs.unfinished():
         raise KeyboardInterrupt
     return progressed.done if progressed else 0
 

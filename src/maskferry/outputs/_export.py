@@ -27,7 +27,7 @@ from maskferry.formats._davis import Names
 from maskferry.formats._frame_table import sidecar
 from maskferry.masks._labels import Overlap
 from maskferry.rendering._film import film_rate, pictures, require_frames, source_of
-from maskferry.tracks._results import Tracks
+from maskferry.tracks._tracks import Tracks
 
 __all__ = [
     "NEEDS_PICTURES",

@@ -16,7 +16,7 @@ from maskferry.errors import InputError, SourceError
 from maskferry.files import check_free
 from maskferry.sources import open_source
 from maskferry.sources._checks import parse_rate
-from maskferry.tracks._results import Tracks
+from maskferry.tracks._tracks import Tracks
 from maskferry.tracks.review import Moment
 
 __all__ = ["film_rate", "pictures", "render", "render_moments", "render_sheet", "require_frames", "source_of"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from maskferry.data import Frame, FrameMasks, Image, Mask, Source
 from maskferry.errors import SourceError
-from maskferry.tracks._results import Tracks
+from maskferry.tracks._tracks import Tracks
 
 __all__ = ["FrameImages", "FrameOutputs", "ObjectMasks", "PerFrame", "SampledSource"]
 
