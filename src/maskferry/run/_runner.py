@@ -60,17 +60,9 @@ def prepare(
     """
     frames = (frame_range or FrameRange()).within(source.info.frame_count)
     seeds = journal.prompts.prompt_frames()
-    if not seeds:
-        raise InputError("there is nothing to track yet: add a mask first (add_mask_prompt)")
-    if not any(frames.start <= seed < frames.stop for own in seeds.values() for seed in own):
-        raise InputError(f"no object is prompted inside frames {frames.start} to {frames.stop - 1}")
+    _check_prompts(seeds, frames)
     _forget_outdated_spans(journal, seeds)
-    unfinished = journal.jobs.unfinished()
-    if unfinished and unfinished[0].engine != engine:
-        raise InputError(
-            f"these tracks were begun with engine {unfinished[0].engine!r} and are not finished: resume with that one, "
-            f"or start over with {engine!r} (overwrite)"
-        )
+    _check_engine(journal, engine)
     jobs = plan(seeds, direction, frames, [stored.job for stored in journal.jobs.all()])
     if not source.seekable and any(job.backward for job in jobs):
         raise InputError(
@@ -78,6 +70,23 @@ def prepare(
             'use direction="forward", or save the stream to a file first'
         )
     journal.jobs.add(jobs, engine)
+
+
+def _check_prompts(seeds: dict[int, list[int]], frames: FrameRange) -> None:
+    if not seeds:
+        raise InputError("there is nothing to track yet: add a mask first (add_mask_prompt)")
+    if not any(frames.start <= seed < frames.stop for own in seeds.values() for seed in own):
+        raise InputError(f"no object is prompted inside frames {frames.start} to {frames.stop - 1}")
+
+
+def _check_engine(journal: Journal, engine: str) -> None:
+    """Refuse to finish with one engine what another one has begun."""
+    unfinished = journal.jobs.unfinished()
+    if unfinished and unfinished[0].engine != engine:
+        raise InputError(
+            f"these tracks were begun with engine {unfinished[0].engine!r} and are not finished: resume with that one, "
+            f"or start over with {engine!r} (overwrite)"
+        )
 
 
 def _forget_outdated_spans(journal: Journal, seeds: dict[int, list[int]]) -> None:

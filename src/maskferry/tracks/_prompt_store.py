@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, VideoInfo
+from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, VideoInfo
 from maskferry.errors import InputError, UnknownObjectError
 from maskferry.rle import Rle
 from maskferry.tracks._database import Database
@@ -126,27 +126,24 @@ def object_ids(wanted: Sequence[int] | None, count: int, used: Collection[int]) 
     ids = list(wanted)
     if len(ids) != count:
         raise InputError(f"obj_ids: expected one for each of {count} masks, got {len(ids)}")
-    for i in ids:
-        if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 1 <= i <= LARGEST_ID:
-            raise InputError(f"obj_ids: expected whole numbers from 1, got {i!r}")
-    if len(set(ids)) != len(ids):
-        twice = sorted({int(i) for i in ids if ids.count(i) > 1})
+    wrong = [i for i in ids if not _is_id(i)]
+    if wrong:
+        raise InputError(f"obj_ids: expected whole numbers from 1, got {wrong[0]!r}")
+    twice = sorted({int(i) for i in ids if ids.count(i) > 1})
+    if twice:
         raise InputError(f"obj_ids: expected each object once on a frame, got {twice} more than once")
     return [int(i) for i in ids]
 
 
-def same_prompt(a: Prompt | None, b: Prompt | None) -> bool:
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and 1 <= int(value) <= LARGEST_ID
+
+
+def same_prompt(a: ObjectPrompt | None, b: ObjectPrompt | None) -> bool:
     """Whether two prompts ask for the same."""
-    if isinstance(a, BoxPrompt) or isinstance(b, BoxPrompt):
-        return a == b
-    if a is None or b is None or (a.frame, type(a)) != (b.frame, type(b)):
+    if a is None or b is None:
         return False
-    if isinstance(a, MaskPrompt) and isinstance(b, MaskPrompt):
-        return a.object_id == b.object_id and np.array_equal(a.mask, b.mask)
-    if isinstance(a, PointPrompt) and isinstance(b, PointPrompt):
-        same = np.array_equal(a.points_xy, b.points_xy) and np.array_equal(a.labels, b.labels)
-        return a.object_id == b.object_id and same
-    return False
+    return (a.frame, a.object_id) == (b.frame, b.object_id) and _encode(a) == _encode(b)
 
 
 def _encode(prompt: ObjectPrompt) -> tuple[str, bytes]:
