@@ -18,12 +18,12 @@ from PIL import Image
 from cli_tools import COUNT, clip, finish, label_map, one_json, run, start, tracked
 from clips import SIZE_HW
 from maskferry import Tracks
-from maskferry.cli._given import read_given
 from maskferry.cli._outputs import NAMES
 from maskferry.cli._track import KINDS, parse_kinds
 from maskferry.data import State
 from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import EngineError, InputError
+from maskferry.prompts import read_given
 from maskferry.tracks._journal import Journal
 
 

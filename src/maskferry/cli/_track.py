@@ -113,9 +113,9 @@ def track(  # noqa: PLR0913
         from maskferry.formats._parquet import require_pyarrow
 
         require_pyarrow()
-    from maskferry.cli._given import mask_path, read_given
     from maskferry.cli._outputs import Outputs
     from maskferry.cli._running import Request, carry_out, tell
+    from maskferry.prompts import mask_path, read_given
     from maskferry.tracks._jobs import ENDLESS, FrameRange
 
     request = Request(
