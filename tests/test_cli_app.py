@@ -19,11 +19,10 @@ import pytest
 from typer.main import get_command
 
 from cli_tools import finish, one_json, run, start, tracked
-from maskferry import __version__
+from maskferry import __version__, outputs
 from maskferry.cli import _app as program
 from maskferry.cli import _export as export
 from maskferry.cli import _options as options
-from maskferry.cli import _outputs as outputs
 from maskferry.cli import _progress as progress
 from maskferry.cli import _talk as talk
 from maskferry.cli import _track as track

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cli_tools import COUNT, one_json, run, tracked
 from maskferry import Tracks
-from maskferry.cli._outputs import NAMES
+from maskferry.outputs import NAMES
 from maskferry.outputs._export import Format
 
 

@@ -18,11 +18,11 @@ from PIL import Image
 from cli_tools import COUNT, clip, finish, label_map, one_json, run, start, tracked
 from clips import SIZE_HW
 from maskferry import Tracks
-from maskferry.cli._outputs import NAMES
 from maskferry.cli._track import KINDS, parse_kinds
 from maskferry.data import State
 from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import EngineError, InputError
+from maskferry.outputs import NAMES
 from maskferry.prompts import read_given
 from maskferry.tracks._journal import Journal
 
@@ -415,7 +415,7 @@ def test_ctrl_c_while_writing(video, masks, out, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("maskferry.cli._outputs.render", interrupted)
+        patch.setattr("maskferry.outputs._folder.render", interrupted)
         assert hold(video, masks, out) == 130
     assert "go on from there" in capsys.readouterr().err
     assert not (out / "overlay.mp4").exists()

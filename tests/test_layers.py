@@ -22,7 +22,7 @@ LAYERS = (
     {"prompts"},
     {"run"},
     {"tracker"},
-    {"one_call", "evaluation"},
+    {"one_call", "whole_run", "evaluation"},
     {"testing", "samgeo", "cli"},
     {"__main__", "_moved"},
 )

@@ -123,8 +123,8 @@ def _on_davis(
 
 
 def _on_tracks(path: Path, truth: Path) -> dict[str, Any]:
-    from maskferry.cli._outputs import open_tracks
     from maskferry.evaluation import evaluate_tracks
+    from maskferry.outputs import open_tracks
 
     with open_tracks(path) as tracks:
         return evaluate_tracks(tracks, truth).to_dict()

@@ -33,7 +33,7 @@ EXAMPLES = options.verbatim("""Examples:
 
 
 class Format(StrEnum):
-    """`exporting.Format`."""
+    """`outputs.Format`."""
 
     davis = "davis"
     masks = "masks"
@@ -55,7 +55,7 @@ class Format(StrEnum):
 
 
 class Names(StrEnum):
-    """Of label maps, see `exporting.save_label_maps`."""
+    """Of label maps, see `outputs.save_label_maps`."""
 
     by_index = "index"
     by_source = "source"
@@ -136,18 +136,18 @@ def export(  # noqa: PLR0913
     ]
     if changed and kind is not Format.davis:
         raise InputError(f"{', '.join(changed)}: only for --format davis, not for {kind}")
-    from maskferry.outputs import _export as exporting
+    from maskferry import outputs
 
-    if video is not None and kind.value not in exporting.NEEDS_PICTURES:
+    if video is not None and kind.value not in outputs.NEEDS_PICTURES:
         raise InputError(f"--video: only for --format cutouts, cutouts-cropped and webm, not for {kind}")
-    from maskferry.cli._outputs import WatchedTracks, open_tracks, warn_unfinished
+    from maskferry.outputs import WatchedTracks, open_tracks
 
-    name: exporting.Format = kind.value
+    name: outputs.Format = kind.value
     with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
-        warn_unfinished(found)
+        talk.warn_unfinished(found)
         watched = WatchedTracks(found, update)
         if kind is Format.davis:
-            files = exporting.save_label_maps(
+            files = outputs.save_label_maps(
                 watched,
                 out,
                 overlap=overlap.value,
@@ -157,7 +157,7 @@ def export(  # noqa: PLR0913
                 overwrite=overwrite,
             )
         else:
-            files = exporting.export(watched, out, name, video=video, overwrite=overwrite)
+            files = outputs.export(watched, out, name, video=video, overwrite=overwrite)
     if as_json:
         talk.show_json({"files": {name: str(out)}, "written": len(files)})
     else:

@@ -55,15 +55,15 @@ def review(  # noqa: PLR0913
     leaps, its area or its colours change at once, it may have changed places with another.
     """
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
-    from maskferry.cli._outputs import open_tracks, warn_unfinished
     from maskferry.files import check_free
+    from maskferry.outputs import open_tracks
     from maskferry.rendering import render_moments
     from maskferry.tracks.review import worst_moments
 
     if out is not None:
         check_free(out, overwrite=overwrite)
     with open_tracks(tracks) as found:
-        warn_unfinished(found)
+        talk.warn_unfinished(found)
         path = video or found.video.path
         summaries = _summaries(found, path)
         worst = worst_moments(summaries, count)

@@ -113,10 +113,11 @@ def track(  # noqa: PLR0913
         from maskferry.formats._parquet import require_pyarrow
 
         require_pyarrow()
-    from maskferry.cli._outputs import Outputs
-    from maskferry.cli._running import Request, carry_out, tell
+    from maskferry.cli._running import run_and_tell
+    from maskferry.outputs import Outputs
     from maskferry.prompts import mask_path, read_given
-    from maskferry.tracks._jobs import ENDLESS, FrameRange
+    from maskferry.tracks import ENDLESS, FrameRange
+    from maskferry.whole_run import Request
 
     request = Request(
         video,
@@ -130,7 +131,7 @@ def track(  # noqa: PLR0913
         rate,
         overwrite,
     )
-    tell(carry_out(request), as_json=as_json)
+    run_and_tell(request, as_json=as_json)
 
 
 def parse_kinds(texts: list[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""From tracks to files that other programs read."""
+"""From tracks to files that other programs read, one by one or as the output folder of a run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ if TYPE_CHECKING:
     from maskferry.outputs._export import Format as Format
     from maskferry.outputs._export import export as export
     from maskferry.outputs._export import save_label_maps as save_label_maps
+    from maskferry.outputs._folder import NAMES as NAMES
+    from maskferry.outputs._folder import Outputs as Outputs
+    from maskferry.outputs._folder import WatchedTracks as WatchedTracks
+    from maskferry.outputs._folder import open_tracks as open_tracks
+    from maskferry.outputs._watch import Silent as Silent
+    from maskferry.outputs._watch import Update as Update
+    from maskferry.outputs._watch import Watch as Watch
 
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
-        "maskferry.outputs._export": ("Format", "NEEDS_PICTURES", "export", "save_label_maps"),
+        "maskferry.outputs._export": ("NEEDS_PICTURES", "Format", "export", "save_label_maps"),
+        "maskferry.outputs._folder": ("NAMES", "Outputs", "WatchedTracks", "open_tracks"),
+        "maskferry.outputs._watch": ("Silent", "Update", "Watch"),
     },
 )

@@ -82,6 +82,12 @@ class Tracks(Mapping[int, FrameMasks]):
         found = self.database.rows("SELECT value FROM meta WHERE key = 'damage'")
         return str(found[0][0]) if found else None
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end: nothing that was planned is left to do."""
+        query = "SELECT 1 FROM job WHERE NOT done AND id IN (SELECT job FROM span) LIMIT 1"
+        return not self.database.rows(query)
+
     def __len__(self) -> int:
         return int(self.database.rows("SELECT count(*) FROM frame")[0][0])
 

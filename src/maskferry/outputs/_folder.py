@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from maskferry.cli import _progress as progress
-from maskferry.cli import _talk as talk
 from maskferry.data import FrameTracks, Source
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.files import check_free, translate_os_errors
 from maskferry.formats._frame_table import sidecar
 from maskferry.masks._labels import Overlap
 from maskferry.outputs._export import Format, export, save_label_maps
+from maskferry.outputs._watch import Silent, Update, Watch
 from maskferry.rendering._film import render, render_sheet
-from maskferry.tracks._journal import Journal
 from maskferry.tracks._tracks import Tracks
 
-__all__ = ["NAMES", "Outputs", "WatchedTracks", "open_tracks", "warn_unfinished"]
+__all__ = ["NAMES", "Outputs", "WatchedTracks", "open_tracks"]
 
 TRACKS = "tracks.sqlite"
 NAMES = {
@@ -144,15 +142,15 @@ class Outputs:
         """Everything of an earlier run; where there was none, only what lies in the way."""
         return [path for kind in (NAMES if self.tracks.exists() else self.kinds) for path in self._paths(kind)]
 
-    def write(self, kind: str, tracks: Tracks, source: Source) -> None:
-        """Write one kind of output, with a bar.
+    def write(self, kind: str, tracks: Tracks, source: Source, watch: Watch | None = None) -> None:
+        """Write one kind of output.
 
         Raises:
             OutputError: it cannot be written; nothing is left of it.
             SourceError: the film's frames cannot be decoded.
         """
         path = self.path(kind)
-        with progress.bar(f"Writing {path.name}") as update:
+        with (watch or Silent()).bar(f"Writing {path.name}") as update:
             watched = WatchedTracks(tracks, update)
             if kind == "davis":
                 _write_folder(path, lambda part: save_label_maps(watched, part, overlap=self.overlap))
@@ -167,7 +165,7 @@ class Outputs:
 class WatchedTracks(Tracks):
     """Tracks that say how far they have been read."""
 
-    def __init__(self, tracks: Tracks, update: progress.Update) -> None:
+    def __init__(self, tracks: Tracks, update: Update) -> None:
         super().__init__(tracks.database)
         self._update = update
 
@@ -205,12 +203,6 @@ def open_tracks(path: Path) -> Tracks:
         InputError: there is none.
     """
     return Tracks.open(path / TRACKS if path.is_dir() else path)
-
-
-def warn_unfinished(tracks: Tracks) -> None:
-    """Say where a run has not come to its end yet."""
-    if Journal(tracks).jobs.unfinished():
-        talk.say(f"warning: {tracks.path} is of a run that is not finished: it has come to {len(tracks)} frames")
 
 
 def _write_folder(path: Path, write: Callable[[Path], object]) -> None:
