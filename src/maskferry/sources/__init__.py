@@ -9,12 +9,14 @@ from maskferry import _lazy
 if TYPE_CHECKING:
     from maskferry.data import Source as Source
     from maskferry.data import VideoLike as VideoLike
+    from maskferry.sources._frame_info import frame_info_of as frame_info_of
     from maskferry.sources._open import open_source as open_source
 
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
         "maskferry.data": ("Source", "VideoLike"),
+        "maskferry.sources._frame_info": ("frame_info_of",),
         "maskferry.sources._open": ("open_source",),
     },
 )
