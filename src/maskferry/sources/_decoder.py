@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from maskferry.closing import Closing
 from maskferry.errors import SourceError
-from maskferry.sources._index import PacketIndex, decode_packet, open_video, packets_of
+from maskferry.sources._packet_index import PacketIndex, decode_packet, open_video, packets_of
 
 __all__ = ["Decoded", "Decoder"]
 

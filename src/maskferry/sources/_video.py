@@ -20,7 +20,7 @@ from maskferry.sources._ahead import FrameReader
 from maskferry.sources._checks import check_indices
 from maskferry.sources._decoder import Decoded, Decoder
 from maskferry.sources._frame_info import check_index, time_at
-from maskferry.sources._index import PacketIndex, open_video, scan_packets
+from maskferry.sources._packet_index import PacketIndex, open_video, scan_packets
 
 __all__ = ["VideoSource"]
 
