@@ -15,7 +15,8 @@ from av.video.stream import VideoStream
 
 from maskferry.closing import Closing
 from maskferry.errors import SourceError
-from maskferry.sources._packet_index import PacketIndex, decode_packet, open_video, packets_of
+from maskferry.sources._container import decode_packet, open_video, packets_of
+from maskferry.sources._packet_index import PacketIndex
 
 __all__ = ["Decoded", "Decoder"]
 

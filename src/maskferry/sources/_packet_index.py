@@ -1,36 +1,29 @@
 """The packet index of a video file: which packet is which frame, when it is shown, and where decoding can start.
 
-Packets are numbered in the order of the file (their *ordinal*), frames in the order in which they are shown. While
-decoding, a packet's pts is replaced by its ordinal; FFmpeg hands it on to the frame, so that every decoded frame names
-its packet, whatever the codec reorders and whatever the timestamps look like.
+Packets are numbered in the order of the file (their *ordinal*), frames in the order in which they are shown. Where
+the timestamps can be trusted they tell which packet is which frame; otherwise the video is decoded once.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from maskferry.errors import SourceError
+from maskferry.sources._container import decode_packet, open_video, packets_of
 
-__all__ = ["PacketIndex", "decode_packet", "open_video", "packets_of", "scan_packets"]
+__all__ = ["PacketIndex", "scan_packets"]
 
 log = logging.getLogger(__name__)
-
-_COVER = 0x400
-"""AV_DISPOSITION_ATTACHED_PIC (libavformat/avformat.h): a sound file's cover. PyAV tells dispositions since 14."""
 
 _NO_PTS = np.iinfo(np.int64).min
 _REORDER_LIMIT = 64
@@ -38,9 +31,6 @@ _REORDER_LIMIT = 64
 
 _BUILDS_ON_LAST = frozenset({"apng", "gif", "webp"})
 """Codecs whose pictures are painted over the one before, whatever their keyframe flags say."""
-
-_TEXT_AND_PICTURES = ("tty", "image2", "_pipe")
-"""Ends of the names of FFmpeg's demuxers that make a "video" of a text file or of a single picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,100 +73,68 @@ class PacketIndex:
         return replace(self, frame_of=frame_of, shown_pts=shown, entry_frames=np.maximum(self.entry_frames - count, 0))
 
 
-@contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file's video stream for decoding on several threads. Everything of it must be used inside the block.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Packets:
+    """What the container says of the packets, in the order of the file.
 
-    Raises:
-        SourceError: there is no such file, it is empty, no video, or has no video stream.
+    Attributes:
+        pts: int64 (P,), in the stream's time base; `_NO_PTS` where there is none.
+        sizes: int64 (P,), bytes.
+        shown: bool (P,), whether the packet holds a frame that is shown.
+        keys: bool (P,), whether the packet is marked as a keyframe.
+        damaged: the file could not be read to its end.
     """
-    container = _open_container(path)
-    with container:
-        streams = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & _COVER]
-        if not streams:
-            raise SourceError(f"{path} has no video stream, only sound or data: pass a video file")
-        stream = streams[0]
-        if stream.codec_context is None:
-            raise SourceError(f"{path}: this FFmpeg has no decoder for the video; convert it to H.264")
-        stream.codec_context.thread_type = "AUTO"
-        yield container, stream
 
-
-_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
-"""Titles that are no UTF-8 are no reason to refuse a video; from 19 on PyAV thinks so by itself."""
-
-
-def _open_container(path: Path) -> InputContainer:
-    if not path.is_file():
-        raise SourceError(f"{path} does not exist: check the path (the working folder is {Path.cwd()})")
-    if not path.stat().st_size:
-        raise SourceError(f"{path} is empty (0 bytes): copy or download it again")
-    try:
-        container: InputContainer = av.open(f"file:{path}", **_LENIENT)
-    except (av.error.FFmpegError, ValueError) as err:
-        raise SourceError(
-            f"{path} cannot be opened as a video ({err}): it is no video, or its beginning or its index is damaged; "
-            "if it was copied or downloaded, do that again, otherwise try to repair it with "
-            "`ffmpeg -i <file> -c copy repaired.mkv`"
-        ) from err
-    if container.format.name.endswith(_TEXT_AND_PICTURES):
-        container.close()
-        raise SourceError(f"{path} is a text file or a single picture, not a video: pass a video or a folder of images")
-    return container
-
-
-def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """The stream's packets that hold data, in the order of the file; ends early where the file is damaged."""
-    for packet in container.demux(stream):
-        if packet.size:  # AVI has empty ones, for "as before"; the last of demux is empty too
-            yield packet
-
-
-def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None, ordinal: int = -1) -> list[VideoFrame]:
-    """Decode a packet, or what the decoder still holds (None); each frame's pts is the ordinal of its packet.
-
-    Raises:
-        SourceError: the packet, or with several threads an earlier one, cannot be decoded; decoding may go on.
-    """
-    if packet is not None:
-        packet.pts = ordinal
-    try:
-        return stream.codec_context.decode(packet)
-    except av.error.EOFError:
-        return []
-    except av.error.FFmpegError as err:
-        raise SourceError(f"packet {ordinal} cannot be decoded: {err}") from err
+    pts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    shown: NDArray[np.bool_]
+    keys: NDArray[np.bool_]
+    damaged: bool
 
 
 def scan_packets(path: Path) -> PacketIndex:
-    """Read all packets of a video, without decoding it where its timestamps allow that."""
-    pts, sizes, shown, keys, damaged = [], [], [], [], False
+    """Read all packets of a video, without decoding it where its timestamps allow that.
+
+    Raises:
+        SourceError: the file cannot be opened as a video, or holds no frame.
+    """
     with open_video(path) as (container, stream):
+        packets = _read_packets(path, container, stream)
         codec = stream.codec_context.codec
-        name = codec.name
-        corrupt = 0  # how many of the last packets are cut short
-        try:
-            for packet in packets_of(container, stream):
-                pts.append(_NO_PTS if packet.pts is None else packet.pts)
-                sizes.append(packet.size)
-                shown.append(not packet.is_discard and not (name == "vp8" and _is_hidden_vp8(packet)))
-                keys.append(packet.is_keyframe)
-                corrupt = corrupt + 1 if packet.is_corrupt else 0
-        except av.error.FFmpegError as err:
-            log.warning("%s is damaged after %d packets (%s): what comes before is used", path, len(pts), err)
-            damaged = True
-        reordered_avi = container.format.name == "avi" and codec.reorder and stream.codec_context.has_b_frames
-    whole = len(pts) - corrupt
-    pts, sizes, shown, keys = pts[:whole], sizes[:whole], shown[:whole], keys[:whole]
-    if not any(shown):
+        builds_on_last = codec.name in _BUILDS_ON_LAST
+        is_avi = container.format.name == "avi"
+        should_be_reordered = is_avi and codec.reorder and bool(stream.codec_context.has_b_frames)
+    if not packets.shown.any():
         raise SourceError(f"{path} holds no video frame: it is damaged or was never finished; record or copy it again")
-    index = _by_pts(np.array(pts), np.array(sizes), np.array(shown), np.array(keys))
-    if index is None or (reordered_avi and (np.diff(index.frame_of) > 0).all()):  # AVI has no pts: FFmpeg counts up
+    index = _number_by_pts(packets)
+    if index is not None and should_be_reordered and _is_in_file_order(index):
+        index = None  # AVI has no pts: FFmpeg counts up
+    if index is None:
         log.info("%s: the timestamps do not tell the order of the frames; decoding it once to number them", path)
-        index = _by_decoding(path, np.array(pts), np.array(sizes), np.array(shown))
-    elif name in _BUILDS_ON_LAST:
+        index = _number_by_decoding(path, packets)
+    elif builds_on_last:
         index = replace(index, entries=index.entries[:1], entry_frames=index.entry_frames[:1])
-    return replace(index, damaged=index.damaged or damaged or corrupt > 0)
+    return replace(index, damaged=index.damaged or packets.damaged)
+
+
+def _read_packets(path: Path, container: InputContainer, stream: VideoStream) -> _Packets:
+    """Read on to the end, or to the damage; packets at the end that are cut short are left out."""
+    is_vp8 = stream.codec_context.codec.name == "vp8"
+    rows: list[tuple[int, int, bool, bool]] = []
+    damaged = False
+    cut_short = 0  # how many of the last packets
+    try:
+        for packet in packets_of(container, stream):
+            pts = _NO_PTS if packet.pts is None else packet.pts
+            shown = not packet.is_discard and not (is_vp8 and _is_hidden_vp8(packet))
+            rows.append((pts, packet.size, shown, packet.is_keyframe))
+            cut_short = cut_short + 1 if packet.is_corrupt else 0
+    except av.error.FFmpegError as err:
+        log.warning("%s is damaged after %d packets (%s): what comes before is used", path, len(rows), err)
+        damaged = True
+    whole = rows[: len(rows) - cut_short]
+    pts_column, sizes, shown_column, keys = np.array(whole, dtype=np.int64).reshape(-1, 4).T.copy()
+    return _Packets(pts_column, sizes, shown_column.astype(bool), keys.astype(bool), damaged or cut_short > 0)
 
 
 def _is_hidden_vp8(packet: Packet[VideoStream]) -> bool:
@@ -184,43 +142,90 @@ def _is_hidden_vp8(packet: Packet[VideoStream]) -> bool:
     return not memoryview(packet)[0] & 0x10
 
 
-def _by_pts(
-    pts: NDArray[np.int64], sizes: NDArray[np.int64], shown: NDArray[np.bool_], keys: NDArray[np.bool_]
-) -> PacketIndex | None:
+def _is_in_file_order(index: PacketIndex) -> bool:
+    """Whether frames are shown in the very order in which they are stored."""
+    return bool((np.diff(index.frame_of) > 0).all())
+
+
+def _number_by_pts(packets: _Packets) -> PacketIndex | None:
     """Number the frames by their timestamps; None where these are missing, double or too far out of order."""
-    ordinals = np.flatnonzero(shown)
-    order = ordinals[np.argsort(pts[ordinals], kind="stable")]
-    shown_pts = pts[order]
-    if shown_pts[0] == _NO_PTS or (np.diff(shown_pts) == 0).any() or np.abs(order - ordinals).max() > _REORDER_LIMIT:
+    stored = np.flatnonzero(packets.shown)  # ordinals of the frames, in the order of the file
+    order = stored[np.argsort(packets.pts[stored], kind="stable")]  # the same, in the order in which they are shown
+    shown_pts = packets.pts[order]
+    missing = shown_pts[0] == _NO_PTS
+    double = (np.diff(shown_pts) == 0).any()
+    far_out_of_order = np.abs(order - stored).max() > _REORDER_LIMIT
+    if missing or double or far_out_of_order:
         return None
-    frame_of = np.full(len(pts), -1, dtype=np.int64)
-    frame_of[order] = np.arange(len(order))
-    entries = np.flatnonzero(keys & (pts != _NO_PTS))
-    entry_frames = np.searchsorted(shown_pts, pts[entries])
-    first_key = int(entry_frames[0]) if len(entries) else 0
-    # An entry is good where no frame shown after it is stored before it.
-    earliest_after = np.append(np.minimum.accumulate(order[::-1])[::-1], len(pts))
-    good = (earliest_after[entry_frames] >= entries) & (entries > 0) & (entry_frames < len(order))
-    entries, entry_frames = entries[good], entry_frames[good]
-    entries = np.append(0, entries)
-    return PacketIndex(pts, sizes, frame_of, shown_pts, entries, np.append(0, entry_frames), first_key)
+    keyframes = np.flatnonzero(packets.keys & (packets.pts != _NO_PTS))
+    key_frames = np.searchsorted(shown_pts, packets.pts[keyframes])
+    good = _is_entry(keyframes, key_frames, order, len(packets.pts))
+    return PacketIndex(
+        packets.pts,
+        packets.sizes,
+        _frame_of(order, len(packets.pts)),
+        shown_pts,
+        entries=np.append(0, keyframes[good]),
+        entry_frames=np.append(0, key_frames[good]),
+        first_key=int(key_frames[0]) if len(key_frames) else 0,
+    )
 
 
-def _by_decoding(path: Path, pts: NDArray[np.int64], sizes: NDArray[np.int64], shown: NDArray[np.bool_]) -> PacketIndex:
+def _is_entry(
+    keyframes: NDArray[np.int64], key_frames: NDArray[np.int64], order: NDArray[np.int64], packet_count: int
+) -> NDArray[np.bool_]:
+    """Which keyframes decoding can start at: no frame shown after such a one is stored before it.
+
+    Args:
+        keyframes: int64 (K,), their ordinals.
+        key_frames: int64 (K,), the frames that they hold.
+        order: int64 (F,), the ordinal of each frame.
+        packet_count: of the file.
+
+    Returns:
+        bool (K,). The first packet of the file is not among them, as it is always an entry.
+    """
+    earliest_from_here_on = np.minimum.accumulate(order[::-1])[::-1]
+    earliest = np.append(earliest_from_here_on, packet_count)[key_frames]
+    good: NDArray[np.bool_] = (earliest >= keyframes) & (keyframes > 0) & (key_frames < len(order))
+    return good
+
+
+def _number_by_decoding(path: Path, packets: _Packets) -> PacketIndex:
     """Number the frames in the order in which the decoder gives them; decoding can then start at the beginning only."""
+    order, lost = _decode_order(path, len(packets.pts))
+    if lost:
+        log.warning("%s is damaged: %d packets cannot be decoded and are left out", path, lost)
+    order = [ordinal for ordinal in order if packets.shown[ordinal]]
+    frame_of = _frame_of(np.array(order, dtype=np.int64), len(packets.pts))
+    start = np.zeros(1, dtype=np.int64)
+    return PacketIndex(packets.pts, packets.sizes, frame_of, None, start, start, damaged=lost > 0)
+
+
+def _decode_order(path: Path, packet_count: int) -> tuple[list[int], int]:
+    """Decode the whole video.
+
+    Returns:
+        (ordinals of the packets in the order in which their frames come out, number of packets that could not be
+        decoded after the first frame).
+    """
     order: list[int] = []
     lost = 0
     with open_video(path) as (container, stream):
-        packets = zip(range(len(pts)), packets_of(container, stream), strict=False)
+        packets = zip(range(packet_count), packets_of(container, stream), strict=False)
         for ordinal, packet in itertools.chain(packets, [(-1, None)]):
             try:
-                order += [f.pts for f in decode_packet(stream, packet, ordinal) if f.pts is not None]
+                frames = decode_packet(stream, packet, ordinal)
             except SourceError:
-                lost += bool(order)
-    if lost:
-        log.warning("%s is damaged: %d packets cannot be decoded and are left out", path, lost)
-    order = [ordinal for ordinal in order if shown[ordinal]]
-    frame_of = np.full(len(pts), -1, dtype=np.int64)
+                if order:
+                    lost += 1
+                continue
+            order += [frame.pts for frame in frames if frame.pts is not None]
+    return order, lost
+
+
+def _frame_of(order: NDArray[np.int64], packet_count: int) -> NDArray[np.int64]:
+    """The frame of each packet, int64 (P,); -1 where none is shown."""
+    frame_of = np.full(packet_count, -1, dtype=np.int64)
     frame_of[order] = np.arange(len(order))
-    start = np.zeros(1, dtype=np.int64)
-    return PacketIndex(pts, sizes, frame_of, None, start, start, damaged=lost > 0)
+    return frame_of

@@ -18,9 +18,10 @@ from maskferry.data import Frame, FrameInfo, VideoInfo
 from maskferry.errors import SourceError
 from maskferry.sources._ahead import FrameReader
 from maskferry.sources._checks import check_indices
+from maskferry.sources._container import open_video
 from maskferry.sources._decoder import Decoded, Decoder
 from maskferry.sources._frame_info import check_index, time_at
-from maskferry.sources._packet_index import PacketIndex, open_video, scan_packets
+from maskferry.sources._packet_index import PacketIndex, scan_packets
 
 __all__ = ["VideoSource"]
 
