@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
-    {"_version", "_lazy", "errors"},
+    {"_version", "_lazy", "closing", "errors"},
     {"files"},
     {"rle"},
     {"data"},

@@ -624,6 +624,9 @@ class BrokenSource:
                 raise SourceError("cannot decode", frame=frame.index)
             yield frame
 
+    def frame_info(self, index):
+        return self.inner.frame_info(index)
+
     def close(self):
         self.inner.close()
 

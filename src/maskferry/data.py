@@ -19,6 +19,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -163,6 +164,21 @@ class Source(Protocol):
                 it has been given.
         """
         ...
+
+    def frame_info(self, index: int) -> FrameInfo:
+        """A frame's row of the frame table, without decoding the frame: what `frames` gives as ``frame.info``.
+
+        A source that has nothing better to go by may inherit this one, which decodes the frame. A stream says what is
+        known before it is read, whether or not it lasts that long.
+
+        Args:
+            index: 0-based.
+
+        Raises:
+            InputError: the frame is outside the video.
+        """
+        with closing(self.frames([index])) as frames:
+            return next(frames).info
 
     def close(self) -> None:
         """Free what the source holds. May be called twice."""

@@ -69,7 +69,7 @@ def render(  # noqa: PLR0913
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
     from maskferry import rendering
     from maskferry.outputs import WatchedTracks, open_tracks
-    from maskferry.sources._checks import parse_rate
+    from maskferry.sources import parse_rate
 
     with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
         talk.warn_unfinished(found)

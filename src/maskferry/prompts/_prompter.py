@@ -19,6 +19,7 @@ from maskferry.formats._binary import read_mask
 from maskferry.formats._seeds import read_seeds
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
+from maskferry.sources import frame_info_of
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._prompt_store import ObjectPrompt, same_prompt
 
@@ -178,10 +179,7 @@ class Prompter:
         """The frame's row of the frame table, where it is known without reading on in a stream."""
         if not self._source.seekable:
             return None
-        if hasattr(self._source, "frame_info"):
-            info: FrameInfo = self._source.frame_info(frame_idx)
-            return info
-        return self._frame(frame_idx).info  # a third-party source, made for an earlier version
+        return frame_info_of(self._source, frame_idx)
 
     def reset(self) -> None:
         """Forget all objects and results."""

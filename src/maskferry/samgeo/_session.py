@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import index
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from maskferry import MaskTracker, TextPrompt, open_source
+from maskferry.closing import Closing
 from maskferry.data import Image, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import EngineSpec, engine_status, known_engines, pick_engine
@@ -42,7 +42,7 @@ def gpu_names(numbers: Sequence[int]) -> list[str]:
     return [f"cuda:{number}" for number in found]
 
 
-class SamGeo3Video(Results):
+class SamGeo3Video(Results, Closing):
     """Follow objects through a video.
 
     >>> import numpy as np
@@ -333,10 +333,5 @@ class SamGeo3Video(Results):
         self.close()
         self._tracker.shutdown()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _leave(self) -> None:
         self.shutdown()

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import index
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskferry.data import Frame, FrameMasks, Image, Mask, Source
+from maskferry.closing import Closing
+from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, Source
 from maskferry.errors import SourceError
-from maskferry.tracks._tracks import Tracks
+from maskferry.sources import frame_info_of
+from maskferry.tracks import Tracks
 
 __all__ = ["FrameImages", "FrameOutputs", "ObjectMasks", "PerFrame", "SampledSource"]
 
@@ -118,7 +119,7 @@ class FrameImages(Sequence[Image]):
         return self._source.info.frame_count or 0
 
 
-class SampledSource:
+class SampledSource(Closing):
     """Every step-th frame of a video, numbered anew: what samgeo's ``frame_rate`` leaves of it."""
 
     def __init__(self, source: Source, step: int) -> None:
@@ -134,12 +135,19 @@ class SampledSource:
 
     def frames(self, indices: Sequence[int]) -> Generator[Frame]:
         """As `Source.frames`."""
-        return self._renumber(self._source.frames([i * self._step for i in indices]))
+        return self._renumber_all(self._source.frames([i * self._step for i in indices]))
 
-    def _renumber(self, frames: Generator[Frame]) -> Generator[Frame]:
+    def frame_info(self, index: int) -> FrameInfo:
+        """As `Source.frame_info`."""
+        return self._renumber(frame_info_of(self._source, index * self._step))
+
+    def _renumber(self, info: FrameInfo) -> FrameInfo:
+        return replace(info, index=info.index // self._step)
+
+    def _renumber_all(self, frames: Generator[Frame]) -> Generator[Frame]:
         try:
             for frame in frames:
-                yield Frame(replace(frame.info, index=frame.index // self._step), frame.image)
+                yield Frame(self._renumber(frame.info), frame.image)
         except SourceError as err:
             if err.frame is not None:
                 err.frame //= self._step
@@ -150,14 +158,6 @@ class SampledSource:
     def close(self) -> None:
         """Close the video. May be called twice."""
         self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _share(count: int | None, step: int) -> int | None:

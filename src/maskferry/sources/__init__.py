@@ -2,83 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from fractions import Fraction
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
-from maskferry.data import Source as Source
-from maskferry.data import VideoLike as VideoLike
-from maskferry.errors import InputError, SourceError
+from maskferry import _lazy
 
-__all__ = ["Source", "VideoLike", "open_source"]
+if TYPE_CHECKING:
+    from maskferry.data import Source as Source
+    from maskferry.data import VideoLike as VideoLike
+    from maskferry.sources._checks import parse_rate as parse_rate
+    from maskferry.sources._frame_info import frame_info_of as frame_info_of
+    from maskferry.sources._open import open_source as open_source
 
-_ARRAY_ADVICE = "pass a video, a folder of pictures, a URL, an array (T, H, W, 3) or an iterable of pictures"
-
-
-def open_source(source: Any, *, rate: float | str | Fraction | None = None) -> Source:  # noqa: ANN401
-    """Open frames from anywhere.
-
-    Args:
-        source: a video file, a folder of pictures, one picture (str or Path); an http(s) URL of a video or picture,
-            which is downloaded and cached; uint8 RGB (T, H, W, 3), grey (T, H, W), one picture (H, W, 3), or a list
-            of pictures; a `Source`, which is returned as it is; or any other iterable of pictures, which is a stream:
-            read once, forward.
-        rate: frames per second, such as 25, 29.97 (taken for 30000/1001) or "30000/1001". Gives frames without a
-            clock their times; of a video it replaces the rate and the times that the file states.
-
-    Raises:
-        SourceError: it cannot be opened.
-        InputError: it is nothing of the above, or the rate is no positive number.
-    """
-    from maskferry.sources._checks import parse_rate
-
-    exact = None if rate is None else parse_rate(rate)
-    if isinstance(source, (str, Path)):
-        return _open_path(source, exact)
-    if callable(getattr(source, "frames", None)) and hasattr(source, "info"):
-        if exact is not None:
-            raise InputError("rate: this source is open already, with a rate of its own; leave rate out")
-        return cast(Source, source)
-    return _open_pictures(source, exact)
-
-
-def _open_path(source: str | Path, rate: Fraction | None) -> Source:
-    text = str(source)
-    if isinstance(source, str) and "://" in text:
-        from maskferry.sources._download import download_file
-
-        path = download_file(text)
-    elif not text or text == ".":
-        raise InputError(f"source: expected a path or a URL, got {text!r}: {_ARRAY_ADVICE}")
-    else:
-        path = Path(source).expanduser()
-    if not path.exists():
-        raise SourceError(f"{path} does not exist: check the path (the working folder is {Path.cwd()})")
-    from maskferry.sources._checks import PICTURE_SUFFIXES
-
-    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
-        from maskferry.sources._folder import FolderSource
-
-        return FolderSource(path, rate=rate)
-    from maskferry.sources._video import VideoSource
-
-    return VideoSource(path, rate=rate)
-
-
-def _open_pictures(source: Any, rate: Fraction | None) -> Source:  # noqa: ANN401
-    from maskferry.sources._arrays import ArraySource
-
-    if isinstance(source, (list, tuple)):
-        if any(isinstance(item, (str, Path)) for item in source):
-            raise InputError(f"source: a list of paths cannot be opened: {_ARRAY_ADVICE}")
-        return ArraySource(source, rate=rate)
-    if hasattr(source, "__array__"):
-        import numpy as np
-
-        return ArraySource(np.asarray(source), rate=rate)
-    if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, dict)):
-        from maskferry.sources._stream import StreamSource
-
-        return StreamSource(source, rate=rate)
-    raise InputError(f"source: got {type(source).__name__}: {_ARRAY_ADVICE}")
+__all__, __getattr__ = _lazy.attach(
+    __name__,
+    {
+        "maskferry.data": ("Source", "VideoLike"),
+        "maskferry.sources._checks": ("parse_rate",),
+        "maskferry.sources._frame_info": ("frame_info_of",),
+        "maskferry.sources._open": ("open_source",),
+    },
+)

@@ -7,9 +7,8 @@ import weakref
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from types import TracebackType
-from typing import Self
 
+from maskferry.closing import Closing
 from maskferry.data import Frame, VideoInfo
 from maskferry.errors import InputError, SourceError
 
@@ -19,7 +18,7 @@ _AHEAD_BYTES = 128 * 2**20
 """RGB frames waiting for the consumer, four at most."""
 
 
-class FrameReader:
+class FrameReader(Closing):
     """Base of the sources that decode: runs each iterator's decoding a few frames ahead, on a thread of its own.
 
     The thread starts with the first frame asked for and ends with the iterator, however that ends: at its last
@@ -59,14 +58,6 @@ class FrameReader:
         self._closed = True
         for ahead in list(self._running):
             ahead.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Ahead:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry.closing import Closing
 from maskferry.data import Frame, FrameInfo, Image, VideoInfo
 from maskferry.errors import InputError
 from maskferry.sources._checks import check_indices, check_picture, to_rgb
+from maskferry.sources._frame_info import check_index, numbered_frame
 
 __all__ = ["ArraySource"]
 
 
-class ArraySource:
+class ArraySource(Closing):
     """Pictures in memory. Frames are views of the caller's data wherever these are RGB already.
 
     Attributes:
@@ -55,21 +56,16 @@ class ArraySource:
         wanted = check_indices(indices, self.info.frame_count)
         return (self._frame(index) for index in wanted)
 
+    def frame_info(self, index: int) -> FrameInfo:
+        """A frame's row of the frame table; see `Source.frame_info`."""
+        return numbered_frame(check_index(index, self.info), self.info.rate)
+
     def _frame(self, index: int) -> Frame:
-        time = None if self.info.rate is None else float(index / self.info.rate)
         image: Image = to_rgb(self._pictures[index])
-        return Frame(FrameInfo(index, time, f"{index:06d}"), image)
+        return Frame(numbered_frame(index, self.info.rate), image)
 
     def close(self) -> None:
         """Nothing to free: the data are the caller's."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _split(array: NDArray[Any]) -> NDArray[Any]:

@@ -7,16 +7,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from maskferry.closing import Closing
 from maskferry.errors import SourceError
-from maskferry.sources._index import PacketIndex, decode_packet, open_video, packets_of
+from maskferry.sources._container import decode_packet, open_video, packets_of
+from maskferry.sources._packet_index import PacketIndex
 
 __all__ = ["Decoded", "Decoder"]
 
@@ -32,7 +32,7 @@ _REFRESHES = 4
 _INTER = (PictureType.P, PictureType.B)
 
 
-class Decoder:
+class Decoder(Closing):
     """Decodes from any entry of the index on. Belongs to one thread, from opening to closing.
 
     H.264 streams with intra refresh mark "keyframes" that are no intra frames: from there the picture is refreshed in
@@ -48,12 +48,8 @@ class Decoder:
         self._files = ExitStack()
         self._open()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file. May be called twice."""
         self._files.close()
 
     def _open(self) -> None:

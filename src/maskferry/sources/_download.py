@@ -236,7 +236,7 @@ def _check_decodable(part: Path, target: Path, url: str) -> None:
 
             read_header(part)
         else:
-            from maskferry.sources._index import open_video
+            from maskferry.sources._container import open_video
 
             with open_video(part):
                 pass

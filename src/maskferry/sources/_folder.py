@@ -14,6 +14,7 @@ from maskferry.data import Frame, FrameInfo, VideoInfo
 from maskferry.errors import SourceError
 from maskferry.sources._ahead import FrameReader
 from maskferry.sources._checks import PICTURE_SUFFIXES, check_indices
+from maskferry.sources._frame_info import check_index, time_at
 from maskferry.sources._pictures import Header, Scale, decode_rgb, max_value, read_header
 
 __all__ = ["FolderSource"]
@@ -71,6 +72,13 @@ class FolderSource(FrameReader):
         wanted = check_indices(indices, self.info.frame_count)
         return self.read_ahead(self._produce(wanted), self.info)
 
+    def frame_info(self, index: int) -> FrameInfo:
+        """A picture's row of the frame table, with the name of its file; see `Source.frame_info`."""
+        return self._info(check_index(index, self.info))
+
+    def _info(self, index: int) -> FrameInfo:
+        return FrameInfo(index, time_at(index, self.info.rate), self._files[index].name)
+
     def _produce(self, wanted: Sequence[int]) -> Generator[Frame | None]:
         for index in wanted:
             file, header = self._files[index], self._headers[index]
@@ -84,8 +92,7 @@ class FolderSource(FrameReader):
                     f"{image.shape[1]}x{image.shape[0]}",
                     frame=index,
                 )
-            time = None if self.info.rate is None else float(index / self.info.rate)
-            yield Frame(FrameInfo(index, time, file.name), image)
+            yield Frame(self._info(index), image)
 
     def _common_scale(self) -> Scale | None:
         deep = [file for file, header in zip(self._files, self._headers, strict=True) if header.deep]

@@ -5,21 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Generator, Iterable, Sequence
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from maskferry.closing import Closing
 from maskferry.data import Frame, FrameInfo, VideoInfo
 from maskferry.errors import InputError, SourceError
 from maskferry.sources._checks import check_indices, check_picture, to_rgb
+from maskferry.sources._frame_info import check_index, numbered_frame
 
 __all__ = ["StreamSource"]
 
 _ADVICE = "a stream can be read once, forward: track forward only, or save it as a video first and open that"
 
 
-class StreamSource:
+class StreamSource(Closing):
     """An iterable of pictures.
 
     Its first picture is taken when it is opened, to know the size, and given first when it is read.
@@ -67,6 +68,16 @@ class StreamSource:
         self._read = True
         return self._iterate(wanted)
 
+    def frame_info(self, index: int) -> FrameInfo:
+        """What is known of a frame before it comes: index, time and name; nothing is read.
+
+        The end of a stream is unknown, so that every index from 0 has an answer.
+
+        Raises:
+            InputError: the index is no whole number from 0.
+        """
+        return numbered_frame(check_index(index, self.info), self.info.rate)
+
     def _iterate(self, wanted: Sequence[int]) -> Generator[Frame]:
         pictures = enumerate(itertools.chain([self._first], self._pictures))
         for index in wanted:
@@ -78,19 +89,10 @@ class StreamSource:
                 check_picture(array, f"frames[{index}]", self.info.size_hw)
             except InputError as err:
                 raise SourceError(f"the stream changed: {err}", frame=index) from err
-            time = None if self.info.rate is None else float(index / self.info.rate)
-            yield Frame(FrameInfo(index, time, f"{index:06d}"), to_rgb(array))
+            yield Frame(numbered_frame(index, self.info.rate), to_rgb(array))
 
     def close(self) -> None:
         """Close the generator, where it is one. May be called twice."""
         self._read = True
         if callable(close := getattr(self._pictures, "close", None)):
             close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -18,8 +18,10 @@ from maskferry.data import Frame, FrameInfo, VideoInfo
 from maskferry.errors import SourceError
 from maskferry.sources._ahead import FrameReader
 from maskferry.sources._checks import check_indices
+from maskferry.sources._container import open_video
 from maskferry.sources._decoder import Decoded, Decoder
-from maskferry.sources._index import PacketIndex, open_video, scan_packets
+from maskferry.sources._frame_info import check_index, time_at
+from maskferry.sources._packet_index import PacketIndex, scan_packets
 
 __all__ = ["VideoSource"]
 
@@ -89,12 +91,19 @@ class VideoSource(FrameReader):
         wanted = check_indices(indices, self.info.frame_count)
         return self.read_ahead(self._produce(wanted), self.info)
 
+    def frame_info(self, index: int) -> FrameInfo:
+        """A frame's row of the frame table, from the index of the packets; see `Source.frame_info`."""
+        return self._info(check_index(index, self.info))
+
+    def _info(self, index: int) -> FrameInfo:
+        return FrameInfo(index, self.time_of(index), f"{index:06d}")
+
     def time_of(self, index: int) -> float | None:
         """Presentation time of a frame in seconds, the first frame's being 0; None where the file has no clock."""
         if self._forced_rate is None and self._index.shown_pts is not None:
             shown = self._index.shown_pts
             return float(int(shown[index] - shown[0]) * self._time_base)
-        return None if self.info.rate is None else float(index / self.info.rate)
+        return time_at(index, self.info.rate)
 
     def _decode_first(self) -> int:
         """Learn size and orientation from the first frame that can be decoded; give its number."""
@@ -147,8 +156,7 @@ class VideoSource(FrameReader):
             image = image[:, ::-1]
         if self._turn:
             image = np.rot90(image, self._turn)
-        info = FrameInfo(number, self.time_of(number), f"{number:06d}")
-        return Frame(info, np.ascontiguousarray(image))
+        return Frame(self._info(number), np.ascontiguousarray(image))
 
     def _read_forward(self, decoder: Decoder, wanted: Sequence[int]) -> Iterator[Decoded]:
         """Decode frames in ascending order, with seeks over far gaps.
