@@ -18,11 +18,11 @@ from PIL import Image
 from cli_tools import COUNT, clip, finish, label_map, one_json, run, start, tracked
 from clips import SIZE_HW
 from maskferry import Tracks
-from maskferry.cli._track import KINDS, parse_kinds
+from maskferry.cli._track import parse_kinds
 from maskferry.data import State
 from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import EngineError, InputError
-from maskferry.outputs import NAMES
+from maskferry.outputs import known_kinds
 from maskferry.prompts import read_given
 from maskferry.tracks._journal import Journal
 
@@ -506,7 +506,7 @@ def test_the_engine_is_closed(video, masks, out, monkeypatch):
 
 
 def test_every_kind_is_written_and_replaced(video, masks, tmp_path):
-    kinds = ",".join(k for k in KINDS if k != "parquet" or find_spec("pyarrow"))
+    kinds = ",".join(k for k in known_kinds() if k != "parquet" or find_spec("pyarrow"))
     out = tracked(tmp_path, "--write", kinds)
     before = files(out)
     assert {"cvat.xml", "cvat.frames.csv", "mot.frames.csv", "labelme/000000.json", "cutouts/1/00000.png"} <= set(
@@ -528,7 +528,7 @@ def test_what_is_not_ours_is_not_replaced(video, masks, tmp_path, capsys):
 @pytest.mark.parametrize("kind", ["labelme", "cvat", "coco", "mots"])
 def test_what_was_exported_can_be_given_as_masks(kind, video, tmp_path, capsys):
     out = tracked(tmp_path, "--write", kind)
-    given = out / NAMES[kind]
+    given = out / known_kinds()[kind]
     given = given / "000000.json" if kind == "labelme" else given
     assert hold(video, given, tmp_path / "again", "--write", "csv") == 0
     with Tracks.open(tmp_path / "again" / "tracks.sqlite") as tracks:

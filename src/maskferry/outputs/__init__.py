@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 from maskferry import _lazy
 
 if TYPE_CHECKING:
-    from maskferry.outputs._export import NEEDS_PICTURES as NEEDS_PICTURES
-    from maskferry.outputs._export import Format as Format
     from maskferry.outputs._export import export as export
     from maskferry.outputs._export import save_label_maps as save_label_maps
-    from maskferry.outputs._folder import NAMES as NAMES
     from maskferry.outputs._folder import Outputs as Outputs
     from maskferry.outputs._folder import WatchedTracks as WatchedTracks
+    from maskferry.outputs._folder import known_kinds as known_kinds
     from maskferry.outputs._folder import open_tracks as open_tracks
     from maskferry.outputs._watch import Silent as Silent
     from maskferry.outputs._watch import Update as Update
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
-        "maskferry.outputs._export": ("NEEDS_PICTURES", "Format", "export", "save_label_maps"),
-        "maskferry.outputs._folder": ("NAMES", "Outputs", "WatchedTracks", "open_tracks"),
+        "maskferry.outputs._export": ("export", "save_label_maps"),
+        "maskferry.outputs._folder": ("Outputs", "WatchedTracks", "known_kinds", "open_tracks"),
         "maskferry.outputs._watch": ("Silent", "Update", "Watch"),
     },
 )
