@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskferry.association._associator import Associator
 from maskferry.association._options import AssociationOptions
-from maskferry.association._scheduler import Redetector
+from maskferry.association._scheduler import DetectorScheduler
 from maskferry.data import FrameMasks, Image, VideoLike
 from maskferry.detections import detect_kind, read_detections
 from maskferry.engines.base import Engine
@@ -123,23 +123,23 @@ class MaskTracker(Prompting):
             return steps
         return chain(steps, self._look_back(direction, frame_range, cancelled))
 
-    def _redetector(self, detector: Detector, options: AssociationOptions | None) -> Redetector:
+    def _redetector(self, detector: Detector, options: AssociationOptions | None) -> DetectorScheduler:
         size_hw, rate = self.source.info.size_hw, self.source.info.rate
-        return Redetector(
+        return DetectorScheduler(
             lambda frame: read_detections(detector(frame.image), size_hw),
             Associator(options or AssociationOptions(), float(rate) if rate else 25.0),
         )
 
-    def _begin_with_finds(self, redetector: Redetector, frame_range: FrameRange) -> None:
+    def _begin_with_finds(self, redetector: DetectorScheduler, frame_range: FrameRange) -> None:
         """Prompt with what the detector finds on the first frame on which it finds something."""
         limits = frame_range.within(self.source.info.frame_count)
         if not self.source.seekable:
             raise InputError("a stream cannot be searched for its first objects: add a mask of its first frame")
         for index in range(limits.start, limits.stop, redetector.options.every * limits.stride):
-            found = redetector.finds(self.frame(index))
+            found = redetector.detections(self.frame(index))
             if found:
                 masks, labels = zip(*found, strict=True)
-                redetector.associator.first = set(self.add_masks_prompt(masks, None, index, labels=labels))
+                redetector.begin_with(self.add_masks_prompt(masks, None, index, labels=labels))
                 self.journal.note(REDETECTION, redetector.save())
                 return
         raise InputError(

@@ -10,8 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
-from maskferry.association._options import Sight
-from maskferry.association._scheduler import Redetector
+from maskferry.association._scheduler import DetectorScheduler
+from maskferry.association._types import FrameContext
 from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, Prompt, Source
 from maskferry.engines.base import Engine, LooksAhead, Session
 from maskferry.errors import DamagedSourceWarning, EngineError, InputError, SourceError
@@ -98,7 +98,7 @@ def run(
     engine: Engine,
     *,
     cancelled: Callable[[], bool] = lambda: False,
-    redetector: Redetector | None = None,
+    redetector: DetectorScheduler | None = None,
 ) -> Generator[Progress]:
     """Do the jobs that are not done, one frame at each turn of the generator.
 
@@ -150,7 +150,7 @@ class _Pass:
     """One job being done."""
 
     def __init__(
-        self, journal: Journal, source: Source, engine: Engine, stored: StoredJob, redetector: Redetector | None
+        self, journal: Journal, source: Source, engine: Engine, stored: StoredJob, redetector: DetectorScheduler | None
     ) -> None:
         self.job = stored.job
         self._redetector = None if stored.job.backward else redetector
@@ -173,7 +173,7 @@ class _Pass:
         session = self._open()
         roster = Roster(self.job, self._frames[: self._begin], self._journal.retired(self._id))
         if self._redetector is not None:
-            self._redetector.begin(self._id)
+            self._redetector.begin_pass(self._id)
         whole = None  # the last frame after which the session is in order
         try:
             with closing(self._read()) as frames:
@@ -192,7 +192,7 @@ class _Pass:
                                 self._journal.retire(self._id, roster.retired)
                             changed = self._detect(session, roster, frame, masks)
                             self._save(session, frame.index, at_once=changed)
-                    elif self._redetector is not None and frame.index > self._redetector.at:
+                    elif self._redetector is not None and frame.index > self._redetector.last_frame:
                         self._redetector.observe(frame, masks)
                     whole = frame.index
                     yield masks
@@ -275,14 +275,15 @@ class _Pass:
             return False
         journal = self._journal
         others = [row.rle for row in journal.tracks[frame.index] if row.object_id not in roster.current]
-        changes = self._redetector.look(frame, Sight(masks, others, journal.last_seen, journal.used_ids(), is_last))
+        context = FrameContext(masks, others, journal.last_seen, journal.used_ids(), is_last)
+        changes = self._redetector.update(frame, context)
         session.reprompt(frame, changes.prompts)
         roster.begin(journal.extend(self._id, changes.prompts, changes.labels))
-        for object_id in changes.dropped:
+        for object_id in changes.removed:
             session.drop(object_id)
             roster.current.pop(object_id, None)
             journal.remove_object(object_id)
-        for object_id, since in changes.lost.items():
+        for object_id, since in changes.lost_since.items():
             session.drop(object_id)
             roster.retired.add(object_id)
             journal.take_back(object_id, since, frame.index)
@@ -294,7 +295,7 @@ class _Pass:
         with self._journal.transaction():
             self._journal.finish(self._id)
             if self._redetector is not None:
-                for object_id in self._redetector.associator.end(roster.current):
+                for object_id in self._redetector.end_pass(roster.current):
                     self._journal.remove_object(object_id)
                 self._journal.note(REDETECTION, self._redetector.save())
 
