@@ -32,8 +32,8 @@ from maskferry.errors import (
 )
 from maskferry.rle import Rle
 from maskferry.samgeo import SamGeo3Video, download_file
-from maskferry.samgeo._talk import SlowRun
-from maskferry.samgeo._views import SampledSource
+from maskferry.samgeo._lazy_views import SampledSource
+from maskferry.samgeo._messages import SlowRun
 
 mpl.use("agg")
 COUNT = 12
@@ -506,7 +506,7 @@ def test_results_stay_when_the_video_is_closed(sam):
 
 
 def test_a_slow_run_talks(monkeypatch, capsys, sam):
-    monkeypatch.setattr("maskferry.samgeo._talk.EVERY", 0)
+    monkeypatch.setattr("maskferry.samgeo._messages.EVERY", 0)
     sam.add_mask_prompt(block(0), 100)
     sam.propagate()
     said = capsys.readouterr().out

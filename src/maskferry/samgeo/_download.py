@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from maskferry.errors import InputError, SourceError
 from maskferry.files import translate_os_errors
-from maskferry.samgeo._talk import explain, say
+from maskferry.samgeo._messages import explain, say
 from maskferry.sources import _download as download
 
 __all__ = ["download_file"]

@@ -17,9 +17,9 @@ from maskferry.engines.base import Engine
 from maskferry.engines.registry import EngineSpec, engine_status, known_engines, pick_engine
 from maskferry.errors import InputError
 from maskferry.samgeo._geotiff import refuse_crs, refuse_geotiff
-from maskferry.samgeo._results import Results
-from maskferry.samgeo._talk import SlowRun, explain, say
-from maskferry.samgeo._views import FrameImages, FrameOutputs, PerFrame, SampledSource
+from maskferry.samgeo._lazy_views import FrameImages, FrameOutputs, PerFrame, SampledSource
+from maskferry.samgeo._messages import SlowRun, explain, say
+from maskferry.samgeo._result_methods import Results
 
 __all__ = ["SamGeo3Video"]
 

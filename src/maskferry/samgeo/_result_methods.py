@@ -15,8 +15,8 @@ from maskferry.errors import InputError, MissingExtraError
 from maskferry.formats._davis import VOID
 from maskferry.formats._images import write_pixels
 from maskferry.masks._labels import to_label_map
-from maskferry.samgeo._talk import say
-from maskferry.samgeo._views import FrameOutputs, ObjectMasks, PerFrame
+from maskferry.samgeo._lazy_views import FrameOutputs, ObjectMasks, PerFrame
+from maskferry.samgeo._messages import say
 
 __all__ = ["Results"]
 
