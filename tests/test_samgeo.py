@@ -32,8 +32,8 @@ from maskferry.errors import (
 )
 from maskferry.rle import Rle
 from maskferry.samgeo import SamGeo3Video, download_file
-from maskferry.samgeo._lazy_views import SampledSource
-from maskferry.samgeo._messages import SlowRun
+from maskferry.samgeo._messages import ProgressMessages
+from maskferry.samgeo._sampled_source import SampledSource
 
 mpl.use("agg")
 COUNT = 12
@@ -506,13 +506,13 @@ def test_results_stay_when_the_video_is_closed(sam):
 
 
 def test_a_slow_run_talks(monkeypatch, capsys, sam):
-    monkeypatch.setattr("maskferry.samgeo._messages.EVERY", 0)
+    monkeypatch.setattr("maskferry.samgeo._messages.SECONDS_BETWEEN", 0)
     sam.add_mask_prompt(block(0), 100)
     sam.propagate()
     said = capsys.readouterr().out
     assert f"Tracking: step {COUNT} of {COUNT}, frame {COUNT - 1} ..." in said
     assert said.count("Tracking:") == COUNT
-    assert callable(SlowRun())
+    assert callable(ProgressMessages())
 
 
 # --- saving and showing ---------------------------------------------------------------------------------------------
@@ -671,7 +671,7 @@ def test_addresses_that_cannot_be_had(arguments, words, tmp_path, monkeypatch):
 def test_a_page_on_github_is_taken_for_its_file(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(
-        "maskferry.sources._download.download_file", lambda url, path, **_: (asked.append(url), path.touch())
+        "maskferry.samgeo._download.fetch_file", lambda url, path, **_: (asked.append(url), path.touch())
     )
     download_file("https://github.com/a/b/blob/main/c.mp4", tmp_path / "c.mp4")
     assert asked == ["https://raw.githubusercontent.com/a/b/main/c.mp4"]

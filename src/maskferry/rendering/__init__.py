@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from maskferry.rendering._film import render as render
     from maskferry.rendering._film import render_moments as render_moments
     from maskferry.rendering._film import render_sheet as render_sheet
+    from maskferry.rendering._notebook import play_in_notebook as play_in_notebook
     from maskferry.rendering._notebook import plot_frame as plot_frame
     from maskferry.rendering._notebook import plot_frames as plot_frames
 
@@ -17,6 +18,6 @@ __all__, __getattr__ = _lazy.attach(
     __name__,
     {
         "maskferry.rendering._film": ("render", "render_moments", "render_sheet"),
-        "maskferry.rendering._notebook": ("plot_frame", "plot_frames"),
+        "maskferry.rendering._notebook": ("play_in_notebook", "plot_frame", "plot_frames"),
     },
 )
