@@ -16,7 +16,7 @@ from maskferry.files import check_free, translate_os_errors
 from maskferry.formats._frame_table import sidecar
 from maskferry.masks._labels import Overlap
 from maskferry.outputs._export import Format, export, save_label_maps
-from maskferry.rendering._film import render, render_sheet
+from maskferry.rendering import render, render_sheet
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._results import Tracks
 

@@ -56,7 +56,7 @@ def review(  # noqa: PLR0913
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
     from maskferry.cli._outputs import open_tracks, warn_unfinished
     from maskferry.files import check_free
-    from maskferry.rendering._film import render_moments
+    from maskferry.rendering import render_moments
     from maskferry.sources import open_source
     from maskferry.tracks.review import summarize, worst_moments
 

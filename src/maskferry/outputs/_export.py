@@ -26,7 +26,7 @@ from maskferry.formats import _youtube_vis as youtube_vis
 from maskferry.formats._davis import Names
 from maskferry.formats._frame_table import sidecar
 from maskferry.masks._labels import Overlap
-from maskferry.rendering._film import film_rate, pictures, require_frames, source_of
+from maskferry.rendering._tracked_video import film_rate, pictures, require_frames, source_of
 from maskferry.tracks._results import Tracks
 
 __all__ = [
