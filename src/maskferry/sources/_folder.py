@@ -12,10 +12,10 @@ import numpy as np
 
 from maskferry.data import Frame, FrameInfo, VideoInfo
 from maskferry.errors import SourceError
-from maskferry.sources._ahead import FrameReader
 from maskferry.sources._checks import PICTURE_SUFFIXES, check_indices
 from maskferry.sources._frame_info import check_index, time_at
 from maskferry.sources._pictures import Header, Scale, decode_rgb, max_value, read_header
+from maskferry.sources._read_ahead import FrameReader
 
 __all__ = ["FolderSource"]
 

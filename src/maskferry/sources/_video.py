@@ -16,12 +16,12 @@ from av.video.stream import VideoStream
 
 from maskferry.data import Frame, FrameInfo, VideoInfo
 from maskferry.errors import SourceError
-from maskferry.sources._ahead import FrameReader
 from maskferry.sources._checks import check_indices
 from maskferry.sources._container import open_video
 from maskferry.sources._decoder import Decoded, Decoder
 from maskferry.sources._frame_info import check_index, time_at
 from maskferry.sources._packet_index import PacketIndex, scan_packets
+from maskferry.sources._read_ahead import FrameReader
 
 __all__ = ["VideoSource"]
 
