@@ -662,7 +662,7 @@ def test_download_other_things(site, tmp_path):
         ({"url": "ftp://example.org/a.mp4"}, "http"),
     ],
 )
-def test_addresses_that_cannot_be_had(arguments, words, tmp_path, monkeypatch):
+def test_addresses_that_are_refused(arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=words):
         download_file(**arguments)

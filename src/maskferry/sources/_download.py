@@ -21,12 +21,12 @@ from maskferry.errors import InputError, OutputError, SourceError
 from maskferry.files import check_free
 from maskferry.sources._checks import PICTURE_SUFFIXES
 
-__all__ = ["Progress", "download_file"]
+__all__ = ["ByteProgress", "download_file"]
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are there and the bytes that there will be, where the server says how many."""
+ByteProgress = Callable[[int, int | None], None]
+"""Called with the bytes that are there and the bytes that there will be; None where the server does not say."""
 
 _CHUNK = 2**18
 _USER_AGENT = "maskferry"
@@ -52,11 +52,11 @@ def download_file(
     overwrite: bool = False,
     check: bool = True,
     timeout: float = 30,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> Path:
     """Download a video or picture; what has been downloaded before is not downloaded again.
 
-    An interrupted download leaves a ``.part`` file beside its target and goes on from there next time, provided that
+    An interrupted download leaves a ``.part`` file beside its target and is resumed from it next time, provided that
     the server says that the file is still the same (ETag or Last-Modified).
 
     Args:
@@ -65,7 +65,8 @@ def download_file(
         overwrite: download again, even if the file is there.
         check: make sure that the file can be opened as a video or picture.
         timeout: seconds without an answer until it fails.
-        progress: see `Progress`.
+        progress: called with the bytes that are there and the bytes that there will be, the latter None where the
+            server does not say.
 
     Returns:
         Where the file is.
@@ -129,8 +130,8 @@ def _file_name(url: str) -> str:
     return f"{stem[:80]}.{suffix[:10]}" if dot else clean[:80] or "download"
 
 
-def _fetch(url: str, part: Path, timeout: float, progress: Progress | None) -> str:
-    """Bring ``part`` to its full length, going on from what it holds where that is safe; give its content type."""
+def _fetch(url: str, part: Path, timeout: float, progress: ByteProgress | None) -> str:
+    """Bring ``part`` to its full length, resuming from what it holds where that is safe; give its content type."""
     have, mark = _resumable(part)
     try:
         response = _request(url, have, mark, timeout)
@@ -166,7 +167,7 @@ def _request(url: str, have: int, mark: str, timeout: float) -> HTTPResponse:
     return cast(HTTPResponse, urllib.request.build_opener(_OnlyHttp).open(request, timeout=timeout))
 
 
-def _copy(response: HTTPResponse, file: BinaryIO, have: int, total: int | None, progress: Progress | None) -> int:
+def _copy(response: HTTPResponse, file: BinaryIO, have: int, total: int | None, progress: ByteProgress | None) -> int:
     while chunk := response.read1(_CHUNK):
         file.write(chunk)
         have += len(chunk)

@@ -102,8 +102,10 @@ def _read_8bit(path: Path) -> Image:
 
 def _upright_size(picture: PilImage.Image, *, deep: bool) -> tuple[int, int]:
     """(height, width) as decoded: turned by the orientation tag, in deep pictures only where these are TIFF."""
-    told = picture.format != "PNG" or _EXIF_KEYS & picture.info.keys()  # else Pillow would decode a PNG to look for it
-    orientation = picture.getexif().get(_ORIENTATION) if told else None
+    has_tags = (
+        picture.format != "PNG" or _EXIF_KEYS & picture.info.keys()
+    )  # else Pillow would decode a PNG to look for it
+    orientation = picture.getexif().get(_ORIENTATION) if has_tags else None
     if isinstance(picture, TiffImageFile):
         width, height = picture.tag_v2[256], picture.tag_v2[257]
     else:
