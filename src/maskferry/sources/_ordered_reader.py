@@ -80,7 +80,7 @@ class OrderedReader:
             done += found
 
     def _read_up_to_gap(self, wanted: Sequence[int], done: int, *, is_retry: bool) -> Iterator[Decoded]:
-        """Decode ``wanted[done:]`` from one entry, up to a frame that does not come out or a gap that is worth a seek."""
+        """Decode ``wanted[done:]`` from one entry, up to a frame that does not come out or a gap worth a seek."""
         entry = max(self._index.entry_of(wanted[done]) - int(is_retry), 0)
         decoded = self._decoder.decode_from(entry, strict=not is_retry)
         for shown in _in_order(decoded, wanted, done):
