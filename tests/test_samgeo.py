@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from clips import SIZE_HW, make_clip, read_number
+from helpers import read_picture, square_mask
 from maskferry import BoxPrompt, MaskPrompt, MaskTracker, ObjectMask, PointPrompt, State, TextPrompt
 from maskferry.data import FrameMasks
 from maskferry.engines._hold import HoldEngine, HoldSession
@@ -53,14 +54,7 @@ def sam(clip):
 
 
 def block(x, y=10, size=20, size_hw=SIZE_HW):
-    mask = np.zeros(size_hw, dtype=bool)
-    mask[y : y + size, x : x + size] = True
-    return mask
-
-
-def read_picture(path):
-    with Image.open(path) as image:
-        return np.array(image)
+    return square_mask(size_hw, x, y, size)
 
 
 class AnyPromptEngine(HoldEngine):
