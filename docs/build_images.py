@@ -14,7 +14,7 @@ import PIL.Image
 
 from maskferry import MaskTracker, Tracks
 from maskferry.cli import main
-from maskferry.rendering._film import render_sheet
+from maskferry.rendering import render_sheet
 
 DOCS = Path(__file__).parent.resolve()
 WIDTH, COLOURS = 1000, 128

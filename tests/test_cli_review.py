@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
 from PIL import Image
 
-from cli_tools import COUNT, one_json, run, tracked
+from cli_tools import COUNT, one_json, run
 
 
-@pytest.fixture
-def out(tmp_path):
-    """A run in which hold stays where the objects were."""
-    return tracked(tmp_path, "--write", "none")
-
-
-def test_the_table(out, capsys):
+def test_the_table(finished_run, capsys):
     capsys.readouterr()
-    assert run("review", out) == 0
+    assert run("review", finished_run) == 0
     text, err = capsys.readouterr()
     assert "Looking" not in err
     rows = [line.split() for line in text.splitlines() if line.split() and line.split()[0] in ("1", "2")]
     assert [row[:3] for row in rows] == [["1", str(COUNT), str(COUNT)], ["2", str(COUNT), str(COUNT)]]
 
 
-def test_json_and_the_picture(out, tmp_path, capsys):
+def test_json_and_the_picture(finished_run, tmp_path, capsys):
     capsys.readouterr()
     sheet = tmp_path / "worst.png"
-    assert run("review", out, "-o", sheet, "--json") == 0
+    assert run("review", finished_run, "-o", sheet, "--json") == 0
     report = one_json(capsys.readouterr().out)
     assert [row["object_id"] for row in report["objects"]] == [1, 2]
     assert sheet.exists() == bool(report["worst"])
     if report["worst"]:
         assert Image.open(sheet).width == 1280
-        assert run("review", out, "-o", sheet) == 2
+        assert run("review", finished_run, "-o", sheet) == 2
         assert "exists already" in capsys.readouterr().err
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from cli_tools import COUNT, clip, finish, label_map, one_json, run, start, tracked
 from clips import SIZE_HW
+from helpers import saved_contents
 from maskferry import Tracks
 from maskferry.cli._track import parse_kinds
 from maskferry.data import State
@@ -47,8 +48,7 @@ def hold(video, masks, out, *more):
 
 
 def rows(folder):
-    with Tracks.open(folder / "tracks.sqlite") as tracks:
-        return [(frame.info, row) for frame in tracks.frames() for row in frame.masks]
+    return saved_contents(folder / "tracks.sqlite")
 
 
 def files(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from helpers import contents, square_mask
 from maskferry import MaskTracker, State, Tracks
 from maskferry.errors import InputError, UnknownObjectError
 from maskferry.tracks import editing
@@ -13,9 +14,7 @@ COUNT, HEIGHT, WIDTH = 30, 24, 32
 
 
 def block(x, y=4, size=6):
-    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
-    mask[y : y + size, x : x + size] = True
-    return mask
+    return square_mask((HEIGHT, WIDTH), x, y, size)
 
 
 @pytest.fixture
@@ -26,10 +25,6 @@ def tracker():
         tracker.add_mask_prompt(block(10), 2, 5)
         tracker.propagate()
         yield tracker
-
-
-def contents(tracks):
-    return [(f.info, row.object_id, row.rle, row.score) for f in tracks.frames() for row in f.masks]
 
 
 def nothing_left_to_do(tracker):

@@ -28,7 +28,9 @@ LAYERS = (
 )
 """From the ground up: a module imports only from lower lines, and from its own package."""
 
-FACES = {"testing", "samgeo", "cli"}
+FACES = {"testing", "samgeo"}
+"""The faces that import public names only."""
+
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 
 
@@ -64,6 +66,17 @@ def test_imports_go_down(path: Path) -> None:
         if other == part or (not (ROOT / other).is_dir() and not (ROOT / f"{other}.py").is_file()):
             continue  # its own package, or a name of the package maskferry itself
         assert layer_of(other) < layer_of(part), f"{part} imports {name}, which is not below it"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if part_of(p) in FACES], ids=lambda p: p.relative_to(ROOT).as_posix()
+)
+def test_a_face_imports_what_is_public(path: Path) -> None:
+    for name in imports_of(path):
+        _, other, *rest = name.split(".")
+        if other != part_of(path):
+            private = [word for word in (other, *rest) if word.startswith("_")]
+            assert not private, f"{path}: {name} is private: import it from its package, or make it public there"
 
 
 def test_the_engines_do_not_import_each_other() -> None:

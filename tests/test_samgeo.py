@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from clips import SIZE_HW, make_clip, read_number
+from helpers import read_picture, square_mask
 from maskferry import BoxPrompt, MaskPrompt, MaskTracker, ObjectMask, PointPrompt, State, TextPrompt
 from maskferry.data import FrameMasks
 from maskferry.engines._hold import HoldEngine, HoldSession
@@ -32,8 +33,8 @@ from maskferry.errors import (
 )
 from maskferry.rle import Rle
 from maskferry.samgeo import SamGeo3Video, download_file
-from maskferry.samgeo._talk import SlowRun
-from maskferry.samgeo._views import SampledSource
+from maskferry.samgeo._messages import ProgressMessages
+from maskferry.samgeo._sampled_source import SampledSource
 
 mpl.use("agg")
 COUNT = 12
@@ -53,14 +54,7 @@ def sam(clip):
 
 
 def block(x, y=10, size=20, size_hw=SIZE_HW):
-    mask = np.zeros(size_hw, dtype=bool)
-    mask[y : y + size, x : x + size] = True
-    return mask
-
-
-def read_picture(path):
-    with Image.open(path) as image:
-        return np.array(image)
+    return square_mask(size_hw, x, y, size)
 
 
 class AnyPromptEngine(HoldEngine):
@@ -506,13 +500,13 @@ def test_results_stay_when_the_video_is_closed(sam):
 
 
 def test_a_slow_run_talks(monkeypatch, capsys, sam):
-    monkeypatch.setattr("maskferry.samgeo._talk.EVERY", 0)
+    monkeypatch.setattr("maskferry.samgeo._messages.SECONDS_BETWEEN", 0)
     sam.add_mask_prompt(block(0), 100)
     sam.propagate()
     said = capsys.readouterr().out
     assert f"Tracking: step {COUNT} of {COUNT}, frame {COUNT - 1} ..." in said
     assert said.count("Tracking:") == COUNT
-    assert callable(SlowRun())
+    assert callable(ProgressMessages())
 
 
 # --- saving and showing ---------------------------------------------------------------------------------------------
@@ -662,7 +656,7 @@ def test_download_other_things(site, tmp_path):
         ({"url": "ftp://example.org/a.mp4"}, "http"),
     ],
 )
-def test_addresses_that_cannot_be_had(arguments, words, tmp_path, monkeypatch):
+def test_addresses_that_are_refused(arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=words):
         download_file(**arguments)
@@ -671,7 +665,7 @@ def test_addresses_that_cannot_be_had(arguments, words, tmp_path, monkeypatch):
 def test_a_page_on_github_is_taken_for_its_file(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(
-        "maskferry.sources._download.download_file", lambda url, path, **_: (asked.append(url), path.touch())
+        "maskferry.samgeo._download.fetch_file", lambda url, path, **_: (asked.append(url), path.touch())
     )
     download_file("https://github.com/a/b/blob/main/c.mp4", tmp_path / "c.mp4")
     assert asked == ["https://raw.githubusercontent.com/a/b/main/c.mp4"]

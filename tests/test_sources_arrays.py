@@ -217,7 +217,7 @@ def test_exact_rates_stay_exact(rate: Fraction) -> None:
     assert parse_rate(str(rate)) == rate
 
 
-def test_importing_the_room_imports_no_decoder() -> None:
+def test_importing_the_package_imports_no_decoder() -> None:
     code = (
         "import sys, maskferry.sources; bad = {'av', 'cv2', 'PIL'} & set(sys.modules); "
         "import numpy; maskferry.sources.open_source(numpy.zeros((2, 4, 4, 3), 'uint8')); "

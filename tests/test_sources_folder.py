@@ -13,7 +13,7 @@ from PIL import Image as PilImage
 
 from clips import numbered_image, read_number
 from maskferry.errors import InputError, SourceError
-from maskferry.sources import open_source
+from maskferry.sources import is_geotiff, open_source
 from maskferry.sources._folder import FolderSource
 
 SIZE_HW = (48, 64)
@@ -238,3 +238,23 @@ def test_odd_paths(tmp_path: Path) -> None:
         first, second = (f.image for f in source.frames([0, 1]))
     assert np.array_equal(first, picture())
     assert (second == 255).all()
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(
+    ("tags", "geographic"),
+    [({}, False), ({270: "a plain picture"}, False), ({33550: (1.0, 1.0, 0.0)}, True), ({34264: (0.0,) * 16}, True)],
+)
+def test_a_geotiff_is_known_by_its_tags(tmp_path: Path, tags: dict, geographic: bool, big: bool) -> None:
+    path = tmp_path / "one.tif"
+    PilImage.fromarray(picture()).save(path, tiffinfo=tags, big_tiff=big)
+    assert is_geotiff(path) is geographic
+    for end in (0, 1, 2, 4, 7, 9, 15):
+        (tmp_path / "cut.tif").write_bytes(path.read_bytes()[:end])
+        assert is_geotiff(tmp_path / "cut.tif") is False
+
+
+def test_other_files_are_no_geotiffs(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II\x07\x00" + bytes(60))
+    (tmp_path / "b.tif").write_bytes(b"no picture")
+    assert not any(is_geotiff(tmp_path / name) for name in ("a.tif", "b.tif", "missing.tif", ""))

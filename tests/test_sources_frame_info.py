@@ -17,7 +17,7 @@ from PIL import Image as PilImage
 from clips import make_clip
 from maskferry.data import FrameInfo, Source
 from maskferry.errors import InputError, SourceError
-from maskferry.samgeo._views import SampledSource
+from maskferry.samgeo._sampled_source import SampledSource
 from maskferry.sources import _decoder as decoder
 from maskferry.sources import frame_info_of, open_source
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from clips import SIZE_HW, make_clip, numbered_image, read_number
 from maskferry.errors import InputError, SourceError
-from maskferry.sources import _video as video
+from maskferry.sources import _ordered_reader as ordered_reader
 from maskferry.sources import open_source
 from maskferry.sources._video import VideoSource
 
@@ -218,13 +218,13 @@ def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_reading_a_long_group_backward_holds_few_frames(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_clip(clips / "longgop.mp4", 600, gop=600, b_frames=2)
-    monkeypatch.setattr(video, "_PIECE_BYTES", 50 * SIZE_HW[0] * SIZE_HW[1] * 3 // 2)
-    read, convert = VideoSource._read_forward, VideoSource._convert
+    monkeypatch.setattr(ordered_reader, "_PIECE_BYTES", 50 * SIZE_HW[0] * SIZE_HW[1] * 3 // 2)
+    read, convert = ordered_reader.OrderedReader._read_forward, VideoSource._convert
     held, most = 0, 0
 
-    def read_and_count(self, decoder, wanted):
+    def read_and_count(self, wanted):
         nonlocal held, most
-        for shown in read(self, decoder, wanted):
+        for shown in read(self, wanted):
             held += shown is not None
             most = max(most, held)
             yield shown
@@ -234,7 +234,7 @@ def test_reading_a_long_group_backward_holds_few_frames(clips: Path, monkeypatch
         held -= 1
         return convert(self, *args)
 
-    monkeypatch.setattr(VideoSource, "_read_forward", read_and_count)
+    monkeypatch.setattr(ordered_reader.OrderedReader, "_read_forward", read_and_count)
     monkeypatch.setattr(VideoSource, "_convert", convert_and_count)
     decoded = count_decoded(monkeypatch)
     with VideoSource(path) as source:
@@ -280,8 +280,8 @@ def test_closing_stops_a_decoder_on_its_way_to_a_far_frame(clips: Path, monkeypa
 
 def test_pieces_of_a_backward_read(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_clip(clips / "pieces.mp4", 90, gop=12, b_frames=2)
-    for room in (2, 5, 12, 30, 1000):
-        monkeypatch.setattr(video, "_PIECE_BYTES", room * SIZE_HW[0] * SIZE_HW[1] * 3 // 2)
+    for most in (2, 5, 12, 30, 1000):
+        monkeypatch.setattr(ordered_reader, "_PIECE_BYTES", most * SIZE_HW[0] * SIZE_HW[1] * 3 // 2)
         with VideoSource(path) as source:
             assert numbers(source, range(89, -1, -1)) == list(range(89, -1, -1))
             assert numbers(source, range(89, -1, -7)) == list(range(89, -1, -7))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import contents, square_mask
 from maskferry import FrameMasks, MaskPrompt, MaskTracker, State, Tracks, VideoInfo, open_source, track
 from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import (
@@ -39,15 +40,7 @@ def video():
 
 
 def block(x, y=4, size=6):
-    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
-    mask[y : y + size, x : x + size] = True
-    return mask
-
-
-def contents(tracks, object_id=None):
-    """Everything that is known, comparable to the byte."""
-    rows = [(f.info, row) for f in tracks.frames() for row in f.masks]
-    return [(info, row) for info, row in rows if object_id in (None, row.object_id)]
+    return square_mask((HEIGHT, WIDTH), x, y, size)
 
 
 class CountingEngine(HoldEngine):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -12,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from maskferry.data import FrameMasks, Image, Mask, ObjectMask
+from maskferry.data import FrameMasks, Image, Mask
 from maskferry.errors import InputError
 
-__all__ = ["Color", "color_of", "contact_sheet", "draw_overlay"]
+__all__ = ["Color", "color_of", "contact_sheet", "draw_overlay", "fitting_zoom"]
 
 Color = tuple[int, int, int]
 """RGB, 0 to 255."""
@@ -74,6 +75,28 @@ def draw_overlay(
     Raises:
         InputError: the picture is no RGB, has another size than the masks, alpha is outside [0, 1], or zoom below 1.
     """
+    _check_overlay(image, masks, alpha, zoom)
+    height, width = masks.size_hw
+    image = np.ascontiguousarray(image)
+    if zoom > 1:
+        image = np.asarray(cv2.resize(image, (zoom * width, zoom * height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    out = image.copy()
+    shown = _largest_first(masks, zoom)
+    for item in shown:
+        _fill(item.cut(out), item.cut(image), item.mask, item.color, alpha)
+    if outline:
+        line_width = max(1, round(zoom * min(height, width) / 300))
+        for item in shown:
+            _draw_outline(item.cut(out), item.mask, item.color, line_width)
+    if labels is not False:
+        names = labels if isinstance(labels, Mapping) else {}
+        placed: list[Box] = []
+        for item in shown:
+            _draw_label(out, _readable(names.get(item.object_id), item.object_id), item, placed)
+    return out
+
+
+def _check_overlay(image: Image, masks: FrameMasks, alpha: float, zoom: int) -> None:
     _check_picture(image, "image")
     if image.shape[:2] != masks.size_hw:
         raise InputError(
@@ -83,23 +106,6 @@ def draw_overlay(
         raise InputError(f"alpha: expected 0 to 1, got {alpha}")
     if zoom < 1:
         raise InputError(f"zoom: expected 1 or more, got {zoom}")
-    height, width = masks.size_hw
-    image = np.ascontiguousarray(image)
-    if zoom > 1:
-        image = np.asarray(cv2.resize(image, (zoom * width, zoom * height), interpolation=cv2.INTER_CUBIC), np.uint8)
-    out = image.copy()
-    crops = ((row, *crop) for row in masks if (crop := _crop(row, zoom)))
-    shown = sorted(crops, key=lambda item: -np.count_nonzero(item[2]))
-    for row, (x1, y1, x2, y2), mask in shown:
-        _fill(out[y1:y2, x1:x2], image[y1:y2, x1:x2], mask, color_of(row.object_id), alpha)
-    line = max(1, round(zoom * min(height, width) / 300))
-    for row, (x1, y1, x2, y2), mask in shown if outline else ():
-        _draw_outline(out[y1:y2, x1:x2], mask, color_of(row.object_id), line)
-    placed: list[Box] = []
-    for row, box, mask in shown if labels is not False else ():
-        name = labels.get(row.object_id) if isinstance(labels, Mapping) else None
-        _draw_label(out, _readable(name, row.object_id), box, mask, color_of(row.object_id), placed)
-    return out
 
 
 def contact_sheet(
@@ -159,14 +165,41 @@ def fitting_zoom(size_hw: tuple[int, int], side: int = 480) -> int:
     return max(1, round(side / min(size_hw)))
 
 
-def _crop(row: ObjectMask, zoom: int) -> tuple[Box, Mask] | None:
-    """The object's box and the mask inside of it, enlarged; None where it is empty."""
-    if (found := row.rle.decode_crop()) is None:
-        return None
-    (x1, y1, x2, y2), mask = found
-    if zoom > 1:
-        mask = mask.repeat(zoom, axis=0).repeat(zoom, axis=1)
-    return (zoom * x1, zoom * y1, zoom * x2, zoom * y2), mask
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
+    """An object that is seen on the frame.
+
+    Attributes:
+        object_id: >= 1.
+        box_xyxy: around it, in pixels of the enlarged picture.
+        mask: bool, of the size of the box.
+    """
+
+    object_id: int
+    box_xyxy: Box
+    mask: Mask
+
+    @property
+    def color(self) -> Color:
+        """The object's."""
+        return color_of(self.object_id)
+
+    def cut(self, image: Image) -> Image:
+        """The part of an enlarged picture inside the box, a view."""
+        x1, y1, x2, y2 = self.box_xyxy
+        return image[y1:y2, x1:x2]
+
+
+def _largest_first(masks: FrameMasks, zoom: int) -> list[_Shown]:
+    """The objects that are not empty, so that the smallest is drawn last."""
+    shown = []
+    for row in masks:
+        if (found := row.rle.decode_crop()) is not None:
+            (x1, y1, x2, y2), mask = found
+            if zoom > 1:
+                mask = mask.repeat(zoom, axis=0).repeat(zoom, axis=1)
+            shown.append(_Shown(row.object_id, (zoom * x1, zoom * y1, zoom * x2, zoom * y2), mask))
+    return sorted(shown, key=lambda item: -np.count_nonzero(item.mask))
 
 
 def _fill(out: Image, image: Image, mask: Mask, color: Color, alpha: float) -> None:
@@ -184,25 +217,42 @@ def _draw_outline(out: Image, mask: Mask, color: Color, width: int) -> None:
     out[mask & (inner[1:-1, 1:-1] == 0)] = color
 
 
-def _draw_label(out: Image, text: str, box: Box, mask: Mask, color: Color, placed: list[Box]) -> None:
-    """Write ``text`` above the highest point of the object, or below its lowest where there is no room."""
+def _draw_label(out: Image, text: str, item: _Shown, placed: list[Box]) -> None:
+    """Write ``text`` above the highest point of the object, or below its lowest, or else on it.
+
+    Args:
+        out: the picture, which is drawn on.
+        text: what the built-in font can write.
+        item: the object.
+        placed: where labels are already; the new one is added.
+    """
     height, width = out.shape[:2]
     size = max(13, round(min(height, width) / 38))
     glyphs = _rasterize(text, size)
     pad = max(2, size // 6)
     box_height = glyphs.shape[0] + 2 * pad
     box_width = max(box_height, glyphs.shape[1] + 2 * pad)
-    top = box[0] + round(float(np.flatnonzero(mask[0]).mean()))
-    bottom = box[0] + round(float(np.flatnonzero(mask[-1]).mean()))
-    wanted = [(top, box[1] - box_height - pad), (bottom, box[3] + pad), (top, box[1] + pad)]
-    spots = [_place(x - box_width // 2, y, box_height, box_width, (height, width)) for x, y in wanted]
-    free = [s for s, (_, y) in zip(spots, wanted, strict=True) if s[1] == y and not any(_touch(s, p) for p in placed)]
-    x1, y1, x2, y2 = spot = free[0] if free else spots[0]
+    spots = _label_spots(item, box_height, box_width, pad, (height, width))
+    free = [spot for spot, is_whole in spots if is_whole and not any(_touch(spot, other) for other in placed)]
+    x1, y1, x2, y2 = spot = free[0] if free else spots[0][0]
     placed.append(spot)
+    color = item.color
     out[y1:y2, x1:x2] = color
-    bright = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
+    is_bright = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140  # luma of BT.601
     indent = (box_width - glyphs.shape[1]) // 2
-    _blend(out[y1 + pad : y2, x1 + indent : x2], glyphs, (0, 0, 0) if bright else (255, 255, 255))
+    _blend(out[y1 + pad : y2, x1 + indent : x2], glyphs, (0, 0, 0) if is_bright else (255, 255, 255))
+
+
+def _label_spots(
+    item: _Shown, box_height: int, box_width: int, pad: int, size_hw: tuple[int, int]
+) -> list[tuple[Box, bool]]:
+    """Where a label may lie, best first: (box, whether it lies at the height that was wanted)."""
+    left, top, _, bottom = item.box_xyxy
+    highest_x = left + round(float(np.flatnonzero(item.mask[0]).mean()))
+    lowest_x = left + round(float(np.flatnonzero(item.mask[-1]).mean()))
+    wanted = [(highest_x, top - box_height - pad), (lowest_x, bottom + pad), (highest_x, top + pad)]
+    boxes = [_place(x - box_width // 2, y, box_height, box_width, size_hw) for x, y in wanted]
+    return [(box, box[1] == y) for box, (_, y) in zip(boxes, wanted, strict=True)]
 
 
 def _place(x: int, y: int, box_height: int, box_width: int, size_hw: tuple[int, int]) -> Box:

@@ -35,8 +35,10 @@ from typing import TYPE_CHECKING
 from maskferry import _lazy
 
 if TYPE_CHECKING:
+    from maskferry.formats._davis import VOID as VOID
     from maskferry.formats._davis import LabelMap as LabelMap
     from maskferry.formats._davis import read_label_map as read_label_map
+    from maskferry.formats._images import write_pixels as write_pixels
     from maskferry.formats._seeds import Seeds as Seeds
     from maskferry.formats._seeds import read_seeds as read_seeds
     from maskferry.formats._supervision import to_supervision as to_supervision
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
-        "maskferry.formats._davis": ("LabelMap", "read_label_map"),
+        "maskferry.formats._davis": ("LabelMap", "VOID", "read_label_map"),
+        "maskferry.formats._images": ("write_pixels",),
         "maskferry.formats._seeds": ("Seeds", "read_seeds"),
         "maskferry.formats._supervision": ("to_supervision",),
     },

@@ -16,7 +16,7 @@ from maskferry.formats._davis import Names, write_label_maps
 from maskferry.formats._frame_table import sidecar
 from maskferry.formats.registry import FormatSpec, format_spec, load_writer
 from maskferry.masks import Overlap
-from maskferry.rendering._film import film_rate, pictures, require_frames, source_of
+from maskferry.rendering._tracked_video import film_rate, pictures, require_frames, source_of
 from maskferry.tracks import Tracks
 
 __all__ = ["export", "save_label_maps"]

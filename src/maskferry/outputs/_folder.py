@@ -15,7 +15,7 @@ from maskferry.formats.registry import format_spec, known_formats
 from maskferry.masks import Overlap
 from maskferry.outputs._export import export, save_label_maps
 from maskferry.outputs._watch import Silent, Update, Watch
-from maskferry.rendering._film import render, render_sheet
+from maskferry.rendering import render, render_sheet
 from maskferry.tracks import Tracks
 
 __all__ = ["RENDERINGS", "Outputs", "WatchedTracks", "known_kinds", "open_tracks"]

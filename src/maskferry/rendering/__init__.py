@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 from maskferry import _lazy
 
 if TYPE_CHECKING:
+    from maskferry.rendering._contact_sheets import render_moments as render_moments
+    from maskferry.rendering._contact_sheets import render_sheet as render_sheet
     from maskferry.rendering._film import render as render
-    from maskferry.rendering._film import render_moments as render_moments
-    from maskferry.rendering._film import render_sheet as render_sheet
+    from maskferry.rendering._notebook import play_in_notebook as play_in_notebook
     from maskferry.rendering._notebook import plot_frame as plot_frame
     from maskferry.rendering._notebook import plot_frames as plot_frames
 
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
-        "maskferry.rendering._film": ("render", "render_moments", "render_sheet"),
-        "maskferry.rendering._notebook": ("plot_frame", "plot_frames"),
+        "maskferry.rendering._contact_sheets": ("render_moments", "render_sheet"),
+        "maskferry.rendering._film": ("render",),
+        "maskferry.rendering._notebook": ("play_in_notebook", "plot_frame", "plot_frames"),
     },
 )

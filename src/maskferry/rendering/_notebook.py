@@ -1,4 +1,7 @@
-"""Pictures for notebooks: one frame, a grid of frames, with matplotlib (the extra ``viz``); they work headless."""
+"""For notebooks: pictures of one frame or of several, with matplotlib (the extra ``viz``), and a player of films.
+
+Pictures work without a screen, too.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_frame", "plot_frames"]
+__all__ = ["check_notebook", "play_in_notebook", "plot_frame", "plot_frames"]
 
 
 def plot_frame(
@@ -74,6 +77,41 @@ def plot_frames(
     for axes, (frame, masks) in zip(all_axes, frames, strict=False):
         _draw(axes, frame, masks, axis=axis, alpha=alpha, labels=labels)
     return _finish(figure, output)
+
+
+def check_notebook() -> None:
+    """Refuse to play films where there is no notebook, before one is made.
+
+    Raises:
+        MissingExtraError: IPython is not installed.
+    """
+    try:
+        import IPython.display  # noqa: F401
+    except ModuleNotFoundError as err:
+        raise MissingExtraError(
+            "films are played in notebooks, which bring IPython: elsewhere save the film and open its file"
+        ) from err
+
+
+def play_in_notebook(path: str | Path, *, embed: bool = True, **options: Any) -> Any:  # noqa: ANN401
+    """A film as something that a notebook plays: a cell that ends in it shows a player.
+
+    Args:
+        path: the film, such as `render` has written.
+        embed: put the film into the notebook itself, so that it plays there without the file.
+        options: of ``IPython.display.Video``.
+
+    Returns:
+        ``IPython.display.Video``.
+
+    Raises:
+        MissingExtraError: IPython is not installed.
+    """
+    check_notebook()
+    from IPython import display
+
+    player: Any = display.Video
+    return player(str(path), embed=embed, **options)
 
 
 def _figure(nrows: int, ncols: int, figsize: tuple[float, float]) -> tuple[Figure, list[Axes]]:

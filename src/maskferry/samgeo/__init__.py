@@ -12,6 +12,6 @@ and a short line says what was done.
 from __future__ import annotations
 
 from maskferry.samgeo._download import download_file
-from maskferry.samgeo._session import SamGeo3Video
+from maskferry.samgeo._samgeo3_video import SamGeo3Video
 
 __all__ = ["SamGeo3Video", "download_file"]

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from maskferry.errors import InputError, SourceError
 from maskferry.files import translate_os_errors
-from maskferry.samgeo._talk import explain, say
-from maskferry.sources import _download as download
+from maskferry.samgeo._messages import explain_unused, say
+from maskferry.sources import download_file as fetch_file
 
 __all__ = ["download_file"]
 
@@ -29,7 +29,7 @@ def download_file(  # noqa: PLR0913
     unzip: bool = True,
     overwrite: bool = False,
 ) -> str:
-    """Download a file, unless it is there already. A download that broke off is gone on with.
+    """Download a file, unless it is there already. A download that broke off is resumed.
 
     Args:
         url: http or https. The page of a file on GitHub is taken for the file.
@@ -39,9 +39,9 @@ def download_file(  # noqa: PLR0913
         speed: accepted and not used.
         use_cookies: accepted and not used.
         verify: accepted and not used; certificates are always verified.
-        id: must be None: files on Google Drive cannot be had without a browser.
+        id: must be None: files on Google Drive are only given to a browser.
         fuzzy: accepted and not used; it is about addresses of Google Drive.
-        resume: accepted and not used; downloads are always gone on with.
+        resume: accepted and not used; downloads are always resumed.
         unzip: unpack a .zip beside itself.
         overwrite: download again, even if the file is there.
 
@@ -59,7 +59,7 @@ def download_file(  # noqa: PLR0913
             "download files of Google Drive in a browser and pass their path to set_video"
         )
     if not quiet:
-        explain(
+        explain_unused(
             proxy=None if proxy is None else "set the environment variable https_proxy instead",
             speed=None if speed is None else "downloads are as fast as they can be",
             verify=None if verify is True else "certificates are always verified",
@@ -71,7 +71,7 @@ def download_file(  # noqa: PLR0913
         if not quiet:
             say(f"{target.name} is there already; pass overwrite=True to download it again.")
     else:
-        download.download_file(_raw_url(url), target, overwrite=overwrite, check=_is_picture_or_video(target))
+        fetch_file(_raw_url(url), target, overwrite=overwrite, check=_is_picture_or_video(target))
         if not quiet:
             say(f"Downloaded {target.name}, {target.stat().st_size / 1e6:.1f} MB.")
         if unzip and target.suffix.lower() == ".zip":

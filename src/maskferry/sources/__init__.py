@@ -10,15 +10,19 @@ if TYPE_CHECKING:
     from maskferry.data import Source as Source
     from maskferry.data import VideoLike as VideoLike
     from maskferry.sources._checks import parse_rate as parse_rate
+    from maskferry.sources._download import download_file as download_file
     from maskferry.sources._frame_info import frame_info_of as frame_info_of
     from maskferry.sources._open import open_source as open_source
+    from maskferry.sources._tiff import is_geotiff as is_geotiff
 
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
         "maskferry.data": ("Source", "VideoLike"),
         "maskferry.sources._checks": ("parse_rate",),
+        "maskferry.sources._download": ("download_file",),
         "maskferry.sources._frame_info": ("frame_info_of",),
         "maskferry.sources._open": ("open_source",),
+        "maskferry.sources._tiff": ("is_geotiff",),
     },
 )

@@ -73,14 +73,14 @@ class Decoder(Closing):
             self._threaded = False
             self._open()
         start = max(entry - self._earlier, 0)
-        unproven = start > 0 and not self._earlier
+        entry_unchecked = start > 0 and not self._earlier
         for frame in self._decode_packets(start):
             number = -1 if frame is None or frame.pts is None else int(self._index.frame_of[frame.pts])
             if frame is None or number < 0 or (strict and frame.is_corrupt):
                 yield None
                 continue
-            if unproven and number >= self._index.entry_frames[start]:
-                unproven = False
+            if entry_unchecked and number >= self._index.entry_frames[start]:
+                entry_unchecked = False
                 if frame.pts != self._index.entries[start] or frame.pict_type in _INTER:
                     self._earlier = _REFRESHES
                     yield from self.decode_from(entry, strict=strict)

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import re
 import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Callable
-from email.message import Message
-from http.client import HTTPException, HTTPResponse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
 
 import platformdirs
 
 from maskferry.errors import InputError, OutputError, SourceError
 from maskferry.files import check_free
 from maskferry.sources._checks import PICTURE_SUFFIXES
+from maskferry.sources._resumable_http import ByteProgress, discard, fetch, forget_mark
 
-__all__ = ["Progress", "download_file"]
+__all__ = ["download_file"]
 
-log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are there and the bytes that there will be, where the server says how many."""
-
-_CHUNK = 2**18
-_USER_AGENT = "maskferry"
 _SUFFIXES = {
     "video/mp4": ".mp4",
     "video/quicktime": ".mov",
@@ -52,11 +42,11 @@ def download_file(
     overwrite: bool = False,
     check: bool = True,
     timeout: float = 30,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> Path:
     """Download a video or picture; what has been downloaded before is not downloaded again.
 
-    An interrupted download leaves a ``.part`` file beside its target and goes on from there next time, provided that
+    An interrupted download leaves a ``.part`` file beside its target and is resumed from it next time, provided that
     the server says that the file is still the same (ETag or Last-Modified).
 
     Args:
@@ -65,7 +55,8 @@ def download_file(
         overwrite: download again, even if the file is there.
         check: make sure that the file can be opened as a video or picture.
         timeout: seconds without an answer until it fails.
-        progress: see `Progress`.
+        progress: called with the bytes that are there and the bytes that there will be, the latter None where the
+            server does not say.
 
     Returns:
         Where the file is.
@@ -84,15 +75,23 @@ def download_file(
         return cached
     check_free(target, overwrite=overwrite or path is None)
     part = target.with_name(f"{target.name}.part")
-    try:
+    with _translated(url, target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        kind = _fetch(url, part, timeout, progress)
+        kind = fetch(url, part, timeout, progress)
         if path is None and not target.suffix:
             target = target.with_name(target.name + _SUFFIXES.get(kind, ""))
         if check:
             _check_decodable(part, target, url)
         part.replace(target)
-        _marks_of(part).unlink(missing_ok=True)
+        forget_mark(part)
+    return target
+
+
+@contextmanager
+def _translated(url: str, target: Path) -> Iterator[None]:
+    """Turn what the network and the system say while ``url`` is saved into a `SourceError` or an `OutputError`."""
+    try:
+        yield
     except urllib.error.HTTPError as err:
         err.close()
         raise SourceError(f"{url}: the server answers {err.code} {err.reason}: {_http_advice(err.code)}") from err
@@ -103,7 +102,6 @@ def download_file(
         raise
     except OSError as err:
         raise OutputError(f"{url} cannot be saved as {target}: {err.strerror or err}") from err
-    return target
 
 
 def _target(url: str, path: str | Path | None) -> Path:
@@ -129,105 +127,6 @@ def _file_name(url: str) -> str:
     return f"{stem[:80]}.{suffix[:10]}" if dot else clean[:80] or "download"
 
 
-def _fetch(url: str, part: Path, timeout: float, progress: Progress | None) -> str:
-    """Bring ``part`` to its full length, going on from what it holds where that is safe; give its content type."""
-    have, mark = _resumable(part)
-    try:
-        response = _request(url, have, mark, timeout)
-    except urllib.error.HTTPError as err:
-        if err.code != 416 or not have:  # nothing after what is there: the file has become shorter
-            raise
-        err.close()
-        have, response = 0, _request(url, 0, "", timeout)
-    with response:
-        if have and response.status != 206:
-            log.info("%s has changed or cannot be resumed: downloading it from the start", url)
-            have = 0
-        if response.status == 206 and _range_start(response.headers) != have:
-            _forget(part)
-            raise SourceError(f"{url}: the server sent another part than was asked for: download it again")
-        _refuse_other_types(url, response.headers)
-        length = response.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdigit() else None
-        _remember(part, url, response.headers)
-        with part.open("ab" if have else "wb") as file:
-            have = _copy(response, file, have, total, progress)
-        kind = response.headers.get_content_type()
-    if total is not None and have != total:
-        raise SourceError(f"{url}: the connection ended after {have} of {total} bytes: download it again to go on")
-    return kind
-
-
-def _request(url: str, have: int, mark: str, timeout: float) -> HTTPResponse:
-    headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": mark}
-    request = urllib.request.Request(url, headers=headers)
-    return cast(HTTPResponse, urllib.request.build_opener(_OnlyHttp).open(request, timeout=timeout))
-
-
-def _copy(response: HTTPResponse, file: BinaryIO, have: int, total: int | None, progress: Progress | None) -> int:
-    while chunk := response.read1(_CHUNK):
-        file.write(chunk)
-        have += len(chunk)
-        if progress is not None:
-            progress(have, total)
-    return have
-
-
-class _OnlyHttp(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https only."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: object, code: int, msg: str, headers: Message, newurl: str
-    ) -> urllib.request.Request | None:
-        if urllib.parse.urlsplit(newurl).scheme.lower() not in ("http", "https"):
-            raise SourceError(f"{req.full_url} redirects to {newurl}, which is not http or https")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
-
-
-def _marks_of(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
-
-
-def _resumable(part: Path) -> tuple[int, str]:
-    """How many bytes are there already, and the mark by which the server knows the file; (0, "") for a new start."""
-    try:
-        mark = json.loads(_marks_of(part).read_text(encoding="utf-8"))["mark"]
-        size = part.stat().st_size
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0, ""
-    return (size, mark) if size and isinstance(mark, str) and mark else (0, "")
-
-
-def _remember(part: Path, url: str, headers: Message) -> None:
-    etag = headers.get("ETag", "")
-    mark = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
-    _marks_of(part).write_text(json.dumps({"url": url, "mark": mark}), encoding="utf-8")
-
-
-def _forget(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _marks_of(part).unlink(missing_ok=True)
-
-
-def _range_start(headers: Message) -> int | None:
-    match = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
-
-
-def _refuse_other_types(url: str, headers: Message) -> None:
-    kind = headers.get_content_type() if headers.get("Content-Type") else "application/octet-stream"
-    main = kind.split("/", 1)[0]
-    if main == "text" or kind in ("application/json", "application/xhtml+xml", "application/xml"):
-        raise SourceError(
-            f"{url}: expected a video or picture, got {kind}: this is the address of a page, not of the file; use the "
-            "address behind its download button"
-        )
-    if main == "audio":
-        raise SourceError(f"{url}: expected a video or picture, got {kind}")
-
-
 def _check_decodable(part: Path, target: Path, url: str) -> None:
     """Open what was downloaded; where that fails, remove it."""
     try:
@@ -241,7 +140,7 @@ def _check_decodable(part: Path, target: Path, url: str) -> None:
             with open_video(part):
                 pass
     except SourceError as err:
-        _forget(part)
+        discard(part)
         raise SourceError(f"{url} was downloaded, but is no video or picture that can be opened: {err}") from err
 
 

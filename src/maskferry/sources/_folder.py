@@ -12,10 +12,10 @@ import numpy as np
 
 from maskferry.data import Frame, FrameInfo, VideoInfo
 from maskferry.errors import SourceError
-from maskferry.sources._ahead import FrameReader
 from maskferry.sources._checks import PICTURE_SUFFIXES, check_indices
 from maskferry.sources._frame_info import check_index, time_at
 from maskferry.sources._pictures import Header, Scale, decode_rgb, max_value, read_header
+from maskferry.sources._read_ahead import ReadAheadSource
 
 __all__ = ["FolderSource"]
 
@@ -23,7 +23,7 @@ _SAMPLED = 16
 _FULL_SCALES = (255, 1023, 4095, 16383, 65535)
 
 
-class FolderSource(FrameReader):
+class FolderSource(ReadAheadSource):
     """The pictures of a folder in natural order (2 before 10), or a single picture.
 
     Pictures may be of any format that Pillow or OpenCV reads. Alpha is dropped, palettes, grey and CMYK become RGB,
@@ -144,5 +144,5 @@ def _size_error(first: Path, header: Header, other: Path, size_hw: tuple[int, in
     height, width = header.size_hw
     return SourceError(
         f"all frames must have one size, but {first.name} is {width}x{height} and {other.name} is "
-        f"{size_hw[1]}x{size_hw[0]} (in {first.parent}): bring them to one size, or move the odd ones out"
+        f"{size_hw[1]}x{size_hw[0]} (in {first.parent}): bring them to one size, or move those that differ elsewhere"
     )

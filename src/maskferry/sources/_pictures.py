@@ -18,6 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from maskferry.data import Image
 from maskferry.errors import SourceError
+from maskferry.sources._tiff import is_geotiff
 
 __all__ = ["Header", "Scale", "decode_rgb", "max_value", "read_header"]
 
@@ -26,7 +27,6 @@ Scale = float
 
 _ORIENTATION = 0x0112
 _EXIF_KEYS = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
-_GEOTIFF_TAGS = {33550, 34735}  # ModelPixelScale, GeoKeyDirectory (OGC GeoTIFF 1.1, annex B)
 _TURN_SIDES = (5, 6, 7, 8)
 
 
@@ -102,8 +102,10 @@ def _read_8bit(path: Path) -> Image:
 
 def _upright_size(picture: PilImage.Image, *, deep: bool) -> tuple[int, int]:
     """(height, width) as decoded: turned by the orientation tag, in deep pictures only where these are TIFF."""
-    told = picture.format != "PNG" or _EXIF_KEYS & picture.info.keys()  # else Pillow would decode a PNG to look for it
-    orientation = picture.getexif().get(_ORIENTATION) if told else None
+    has_tags = (
+        picture.format != "PNG" or _EXIF_KEYS & picture.info.keys()
+    )  # else Pillow would decode a PNG to look for it
+    orientation = picture.getexif().get(_ORIENTATION) if has_tags else None
     if isinstance(picture, TiffImageFile):
         width, height = picture.tag_v2[256], picture.tag_v2[257]
     else:
@@ -162,29 +164,10 @@ def _translated(path: Path) -> Iterator[None]:
 
 def _geotiff_error(path: Path) -> SourceError | None:
     """What to say of a TIFF with geographic tags that no picture library reads (many bands, odd samples)."""
-    try:
-        with path.open("rb") as file:
-            tags = _tiff_tags(file.read(2**16))
-    except OSError:
-        return None
-    if not _GEOTIFF_TAGS & tags:
+    if not is_geotiff(path):
         return None
     return SourceError(
         f"{path} is a GeoTIFF that cannot be shown as a picture (number of bands or kind of samples): series of "
         "GeoTIFFs are planned; until then write three bands as 8 or 16 bit, such as with "
         "`gdal_translate -b 1 -b 2 -b 3 -ot Byte -scale`"
     )
-
-
-def _tiff_tags(head: bytes) -> set[int]:
-    """Tags of the first directory of a TIFF, as far as it lies in the file's first bytes (TIFF 6.0, section 2)."""
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None or len(head) < 8 or struct.unpack(f"{order}H", head[2:4])[0] != 42:
-        return set()
-    (start,) = struct.unpack(f"{order}I", head[4:8])
-    directory = head[start : start + 2]
-    if len(directory) < 2:
-        return set()
-    (count,) = struct.unpack(f"{order}H", directory)
-    entries = head[start + 2 : start + 2 + 12 * count]
-    return {struct.unpack_from(f"{order}H", entries, i)[0] for i in range(0, len(entries) - 11, 12)}

@@ -1,14 +1,15 @@
-"""The one place of this face that prints."""
+"""What is printed, as samgeo prints: nothing else in this package does."""
 
 from __future__ import annotations
 
 import time
 
-from maskferry.run._runner import Progress
+from maskferry.run import Progress
 
-__all__ = ["SlowRun", "explain", "say"]
+__all__ = ["ProgressMessages", "explain_unused", "say"]
 
-EVERY = 10.0  # seconds between two lines
+SECONDS_BETWEEN = 10.0
+"""Between two lines about a run that goes on."""
 
 
 def say(text: str) -> None:
@@ -16,8 +17,8 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-def explain(**unused: str | None) -> None:
-    """Say which arguments have no meaning here, and why.
+def explain_unused(**unused: str | None) -> None:
+    """Print which arguments have no meaning here, and why.
 
     Args:
         unused: {argument: why}; None where it was not given.
@@ -27,16 +28,16 @@ def explain(**unused: str | None) -> None:
             say(f"{name} is not used here: {why}.")
 
 
-class SlowRun:
-    """A line now and then while a run goes on; none in a short one."""
+class ProgressMessages:
+    """A callback of `MaskTracker.propagate`: prints a line now and then; none in a short run."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        """Take note of a finished step."""
+        """Print where the run is, unless that was done a moment ago."""
         now = time.monotonic()
-        if now - self._last >= EVERY:
+        if now - self._last >= SECONDS_BETWEEN:
             self._last = now
             total = f" of {progress.total}" if progress.total else ""
             say(f"Tracking: step {progress.done}{total}, frame {progress.frame} ...")

@@ -12,14 +12,14 @@ from maskferry.closing import Closing
 from maskferry.data import Frame, VideoInfo
 from maskferry.errors import InputError, SourceError
 
-__all__ = ["FrameReader"]
+__all__ = ["ReadAheadSource"]
 
 _AHEAD_BYTES = 128 * 2**20
 """RGB frames waiting for the consumer, four at most."""
 
 
-class FrameReader(Closing):
-    """Base of the sources that decode: runs each iterator's decoding a few frames ahead, on a thread of its own.
+class ReadAheadSource(Closing):
+    """Base of the sources that decode files: each iterator decodes a few frames ahead, on a thread of its own.
 
     The thread starts with the first frame asked for and ends with the iterator, however that ends: at its last
     frame, by an error, when it is closed or forgotten, or when the source is closed.
@@ -27,7 +27,7 @@ class FrameReader(Closing):
 
     def __init__(self) -> None:
         self._closed = False
-        self._running: weakref.WeakSet[_Ahead] = weakref.WeakSet()
+        self._running: weakref.WeakSet[_DecodingThread] = weakref.WeakSet()
 
     def read_ahead(self, produce: Generator[Frame | None], video: VideoInfo) -> Generator[Frame]:
         """Iterate over the frames of ``produce``, which runs on a thread.
@@ -46,7 +46,7 @@ class FrameReader(Closing):
     def _iterate(self, produce: Generator[Frame | None], depth: int) -> Generator[Frame]:
         if self._closed:
             raise SourceError("the source was closed before its frames were read")
-        ahead = _Ahead(produce, depth)
+        ahead = _DecodingThread(produce, depth)
         self._running.add(ahead)
         try:
             yield from ahead
@@ -60,7 +60,7 @@ class FrameReader(Closing):
             ahead.close()
 
 
-class _Ahead:
+class _DecodingThread:
     """A bounded queue between a thread that decodes and the one that iterates."""
 
     def __init__(self, produce: Generator[Frame | None], depth: int) -> None:
@@ -112,7 +112,7 @@ class _Ahead:
                 self._change.notify_all()
 
     def _put(self, frame: Frame | None) -> bool:
-        """Queue a frame when there is room; False where nobody wants it any more."""
+        """Wait for a free place in the queue and put a frame there; False once the reading has been stopped."""
         with self._change:
             if frame is not None:
                 self._change.wait_for(lambda: self._stop or len(self._ready) < self._depth)

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 
 from maskferry import MaskTracker
-from maskferry.errors import InputError, MissingExtraError
-from maskferry.formats._davis import VOID
-from maskferry.formats._images import write_pixels
-from maskferry.masks._labels import to_label_map
-from maskferry.samgeo._talk import say
-from maskferry.samgeo._views import FrameOutputs, ObjectMasks, PerFrame
+from maskferry.errors import InputError
+from maskferry.formats import VOID, write_pixels
+from maskferry.masks import to_label_map
+from maskferry.rendering import play_in_notebook
+from maskferry.samgeo._lazy_views import FrameOutputs, ObjectMasks, PerFrame
+from maskferry.samgeo._messages import say
 
-__all__ = ["Results"]
+__all__ = ["ResultMethods"]
 
 ShowIds = bool | Mapping[int, str]
 """Whether ids are written beside objects, or {object id: name} to write names."""
 
 
-class Results:
+class ResultMethods:
     """The half of `SamGeo3Video` that reads results."""
 
     _tracker: MaskTracker
@@ -95,12 +95,7 @@ class Results:
         Raises:
             MissingExtraError: IPython is not installed.
         """
-        try:
-            from IPython import display
-        except ModuleNotFoundError as err:
-            raise MissingExtraError("show_video is for notebooks, which bring IPython; open the film itself") from err
-        player: Any = display.Video
-        return player(str(video_path), embed=embed, **kwargs)
+        return play_in_notebook(video_path, embed=embed, **kwargs)
 
     # --- saving it ----------------------------------------------------------------------------------------------
 

@@ -17,9 +17,10 @@ from maskferry.engines.base import Engine
 from maskferry.engines.registry import EngineSpec, engine_status, known_engines, pick_engine
 from maskferry.errors import InputError
 from maskferry.samgeo._geotiff import refuse_crs, refuse_geotiff
-from maskferry.samgeo._results import Results
-from maskferry.samgeo._talk import SlowRun, explain, say
-from maskferry.samgeo._views import FrameImages, FrameOutputs, PerFrame, SampledSource
+from maskferry.samgeo._lazy_views import FrameImages, FrameOutputs, PerFrame
+from maskferry.samgeo._messages import ProgressMessages, explain_unused, say
+from maskferry.samgeo._result_methods import ResultMethods
+from maskferry.samgeo._sampled_source import SampledSource
 
 __all__ = ["SamGeo3Video"]
 
@@ -42,7 +43,7 @@ def gpu_names(numbers: Sequence[int]) -> list[str]:
     return [f"cuda:{number}" for number in found]
 
 
-class SamGeo3Video(Results, Closing):
+class SamGeo3Video(ResultMethods, Closing):
     """Follow objects through a video.
 
     >>> import numpy as np
@@ -88,7 +89,7 @@ class SamGeo3Video(Results, Closing):
         chosen = pick_engine() if engine == "auto" else engine
         spec = known_engines().get(chosen) if isinstance(chosen, str) else None
         on_gpus = bool(gpus) and isinstance(spec, EngineSpec) and "device" in spec.takes
-        explain(
+        explain_unused(
             gpus_to_use="this engine picks its device" if gpus and not on_gpus else None,
             bpe_path=None if bpe_path is None else "it names a vocabulary of SAM 3",
             **{name: "it is an option of SAM 3's builder; engines are chosen by engine=" for name in kwargs},
@@ -124,7 +125,7 @@ class SamGeo3Video(Results, Closing):
             SourceError: it cannot be opened.
             InputError: it is a series of GeoTIFFs, which cannot be read yet, or the frame rate is not above 0.
         """
-        explain(
+        explain_unused(
             output_dir=None if output_dir is None else "frames are decoded straight from the file, none are extracted",
             prefix="no frames are extracted whose names it could begin" if prefix else None,
             bands=None if bands is None else "it chooses bands of GeoTIFFs",
@@ -135,7 +136,7 @@ class SamGeo3Video(Results, Closing):
             raise InputError(f"frame_rate: expected more than 0 frames per second, got {frame_rate}")
         source = open_source(video_path)
         if frame_rate is not None and source.info.rate is None:
-            explain(frame_rate="these frames have no rate of their own, all are kept")
+            explain_unused(frame_rate="these frames have no rate of their own, all are kept")
         elif frame_rate is not None and (step := int(int(source.info.rate or 0) / frame_rate)) > 1:
             source = SampledSource(source, step)
         self._tracker.set_video(source)
@@ -315,7 +316,7 @@ class SamGeo3Video(Results, Closing):
             InputError: nothing to track.
             EngineError: the engine failed. Finished frames are kept; the next call goes on.
         """
-        tracks = self._tracker.propagate(callback=SlowRun())
+        tracks = self._tracker.propagate(callback=ProgressMessages())
         say(f"Propagated {len(tracks.object_ids)} object(s) to {len(tracks)} frames.")
         return PerFrame(tracks, FrameOutputs)
 

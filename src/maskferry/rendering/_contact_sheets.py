@@ -1,0 +1,98 @@
+"""Tracks drawn over pictures of their video, many on one sheet: spread over the video, or of moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from maskferry.data import Frame, FrameMasks, Image, VideoLike
+from maskferry.drawing import contact_sheet, draw_overlay, fitting_zoom
+from maskferry.errors import InputError
+from maskferry.files import check_free
+from maskferry.rendering._tracked_video import pictures, require_frames, source_of
+from maskferry.tracks import Tracks
+from maskferry.tracks.review import Moment
+
+__all__ = ["render_moments", "render_sheet"]
+
+
+def render_sheet(
+    tracks: Tracks,
+    path: str | Path,
+    video: VideoLike | None = None,
+    *,
+    count: int = 12,
+    overwrite: bool = False,
+) -> Path:
+    """Write a contact sheet: pictures spread evenly over the tracked frames, under their masks.
+
+    Raises:
+        InputError: there is nothing to draw yet.
+        SourceError: the video cannot be opened.
+        OutputExistsError: the path is taken.
+        OutputError: it cannot be written.
+    """
+    from maskferry.formats import write_pixels
+
+    path = Path(path)
+    check_free(path, overwrite=overwrite)
+    require_frames(tracks)
+    stride = max(1, -(-len(tracks) // count))
+    captions: list[str] = []
+    images = []
+    with source_of(tracks, video) as source:
+        for frame, masks in pictures(tracks, source, stride=stride):
+            time = "" if frame.info.time is None else f"   {frame.info.time:.2f} s"
+            lost = sum(not row.rle.area for row in masks)
+            captions.append(f"frame {frame.index}{time}" + (f"   {lost} lost" if lost else ""))
+            zoom = fitting_zoom(masks.size_hw)
+            images.append(draw_overlay(frame.image, masks, labels=tracks.labels or True, zoom=zoom))
+    write_pixels(path, contact_sheet(images, captions), overwrite=overwrite)
+    return path
+
+
+def render_moments(
+    tracks: Tracks,
+    moments: Sequence[Moment],
+    path: str | Path,
+    video: VideoLike | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write a contact sheet of moments, such as `review.worst_moments` gives, each around its object.
+
+    Raises:
+        InputError: there are no moments.
+        SourceError: the video cannot be opened.
+        OutputExistsError: the path is taken.
+        OutputError: it cannot be written.
+    """
+    from maskferry.formats import write_pixels
+
+    path = Path(path)
+    check_free(path, overwrite=overwrite)
+    if not moments:
+        raise InputError("there are no moments to show")
+    shown: dict[int, tuple[Frame, FrameMasks]] = {}
+    with source_of(tracks, video) as source:
+        for frame in source.frames(sorted({moment.frame for moment in moments})):
+            shown[frame.index] = (frame, tracks[frame.index])
+    images = [_around(*shown[moment.frame], moment.object_id, tracks.labels) for moment in moments]
+    write_pixels(path, contact_sheet(images, [str(moment) for moment in moments]), overwrite=overwrite)
+    return path
+
+
+def _around(frame: Frame, masks: FrameMasks, object_id: int, labels: Mapping[int, str]) -> Image:
+    """The drawn frame, cut to three times the object's box; whole where the object is lost."""
+    zoom = fitting_zoom(masks.size_hw)
+    picture = draw_overlay(frame.image, masks, alpha=0.4, labels=labels or True, zoom=zoom)
+    box = masks[object_id].rle.box_xyxy if object_id in masks else None
+    if box is None:
+        return picture
+    (x1, y1, x2, y2), (height, width) = box, masks.size_hw
+    across, down = max(x2 - x1, 48), max(y2 - y1, 36)
+    left, top = max(0, (x1 + x2 - 3 * across) // 2), max(0, (y1 + y2 - 3 * down) // 2)
+    right, bottom = min(width, left + 3 * across), min(height, top + 3 * down)
+    return np.ascontiguousarray(picture[zoom * top : zoom * bottom, zoom * left : zoom * right])

@@ -1,0 +1,54 @@
+"""The video that tracks were made of, read again: its frames beside their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+
+from maskferry.data import Frame, FrameMasks, Source, VideoLike
+from maskferry.errors import InputError, SourceError
+from maskferry.sources import open_source, parse_rate
+from maskferry.tracks import Tracks
+
+__all__ = ["film_rate", "pictures", "require_frames", "source_of"]
+
+
+def pictures(tracks: Tracks, source: Source, *, stride: int = 1) -> Iterator[tuple[Frame, FrameMasks]]:
+    """Every stride-th tracked frame, decoded, with its masks."""
+    wanted = list(tracks)[::stride]
+    for frame, tracked in zip(source.frames(wanted), tracks.frames(stride=stride), strict=False):
+        yield frame, tracked.masks
+
+
+@contextmanager
+def source_of(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
+    """The frames that were tracked; closed afterwards if they were opened here."""
+    video = tracks.video.path if video is None else video
+    if video is None:
+        raise InputError("these tracks do not name a file with their frames: pass the video too")
+    source = open_source(video)
+    try:
+        if source.info.size_hw != tracks.video.size_hw:
+            raise SourceError(
+                f"{source.info.name} is {source.info.width}x{source.info.height}, but the tracks are of a video of "
+                f"{tracks.video.width}x{tracks.video.height}: pass the video that was tracked"
+            )
+        yield source
+    finally:
+        if source is not video:
+            source.close()
+
+
+def film_rate(tracks: Tracks, rate: float | str | Fraction | None) -> Fraction | None:
+    """The caller's rate, or 25 where neither frames nor video know one."""
+    if rate is not None:
+        return parse_rate(rate)
+    timed = tracks.video.rate is not None or tracks.info(next(iter(tracks))).time is not None
+    return None if timed else Fraction(25)
+
+
+def require_frames(tracks: Tracks) -> None:
+    """Refuse tracks in which nothing was found yet."""
+    if not len(tracks):
+        raise InputError("there are no results yet: add masks and call propagate first")
