@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from maskferry.errors import InputError, SourceError
 from maskferry.sources import open_source
-from maskferry.sources._arrays import ArraySource
 from maskferry.sources._checks import parse_rate
-from maskferry.sources._stream import StreamSource
+from maskferry.sources._in_memory import ArraySource, StreamSource
 
 
 def clip(count: int = 5) -> np.ndarray:

@@ -86,11 +86,7 @@ class VideoInfo:
         return self.height, self.width
 
     def check_frame(self, frame_idx: int) -> int:
-        """A frame index, as int.
-
-        Raises:
-            InputError: it is no whole number, or outside the video.
-        """
+        """A frame index, as int; InputError where it is no whole number, or outside the video."""
         if isinstance(frame_idx, bool) or not isinstance(frame_idx, int | np.integer):
             raise InputError(f"frame_idx: expected a whole number, got {frame_idx!r}")
         count = self.frame_count
@@ -168,14 +164,8 @@ class Source(Protocol):
     def frame_info(self, index: int) -> FrameInfo:
         """A frame's row of the frame table, without decoding the frame: what `frames` gives as ``frame.info``.
 
-        A source that has nothing better to go by may inherit this one, which decodes the frame. A stream says what is
-        known before it is read, whether or not it lasts that long.
-
-        Args:
-            index: 0-based.
-
-        Raises:
-            InputError: the frame is outside the video.
+        This one decodes it, for sources that have nothing better to go by. A stream says what is known before it is
+        read. InputError where the frame is outside the video.
         """
         with closing(self.frames([index])) as frames:
             return next(frames).info

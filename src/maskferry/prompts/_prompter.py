@@ -19,7 +19,6 @@ from maskferry.formats._binary import read_mask
 from maskferry.formats._seeds import read_seeds
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
-from maskferry.sources import frame_info_of
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._prompt_store import ObjectPrompt, same_prompt
 
@@ -179,7 +178,9 @@ class Prompter:
         """The frame's row of the frame table, where it is known without reading on in a stream."""
         if not self._source.seekable:
             return None
-        return frame_info_of(self._source, frame_idx)
+        read = getattr(type(self._source), "frame_info", Source.frame_info)  # older third-party sources have none
+        info: FrameInfo = read(self._source, frame_idx)
+        return info
 
     def reset(self) -> None:
         """Forget all objects and results."""

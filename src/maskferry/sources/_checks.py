@@ -7,15 +7,10 @@ import math
 import operator
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from maskferry.data import Image
 from maskferry.errors import InputError
 
-__all__ = ["PICTURE_SUFFIXES", "check_indices", "check_picture", "parse_rate", "to_rgb"]
+__all__ = ["PICTURE_SUFFIXES", "check_indices", "parse_rate"]
 
 _PICTURES = "avif bmp dib exr hdr jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm ras sr tga tif tiff webp"
 PICTURE_SUFFIXES = frozenset(f".{name}" for name in _PICTURES.split())
@@ -68,39 +63,3 @@ def check_indices(indices: Sequence[int], frame_count: int | None) -> Sequence[i
             if (b - a) * step <= 0:
                 raise InputError(f"indices must ascend or descend, each once, got {b} after {a}")
     return wanted
-
-
-def check_picture(picture: NDArray[Any], what: str, size_hw: tuple[int, ...] | None = None) -> None:
-    """Check that a picture is uint8, (H, W, 3) or (H, W), and of the size of the first.
-
-    Raises:
-        InputError: it is not; the message says what to do.
-    """
-    if picture.dtype != np.uint8:
-        advice = {
-            "f": "multiply by 255 where they are in [0, 1], round, and use .astype(numpy.uint8)",
-            "b": "for black and white pictures pass 255 * frames.astype('uint8'); masks are given to the tracker",
-        }.get(picture.dtype.kind, "bring all frames to 0..255 by one common scale and use .astype(numpy.uint8)")
-        raise InputError(f"{what}: expected dtype uint8, got {picture.dtype}: {advice}")
-    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3) or not picture.size:
-        advice = ""
-        if picture.ndim == 3 and picture.shape[2] == 4:
-            advice = ": drop the fourth channel, frames[..., :3]"
-        elif picture.ndim == 3 and picture.shape[0] in (1, 3):
-            advice = ": put the channels last, numpy.moveaxis(frames, -3, -1)"
-        raise InputError(f"{what}: expected RGB (H, W, 3) or grey (H, W), got shape {picture.shape}{advice}")
-    if size_hw is not None and picture.shape[:2] != size_hw:
-        height, width = size_hw
-        raise InputError(
-            f"{what} is {picture.shape[1]}x{picture.shape[0]}, but the first frame is {width}x{height}: "
-            "all frames must have one size"
-        )
-
-
-def to_rgb(picture: NDArray[np.uint8]) -> Image:
-    """RGB (H, W, 3) of a picture that `check_picture` has passed; a read-only view of it where that is possible."""
-    if picture.ndim == 2:
-        return np.repeat(picture[:, :, np.newaxis], 3, axis=2)
-    view = picture.view()
-    view.flags.writeable = False
-    return view

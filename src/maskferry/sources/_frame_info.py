@@ -7,7 +7,7 @@ from fractions import Fraction
 from maskferry.data import FrameInfo, Source, VideoInfo
 from maskferry.sources._checks import check_indices
 
-__all__ = ["check_index", "frame_info_of", "numbered_frame", "time_at"]
+__all__ = ["check_index", "frame_info_of", "time_at"]
 
 
 def frame_info_of(source: Source, index: int) -> FrameInfo:
@@ -40,8 +40,3 @@ def check_index(index: int, video: VideoInfo) -> int:
 def time_at(index: int, rate: Fraction | None) -> float | None:
     """When a frame is shown at a constant rate, in seconds; None where there is no rate."""
     return None if rate is None else float(index / rate)
-
-
-def numbered_frame(index: int, rate: Fraction | None) -> FrameInfo:
-    """The row of a frame that has no name of its own: its index, six digits."""
-    return FrameInfo(index, time_at(index, rate), f"{index:06d}")

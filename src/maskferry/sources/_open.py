@@ -66,7 +66,7 @@ def _open_path(source: str | Path, rate: Fraction | None) -> Source:
 
 
 def _open_pictures(source: Any, rate: Fraction | None) -> Source:  # noqa: ANN401
-    from maskferry.sources._arrays import ArraySource
+    from maskferry.sources._in_memory import ArraySource
 
     if isinstance(source, (list, tuple)):
         if any(isinstance(item, (str, Path)) for item in source):
@@ -77,7 +77,7 @@ def _open_pictures(source: Any, rate: Fraction | None) -> Source:  # noqa: ANN40
 
         return ArraySource(np.asarray(source), rate=rate)
     if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, dict)):
-        from maskferry.sources._stream import StreamSource
+        from maskferry.sources._in_memory import StreamSource
 
         return StreamSource(source, rate=rate)
     raise InputError(f"source: got {type(source).__name__}: {_ARRAY_ADVICE}")
