@@ -9,6 +9,7 @@ step        a session, frame by frame, with look-ahead: upload to RLE, once all 
 loop        transformers' own loop over the same frames, with the masks brought to the host
 run         a whole run from a video file to a tracks file
 agreement   masks of bfloat16, plain and compiled, against float32
+stages      milliseconds a frame of each stage, with the device waited for at both ends; only on demand
 growth      device memory over many frames
 
 The masks of random weights are noise with a hundred thousand edges each, which no real mask has, and run-length
@@ -25,8 +26,10 @@ import json
 import platform
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -40,10 +43,10 @@ from machine import stamp
 from maskferry import MaskTracker
 from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, VideoInfo
 from maskferry.engines._sam import SamEngine
-from maskferry.engines._sam import session as sam_session
 from maskferry.engines._sam.checkpoint import kind_of
-from maskferry.engines._sam.frame_encoder import normalise, resize, upload
-from maskferry.engines._sam.prompting import fit_masks
+from maskferry.engines._sam.hooks import SessionHooks
+from maskferry.engines._sam.preprocessing import normalise, resize, upload
+from maskferry.engines._sam.prompting import resize_masks
 from maskferry.run._pass import looking_ahead
 
 CONFIGS = {
@@ -118,22 +121,26 @@ def attend(model: Any) -> None:  # noqa: ANN401
 
 def calibrate(model: Any) -> None:  # noqa: ANN401
     """Scale the mask decoder so that the logits of a first frame deviate by 5.6."""
-    from maskferry.engines._sam.network import Features, Network
+    from maskferry.engines._sam.network import Network
+    from maskferry.engines._sam.stage_types import Features
 
     network = Network(model, torch.float32)
     image = normalise(
-        torch.randint(0, 256, (1, 3, network.image_size, network.image_size)).float(), HALF, torch.float32
+        torch.randint(0, 256, (1, 3, network.image_size, network.image_size)).float(), CENTRED, torch.float32
     )
     features = Features(*network.encode(image.to(network.device)))
-    plain = network.unprompted
-    seen = network.without_memory(features)
-    masks = network.answers(seen, features.fine, features.middle, plain.sparse, plain.dense, True)[0]
+    prompt = network.unprompted
+    conditioned = network.features_without_memory(features)
+    candidates = network.decode_candidates(
+        conditioned, features.fine, features.middle, prompt.sparse, prompt.dense, True
+    )
+    masks = candidates[0]
     for head in model.mask_decoder.output_hypernetworks_mlps:
         head.proj_out.weight.mul_(5.6 / masks.std())
         head.proj_out.bias.mul_(5.6 / masks.std())
 
 
-HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+CENTRED = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def picture(index: int, size_hw: tuple[int, int]) -> Image:
@@ -175,25 +182,15 @@ def walk(engine: SamEngine, masks: Sequence[Mask], count: int) -> Iterator[Frame
     session.close()
 
 
-@contextmanager
-def discs() -> Iterator[None]:
-    """Report discs in place of the noise that random weights make."""
-    plain = sam_session.enlarge_masks
-
-    def enlarge(logits: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
-        count, _, height, width = logits.shape
-        ys = torch.linspace(-1, 1, height, device=logits.device)[:, None]
-        xs = torch.linspace(-1, 1, width, device=logits.device)
-        places = torch.arange(count, device=logits.device, dtype=torch.float32)[:, None, None]
-        away = (xs - 0.6 * torch.cos(places)) ** 2 + (ys - 0.6 * torch.sin(places)) ** 2
-        disc = (0.36**2 - away)[:, None] * 50
-        return plain(disc + 0 * logits.float().clamp(-1, 1), size_hw)
-
-    sam_session.enlarge_masks = enlarge
-    try:
-        yield
-    finally:
-        sam_session.enlarge_masks = plain
+def discs(logits: torch.Tensor) -> torch.Tensor:
+    """Logits of discs in place of the noise that random weights make; a hook of sessions."""
+    count, _, height, width = logits.shape
+    ys = torch.linspace(-1, 1, height, device=logits.device)[:, None]
+    xs = torch.linspace(-1, 1, width, device=logits.device)
+    numbers = torch.arange(count, device=logits.device, dtype=torch.float32)[:, None, None]
+    away = (xs - 0.6 * torch.cos(numbers)) ** 2 + (ys - 0.6 * torch.sin(numbers)) ** 2
+    disc = (0.36**2 - away)[:, None] * 50
+    return disc + 0 * logits.float().clamp(-1, 1)
 
 
 # --- measurements -------------------------------------------------------------------------------------------------
@@ -212,14 +209,36 @@ def step(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str,
     return {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans)), "peak_gb": peak(args.device)}
 
 
+def stages(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds a frame in the steady state, by stage. Waiting for the device makes the whole slower than `step`."""
+    spent: Counter[str] = Counter()
+
+    @contextmanager
+    def timer(stage: str) -> Iterator[None]:
+        wait_for(args.device)
+        start = time.perf_counter()
+        yield
+        wait_for(args.device)
+        spent[stage] += time.perf_counter() - start
+
+    plain_hooks, engine.hooks = engine.hooks, replace(engine.hooks, timer=timer)
+    try:
+        for number, _ in enumerate(walk(engine, given(objects, args.size), args.frames)):
+            if number == WARM:
+                spent.clear()
+    finally:
+        engine.hooks = plain_hooks
+    return {f"{stage}_ms": 1000 * seconds / (args.frames - WARM - 1) for stage, seconds in sorted(spent.items())}
+
+
 def loop(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """transformers' own loop, in the same precision, its masks brought to the host as one does."""
     kind, here = kind_of(engine.name, folder), first(args.device)
     dtype = torch.bfloat16 if args.device.startswith("cuda") else torch.float32
-    model = getattr(transformers, kind.model).from_pretrained(folder, dtype=dtype).to(here).eval()
+    model = getattr(transformers, kind.model_class).from_pretrained(folder, dtype=dtype).to(here).eval()
     size, count = int(model.prompt_encoder.input_image_size), min(args.frames, WARM + 12)
     small = [resize(upload(picture(i, args.size), torch.device(here)), size) for i in range(PICTURES)]
-    video = torch.cat([normalise(small[i % PICTURES], kind.mean, dtype) for i in range(count)])
+    video = torch.cat([normalise(small[i % PICTURES], kind.mean_std, dtype) for i in range(count)])
     module = importlib.import_module(type(model).__module__)
     session_class = next(getattr(module, n) for n in dir(module) if n.endswith("InferenceSession"))
     height, width = args.size
@@ -227,7 +246,7 @@ def loop(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace
     session = session_class(video, height, width, video_storage_device=here, dtype=dtype, **options)
     for i, mask in enumerate(given(objects, args.size)):
         row = session.obj_id_to_idx(i + 1)
-        session.add_mask_inputs(row, 0, fit_masks([mask], size, torch.device(here)))
+        session.add_mask_inputs(row, 0, resize_masks([mask], size, torch.device(here)))
     session.obj_with_new_inputs = list(range(1, objects + 1))
     clear_peak(args.device)
     times = []
@@ -325,6 +344,12 @@ def clear_peak(device: str) -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
+def wait_for(device: str) -> None:
+    if device.startswith("cuda"):
+        for number in range(torch.cuda.device_count()):
+            torch.cuda.synchronize(number)
+
+
 def peak(device: str) -> float | None:
     return torch.cuda.max_memory_allocated() / 1e9 if device.startswith("cuda") else None
 
@@ -352,18 +377,20 @@ def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for row in agreement(folder, 6, args):
             yield {"what": "agreement", "objects": 6} | row
     engine = SamEngine(args.engine, checkpoint=folder, device=args.device, compile=args.compile)
-    with discs():
-        for objects in args.objects:
-            for what in args.what:
-                row = {"what": what, "objects": objects, "compile": args.compile}
-                if what == "step":
-                    yield row | step(engine, objects, args)
-                elif what == "loop":
-                    yield row | loop(folder, engine, objects, args)
-                elif what == "run":
-                    yield row | run(engine, objects, args)
-        if args.growth:
-            yield {"what": "growth", "objects": 3, "compile": args.compile} | growth(engine, args)
+    engine.hooks = SessionHooks(change_logits=discs)
+    for objects in args.objects:
+        for what in args.what:
+            row = {"what": what, "objects": objects, "compile": args.compile}
+            if what == "step":
+                yield row | step(engine, objects, args)
+            elif what == "stages":
+                yield row | stages(engine, objects, args)
+            elif what == "loop":
+                yield row | loop(folder, engine, objects, args)
+            elif what == "run":
+                yield row | run(engine, objects, args)
+    if args.growth:
+        yield {"what": "growth", "objects": 3, "compile": args.compile} | growth(engine, args)
     engine.close()
 
 

@@ -13,7 +13,8 @@ pytest.importorskip("transformers", reason="the SAM engines need transformers")
 import sam_models
 from maskferry.data import Frame, FrameInfo, MaskPrompt, VideoInfo
 from maskferry.engines._sam import SamEngine
-from maskferry.engines._sam.compiling import PATIENCE, REPEATS, Compiled, agrees, padded_size
+from maskferry.engines._sam.compiling import PLAIN_ENCODER_CALLS, PLAIN_FRAMES, CompiledStages, padded_size
+from maskferry.engines._sam.stage_checks import agrees
 
 VIDEO = VideoInfo(96, 64)
 STEADY = 16
@@ -33,11 +34,11 @@ def step(session, index: int, objects: int):
     return session.step(Frame(FrameInfo(index, None, str(index)), image), prompts)
 
 
-def follow_with(engine, monkeypatch, compiled: Compiled) -> None:
+def track_with(engine, monkeypatch, compiled: CompiledStages) -> None:
     """Make the sessions of an engine use these stages."""
-    model = engine._model
-    replaced = type(model)(**{n: getattr(model, n) for n in model.__slots__} | {"follow": compiled.follow})
-    monkeypatch.setattr(engine, "_model", replaced)
+    model = engine._models[0]
+    replaced = type(model)(**{n: getattr(model, n) for n in model.__slots__} | {"track": compiled.track})
+    monkeypatch.setattr(engine, "_models", [replaced])
 
 
 def test_sizes_are_few():
@@ -47,8 +48,8 @@ def test_sizes_are_few():
 def test_whole_stages_are_traced_and_give_the_same(engine, monkeypatch, caplog):
     """``fullgraph=True`` everywhere; the tracing backend runs without a compiler. Seven objects are padded to eight."""
     plain = engine.open(VIDEO)
-    compiled = Compiled(engine._model.network, at_once=True, backend="eager")
-    follow_with(engine, monkeypatch, compiled)
+    compiled = CompiledStages(engine._models[0].network, at_once=True, backend="eager")
+    track_with(engine, monkeypatch, compiled)
     fast = engine.open(VIDEO)
     with caplog.at_level(logging.INFO):
         for index in range(STEADY + 4):
@@ -62,13 +63,13 @@ def test_whole_stages_are_traced_and_give_the_same(engine, monkeypatch, caplog):
 
 
 def test_the_encoder_is_traced(engine, caplog):
-    network = engine._model.network
-    compiled = Compiled(network, at_once=True, backend="eager")
+    network = engine._models[0].network
+    compiled = CompiledStages(network, at_once=True, backend="eager")
     pixels = torch.randn(2, 3, network.image_size, network.image_size)
     with torch.inference_mode(), caplog.at_level(logging.INFO):
-        for _ in range(REPEATS):
+        for _ in range(PLAIN_ENCODER_CALLS):
             compiled.encode(pixels)
-        assert not compiled._encode
+        assert not compiled._encoders
         pairs = zip(compiled.encode(pixels), network.encode(pixels), strict=True)
         assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
     assert "encoder: compiled and tested" in caplog.text
@@ -88,8 +89,8 @@ def test_a_stage_that_is_not_as_good_stays_plain(engine, monkeypatch, caplog, fa
 
     monkeypatch.setattr(torch, "compile", poor)
     plain = engine.open(VIDEO)
-    compiled = Compiled(engine._model.network, at_once=True)
-    follow_with(engine, monkeypatch, compiled)
+    compiled = CompiledStages(engine._models[0].network, at_once=True)
+    track_with(engine, monkeypatch, compiled)
     fast = engine.open(VIDEO)
     with caplog.at_level(logging.WARNING):
         for index in range(STEADY + 3):
@@ -124,19 +125,19 @@ def test_what_is_right_to_the_last_bit_agrees():
 
 
 def test_auto_waits_and_never_compiles_on_the_cpu(engine):
-    compiled = Compiled(engine._model.network, at_once=False)
-    assert compiled._patience == PATIENCE
-    assert engine._model.encode.__func__ is type(engine._model.network).encode
+    compiled = CompiledStages(engine._models[0].network, at_once=False)
+    assert compiled._plain_frames_left == PLAIN_FRAMES
+    assert engine._models[0].encode.__func__ is type(engine._models[0].network).encode
 
 
 def test_auto_waits_for_frames_not_for_batches(engine, monkeypatch):
-    compiled = Compiled(engine._model.network, at_once=False, backend="eager")
-    follow_with(engine, monkeypatch, compiled)
+    compiled = CompiledStages(engine._models[0].network, at_once=False, backend="eager")
+    track_with(engine, monkeypatch, compiled)
     session = engine.open(VIDEO)
-    session._chunks.size = 1  # three objects, three batches a frame
+    session._batches.size = 1  # three objects, three batches a frame
     for index in range(STEADY + 4):
         step(session, index, 3)
-    assert compiled._patience == PATIENCE - 4
+    assert compiled._plain_frames_left == PLAIN_FRAMES - 4
 
 
 @pytest.mark.slow

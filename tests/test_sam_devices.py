@@ -19,7 +19,7 @@ import sam_models
 from maskferry import MaskTracker
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
 from maskferry.engines._sam import SamEngine, devices
-from maskferry.engines._sam.multi_device import SpreadSession
+from maskferry.engines._sam.multi_device import MultiDeviceSession
 from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError
 from maskferry.samgeo import SamGeo3Video
@@ -109,7 +109,7 @@ def alone(engines):
 @pytest.mark.parametrize("count", [2, 3])
 def test_several_devices_answer_as_one(engines, alone, count):
     session = engines[count].open(VIDEO)
-    assert isinstance(session, SpreadSession)
+    assert isinstance(session, MultiDeviceSession)
     same(walk(session), alone)
     assert len(alone[-1]) > 7
     assert any(row.state is State.TRACKED and row.rle.area for row in alone[-1])
@@ -119,45 +119,45 @@ def test_objects_are_balanced_and_stay_where_they_are(engines):
     session, seen = engines[2].open(VIDEO), {}
 
     def note(session, index):
-        for object_id, home in session._homes.items():
+        for object_id, home in session._device_of.items():
             assert seen.setdefault(object_id, home) == home
-        load = Counter(session._homes.values())
+        load = Counter(session._device_of.values())
         assert abs(load[0] - load[1]) <= 1 + (index >= 3)  # one object was dropped
         for number, part in enumerate(session._sessions):
-            assert set(part._targets) == {i for i, home in session._homes.items() if home == number}
+            assert set(part._bank.objects) == {i for i, home in session._device_of.items() if home == number}
 
     walk(session, change=note)
     assert 3 in seen
-    assert 3 not in session._homes
+    assert 3 not in session._device_of
 
 
 def test_each_device_does_its_own_share_only(engines, monkeypatch):
     """What is done for each object is done once, by one of the two."""
-    followed = []
+    tracked = []
     session = engines[2].open(VIDEO)
     for number, part in enumerate(session._sessions):
-        follow = part._follow
+        track = part._track
         monkeypatch.setattr(
             part,
-            "_follow",
-            lambda features, targets, number=number, follow=follow: (
-                followed.append((number, [t.object_id for t in targets])) or follow(features, targets)
+            "_track",
+            lambda features, objects, number=number, track=track: (
+                tracked.append((number, [known.object_id for known in objects])) or track(features, objects)
             ),
         )
     session.step(picture(0), given(0, 1, 2, 3))
     session.step(picture(1))
-    assert followed[2:] == [(0, [1, 3]), (1, [2])]
+    assert tracked[2:] == [(0, [1, 3]), (1, [2])]
 
 
 def test_all_devices_are_told_before_any_is_asked(engines, monkeypatch):
     order = []
     session = engines[3].open(VIDEO)
     for number, part in enumerate(session._sessions):
-        for half in ("begin", "finish"):
+        for half in ("start_step", "finish_step"):
             call = getattr(part, half)
             monkeypatch.setattr(part, half, lambda *a, n=number, h=half, call=call: order.append((h, n)) or call(*a))
     session.step(picture(0), given(0, 1, 2))
-    assert order == [*(("begin", n) for n in range(3)), *(("finish", n) for n in range(3))]
+    assert order == [*(("start_step", n) for n in range(3)), *(("finish_step", n) for n in range(3))]
 
 
 class Apart(TorchDispatchMode):
@@ -188,7 +188,7 @@ class Apart(TorchDispatchMode):
 def test_no_operation_mixes_two_devices(folder):
     """Which on the CPU alone would not be noticed."""
     engine = SamEngine("sam3", checkpoint=folder, device=TWO)
-    models = [engine._model, engine._others[0]._model]
+    models = engine._models
     session = engine.open(VIDEO)
     with Apart(models) as watch:
         walk(session)
@@ -214,10 +214,10 @@ def test_a_snapshot_goes_on_on_any_number_of_devices(engines, alone, before, aft
     first = walk(session, range(6))
     resumed = engines[after].open(VIDEO, session.snapshot())
     if before == after:
-        assert resumed._homes == session._homes
+        assert resumed._device_of == session._device_of
         assert resumed.snapshot() == session.snapshot()
     elif after > 1:
-        load = Counter(resumed._homes.values())
+        load = Counter(resumed._device_of.values())
         assert max(load.values()) - min(load.values()) <= 1
     same(first + walk(resumed, range(6, LAST)), alone)
 
@@ -231,10 +231,10 @@ def test_a_snapshot_that_does_not_fit_is_refused(engines, monkeypatch):
     for broken in (b"", b"rubbish", data[:-5], data.replace(b'"homes": {"1": 0', b'"homes": {"1": 5')):
         with pytest.raises(EngineError, match="no whole snapshot"):
             engines[2].open(VIDEO, broken)
-    monkeypatch.setattr("maskferry.engines._sam.snapshot.LARGEST", len(data) - 2000)
+    monkeypatch.setattr("maskferry.engines._sam.snapshot.MAX_BYTES", len(data) - 2000)
     assert all(part.snapshot() is not None for part in session._sessions)
     assert session.snapshot() is None  # too large together
-    monkeypatch.setattr("maskferry.engines._sam.snapshot.LARGEST", 1000)
+    monkeypatch.setattr("maskferry.engines._sam.snapshot.MAX_BYTES", 1000)
     assert session.snapshot() is None
 
 
@@ -263,10 +263,10 @@ def test_closing(folder):
     for _ in range(2):
         session.close()
         engine.close()
-    assert not any(part._targets for part in session._sessions)
+    assert not any(part._bank.objects for part in session._sessions)
     with pytest.raises(EngineError, match="is closed"):
         engine.open(VIDEO)
-    assert all(other._model is None for other in engine._others)
+    assert engine._models == []
 
 
 # --- which devices --------------------------------------------------------------------------------------------------
@@ -275,17 +275,17 @@ def test_closing(folder):
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("cuda:99", r"device 'cuda:99' is not to be had here: .*; there are: .*cpu"),
-        ("cpu,cuda:99", r"device 'cuda:99' is not to be had here: .*; there are: .*cpu"),
-        (["cpu", "warp"], r"device 'warp' is not to be had here"),
+        ("cuda:99", r"device 'cuda:99' is unavailable: .*; available: .*cpu"),
+        ("cpu,cuda:99", r"device 'cuda:99' is unavailable: .*; available: .*cpu"),
+        (["cpu", "warp"], r"device 'warp' is unavailable"),
         ("cpu,meta", r"must be of one kind, got cpu, meta"),
         ("cpu,", r"must be 'auto' or a name such as 'cuda:0', got 'cpu,'"),
         ([], r"got \[\]"),
         ([0, 1], r"got \[0, 1\]"),
-        ("auto,cpu", "device 'auto' is not to be had here"),
+        ("auto,cpu", "device 'auto' is unavailable"),
     ],
 )
-def test_devices_that_cannot_be_had_are_refused(folder, device, message):
+def test_unavailable_devices_are_refused(folder, device, message):
     with pytest.raises(InputError, match=message):
         SamEngine("sam3", checkpoint=folder, device=device)
 
@@ -294,12 +294,12 @@ def test_the_devices_there_are(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.mps, "is_available", lambda: False)
-    assert devices.devices_here() == ["cuda:0", "cuda:1", "cpu"]
+    assert devices.available_devices() == ["cuda:0", "cuda:1", "cpu"]
 
 
 def test_devices_of_different_precision_are_refused(folder, monkeypatch):
     kinds = iter([torch.bfloat16, torch.float32])
-    monkeypatch.setattr("maskferry.engines._sam.engine._dtype", lambda *_: next(kinds))
+    monkeypatch.setattr("maskferry.engines._sam.engine.pick_dtype", lambda *_, **__: next(kinds))
     with pytest.raises(InputError, match="precision='float32'"):
         SamEngine("sam3", checkpoint=folder, device=TWO)
 

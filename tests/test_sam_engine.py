@@ -14,9 +14,9 @@ import sam_models
 from maskferry import MaskTracker, Tracks
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
 from maskferry.engines._sam import SamEngine, snapshot
-from maskferry.engines._sam.mask_encoding import encode_masks, enlarge_masks
-from maskferry.engines._sam.text_detector import best_first
-from maskferry.engines._sam.torch_errors import Chunks
+from maskferry.engines._sam.batching import BatchRunner
+from maskferry.engines._sam.mask_encoding import logits_to_masks, masks_to_rles
+from maskferry.engines._sam.text_detector import non_maximum_suppression
 from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 from maskferry.rle import Rle
@@ -100,14 +100,14 @@ def rows_of(engine: SamEngine, frames: range, prompts, **options) -> list:
 def test_encoding_on_the_device_is_that_of_the_host():
     masks = np.random.default_rng(0).random((6, 17, 23)) > 0.6
     masks[0], masks[1] = False, True
-    found = encode_masks(torch.from_numpy(masks.transpose(0, 2, 1).copy()))
+    found = masks_to_rles(torch.from_numpy(masks.transpose(0, 2, 1).copy()))
     assert found == [Rle.encode(mask) for mask in masks]
 
 
 def test_masks_are_enlarged_as_transformers_does():
     logits = torch.randn(5, 1, 9, 9)
     wanted = torch.nn.functional.interpolate(logits, size=(40, 30), mode="bilinear", align_corners=False) > 0
-    assert torch.equal(enlarge_masks(logits, (40, 30)).transpose(1, 2), wanted[:, 0])
+    assert torch.equal(logits_to_masks(logits, (40, 30)).transpose(1, 2), wanted[:, 0])
 
 
 def test_a_faithful_mask_is_not_complained_about_and_a_thin_one_is(sam3, caplog):
@@ -135,13 +135,13 @@ def test_states_and_scores(sam3, monkeypatch):
     """Lost without a mask, returned on the first frame that has one again."""
     session = sam3.open(VIDEO)
     session.step(picture(0), [MaskPrompt(0, 1, LEFT)])
-    network, choose = sam3._model.network, sam3._model.network.choose
+    network, select_best = sam3._models[0].network, sam3._models[0].network.select_best
 
     def unseen(*args, **kwargs):
-        found = choose(*args, **kwargs)
+        found = select_best(*args, **kwargs)
         return type(found)(found.logits * 0 - 1024, found.pointer, found.presence * 0 - 3, found.quality)
 
-    monkeypatch.setattr(network, "choose", unseen)
+    monkeypatch.setattr(network, "select_best", unseen)
     row = session.step(picture(1))[1]
     assert (row.state, row.score, row.rle.area) == (State.LOST, 0.0, 0)
     monkeypatch.undo()
@@ -185,13 +185,13 @@ def test_words_find_and_are_tracked(sam3):
     assert found.object_ids[:3] == (3, 7, 8)
     assert all(0.5 < row.score <= 1 for row in found)
     assert session.step(picture(1)).object_ids == found.object_ids
-    backbones = [m.vision_encoder.backbone for m in (sam3._model.network.model, sam3._model.finder._detector)]
+    backbones = [m.vision_encoder.backbone for m in (sam3._models[0].network.model, sam3._models[0].detector._detector)]
     assert backbones[0] is backbones[1]
 
 
 def test_words_that_name_nothing(sam3, monkeypatch):
     assert sam3.open(VIDEO).step(picture(0), [TextPrompt(0, "car")]).objects
-    monkeypatch.setattr(sam3._model.finder, "_limits", (0.999, 0.1))
+    monkeypatch.setattr(sam3._models[0].detector, "_min_score", 0.999)
     assert sam3.open(VIDEO).step(picture(0), [TextPrompt(0, "car")]).objects == ()
 
 
@@ -199,9 +199,9 @@ def test_the_best_of_overlapping_finds_is_kept():
     masks = torch.zeros(4, 10, 10, dtype=torch.bool)
     masks[0, :5], masks[1, :6], masks[2, 8:] = True, True, True
     scores = torch.tensor([0.8, 0.9, 0.75, 0.95])
-    assert best_first(scores, masks, 0.7, 0.1) == [1, 2]
-    assert best_first(scores, masks, 0.7, 0.99) == [1, 0, 2]
-    assert best_first(scores, masks, 0.8, 0.1) == [1]
+    assert non_maximum_suppression(scores, masks, 0.7, 0.1) == [1, 2]
+    assert non_maximum_suppression(scores, masks, 0.7, 0.99) == [1, 0, 2]
+    assert non_maximum_suppression(scores, masks, 0.8, 0.1) == [1]
 
 
 # --- passes -------------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def test_a_dropped_object_leaves_the_others_alone(sam3):
         assert one[2].score == pytest.approx(two[2].score, rel=1e-4)
 
 
-def test_chunks_give_the_same_as_one_batch(folders, sam3):
+def test_batches_give_the_same_as_one_batch(folders, sam3):
     one = SamEngine("sam3", checkpoint=folders["sam3"], max_batch=1, device="cpu")
     prompts = {0: [MaskPrompt(0, i, np.roll(LEFT, 7 * i, axis=1)) for i in range(1, 6)]}
     runs = [[row.rle.area for rows in rows_of(e, range(4), prompts) for row in rows] for e in (sam3, one)]
@@ -244,10 +244,10 @@ def test_memory_does_not_grow_with_the_video(sam3):
         session.step(picture(i % 10), [*prompts, *([MaskPrompt(0, 2, RIGHT)] if not i else [])])
         sizes.append(len(session.snapshot()))
     assert max(sizes[40:]) <= max(sizes[20:40]) + 64  # a place has one digit more
-    target = session._targets[2]
-    assert len(target.given) == 1
-    assert len(target.recent) == 15
-    assert sum(entry.memory is not None for entry in target.recent.values()) == 6
+    known = session._bank.objects[2]
+    assert len(known.prompted) == 1
+    assert len(known.recent) == 15
+    assert sum(entry.memory is not None for entry in known.recent.values()) == 6
 
 
 # --- snapshots ----------------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_a_snapshot_that_does_not_fit_is_refused(sam2, sam3, monkeypatch):
     for broken in (b"", b"rubbish", data[:-5]):
         with pytest.raises(EngineError, match="no whole snapshot"):
             sam2.open(VIDEO, broken)
-    monkeypatch.setattr(snapshot, "LARGEST", 1000)
+    monkeypatch.setattr(snapshot, "MAX_BYTES", 1000)
     assert session.snapshot() is None
 
 
@@ -310,10 +310,10 @@ def test_batches_are_halved_when_the_device_is_full(caplog):
         taken.append(list(part))
         return sum(part)
 
-    chunks = Chunks(64)
-    assert sum(chunks.run(range(10), work)) == 45
+    batches = BatchRunner(64)
+    assert sum(batches.run(range(10), work)) == 45
     assert taken == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
-    assert (chunks.size, "going on with 2 objects at a time" in caplog.text) == (2, True)
+    assert (batches.size, "going on with 2 objects at a time" in caplog.text) == (2, True)
 
 
 def test_out_of_memory_at_last_says_what_can_be_done(sam2, monkeypatch):
@@ -323,7 +323,7 @@ def test_out_of_memory_at_last_says_what_can_be_done(sam2, monkeypatch):
     def full(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr(sam2._model.network, "choose", full)
+    monkeypatch.setattr(sam2._models[0].network, "select_best", full)
     with pytest.raises(EngineError, match="ran out of memory on frame 1, one object at a time: close other programs"):
         session.step(picture(1))
 

@@ -126,7 +126,7 @@ def test_words_that_name_nothing_leave_nothing(offline, capsys, monkeypatch):
     sam = SamGeo3Video(engine="sam3")
     sam.set_video(np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8))
     assert len(sam.generate_masks("car", propagate=False)) == 1
-    monkeypatch.setattr(sam._tracker.engine._model.finder, "_limits", (0.9999, 0.1))
+    monkeypatch.setattr(sam._tracker.engine._models[0].detector, "_min_score", 0.9999)
     assert len(sam.generate_masks("zebra")) == 0
     assert "Found 0 object(s) matching 'zebra' on frame 0." in capsys.readouterr().out
     with pytest.raises(InputError, match="nothing to track"):
@@ -149,7 +149,7 @@ def test_the_command_line_names_devices(offline, tmp_path, capsys):
     assert all(row.fidelity > 0.9 for row in tables[0] if not row.frame)
     capsys.readouterr()
     for options, message in (
-        (["--engine", "sam3", "--device", "cpu,cuda:99"], "device 'cuda:99' is not to be had here"),
+        (["--engine", "sam3", "--device", "cpu,cuda:99"], "device 'cuda:99' is unavailable"),
         (
             ["--engine", "hold", "--device", "cpu"],
             "engine 'hold' runs on the CPU, without weights; device is an option of sam3",

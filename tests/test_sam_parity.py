@@ -17,8 +17,8 @@ import itertools
 import sam_models
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, Prompt, VideoInfo
 from maskferry.engines._sam import SamEngine
-from maskferry.engines._sam.frame_encoder import normalise, resize
-from maskferry.engines._sam.prompting import fit_masks, fit_points
+from maskferry.engines._sam.preprocessing import normalise, resize
+from maskferry.engines._sam.prompting import resize_masks, scale_points
 from maskferry.engines._sam.session import SamSession
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 30
@@ -53,13 +53,13 @@ class Ours:
     def __init__(self, engine: SamEngine, video: VideoInfo = VIDEO) -> None:
         self.session = engine.open(video)
         self.logits: Logits = {}
-        report = self.session._report
+        finish_step = self.session.finish_step
 
-        def keep(answers):
-            self.logits = {i: a.logits[row] for a in answers for row, i in enumerate(a.object_ids)}
-            return report(answers)
+        def keep(started):
+            self.logits = {i: p.logits[row] for p in started.predictions for row, i in enumerate(p.object_ids)}
+            return finish_step(started)
 
-        self.session._report = keep
+        self.session.finish_step = keep
 
     def run(self, order: Sequence[int], prompts: Mapping[int, Sequence[Prompt]]) -> dict[int, Logits]:
         found = {}
@@ -73,10 +73,10 @@ def loop(
     engine: SamEngine, order: Sequence[int], prompts: Mapping[int, Sequence[Prompt]], *, reverse: bool = False
 ) -> dict[int, Logits]:
     """transformers' own loop over the same pictures and prompts; only frames that are tracked, not prompted."""
-    network = engine._model.network
-    model, size, kind = network.model, network.image_size, engine._model
+    network = engine._models[0].network
+    model, size, kind = network.model, network.image_size, engine._models[0]
     small = [resize(torch.tensor(picture(i).image).permute(2, 0, 1)[None], size) for i in range(FRAMES)]
-    video = normalise(torch.cat(small), kind.mean, torch.float64)
+    video = normalise(torch.cat(small), kind.mean_std, torch.float64)
     module = importlib.import_module(type(model).__module__)
     session_class = next(getattr(module, n) for n in dir(module) if n.endswith("InferenceSession"))
     session = session_class(video=video, video_height=HEIGHT, video_width=WIDTH, dtype=torch.float64)
@@ -86,9 +86,9 @@ def loop(
         for prompt in given:
             row = session.obj_id_to_idx(prompt.object_id)
             if isinstance(prompt, MaskPrompt):
-                session.add_mask_inputs(row, index, fit_masks([prompt.mask], size, network.device))
+                session.add_mask_inputs(row, index, resize_masks([prompt.mask], size, network.device))
             else:
-                xy, labels = fit_points([prompt], VIDEO, size, torch.float64)
+                xy, labels = scale_points([prompt], VIDEO, size, torch.float64)
                 session.add_point_inputs(row, index, {"point_coords": xy[None], "point_labels": labels[None]})
         session.obj_with_new_inputs = [prompt.object_id for prompt in given]
         if not session.obj_ids:
@@ -219,19 +219,19 @@ def test_a_correction_on_a_tracked_frame_stays(engine):
 
 def test_a_pass_with_gaps_counts_frames_as_they_come(engine):
     """Every third frame is, to the model, a video of a third of the frames."""
-    network = engine._model.network
+    network = engine._models[0].network
     sparse = Ours(engine).run(range(0, FRAMES, 3), {0: [mask_of(1)]})
     session: SamSession = engine.open(VIDEO)
     for index in range(0, FRAMES, 3):
         session.step(picture(index), [mask_of(1)] if not index else ())
-    assert sorted(session._targets[1].recent) == list(range(1, 10))
+    assert sorted(session._bank.objects[1].recent) == list(range(1, 10))
     assert network.memory_dim == 64
     assert all(torch.isfinite(rows[1]).all() for t, rows in sparse.items() if t)
 
 
 def test_narrow_values_are_exact(engine):
     """Attending over the memories and projecting afterwards is the same."""
-    attention = engine._model.network.attention
+    attention = engine._models[0].network.attention
     order, prompts = range(10), {0: [mask_of(i) for i in (1, 2)]}
     wide = Ours(engine).run(order, prompts)
     attention.narrow = not attention.grouped

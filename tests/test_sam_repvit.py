@@ -117,7 +117,7 @@ def test_it_tracks(engine):
 
 
 def test_every_weight_of_the_checkpoint_is_used(engine, folder):
-    backbone = engine._model.network.model.vision_encoder.backbone
+    backbone = engine._models[0].network.model.vision_encoder.backbone
     prefix = "vision_encoder.backbone."
     saved = {k.removeprefix(prefix): v for k, v in load_file(folder / "model.safetensors").items() if prefix in k}
     assert backbone.state_dict().keys() == saved.keys()
@@ -126,7 +126,7 @@ def test_every_weight_of_the_checkpoint_is_used(engine, folder):
 
 
 def test_the_encoder_is_traced_whole(engine):
-    network = engine._model.network
+    network = engine._models[0].network
     pixels = waves((1, 3, 128, 128)).float()
     with torch.inference_mode():
         traced = torch.compile(network.encode, fullgraph=True, dynamic=False, backend="eager")(pixels)

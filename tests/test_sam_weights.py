@@ -179,8 +179,8 @@ def test_weights_that_are_not_all_there(checkpoint, tiny):
 
 def test_options(checkpoint, tiny):
     for options, message in (
-        ({"device": "cuda:77"}, "device 'cuda:77' is not to be had here"),
-        ({"device": "toaster"}, "device 'toaster' is not to be had here"),
+        ({"device": "cuda:77"}, "device 'cuda:77' is unavailable"),
+        ({"device": "toaster"}, "device 'toaster' is unavailable"),
         ({"precision": "int4"}, "precision must be auto"),
         ({"max_batch": 0}, "max_batch must be a whole number"),
         ({"compile": "perhaps"}, "compile must be"),

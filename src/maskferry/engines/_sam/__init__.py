@@ -2,28 +2,37 @@
 
 The modules, in the order in which a video frame passes through them:
 
-    frame_encoder   upload, resize, normalise and encode frames; a few frames ahead
+    preprocessing   upload, resize and normalise a frame's picture
+    frame_encoder   the features of frames, a few frames ahead
     prompting       masks, points and boxes in the pixels of the model's input
     text_detector   masks of what a text names
     memory_bank     what is remembered of each object, and batches of it for the network
     network         the model of transformers, split into stages that run for many objects at once
+    stage_types     what passes between the stages
     attention       memory attention, the most expensive stage
     resampler       EdgeTAM's compressed memories
     repvit          EdgeTAM's backbone
     mask_encoding   logits -> run-length encoded masks, computed on the device
-    snapshot        everything that is remembered, as bytes
+    reporting       the rows of a frame's result: masks, scores, states
+    batching        objects in batches that become smaller when memory runs out
     session         one pass over a video: the order of the above
     multi_device    one pass with its objects on several devices
+    snapshot        a session's memory bank as bytes
 
-What they stand on:
+Loading, and what all of them stand on:
 
     engine          what a caller loads
-    loaded_model    what an engine has loaded; its sessions share it
-    checkpoint      loading from a folder, the hub's cache or the hub
-    devices         which devices an engine runs on
+    loading         a model onto a device
+    loaded_model    what is loaded on a device; sessions share it
+    checkpoint      weights from a folder, the hub's cache or the hub
+    devices         which devices an engine runs on, and in which precision
     compiling       compiled stages, tested before they are used
+    stage_checks    whether a compiled stage is as accurate as the plain one
+    cuda_graph      a function of tensors, captured and replayed
     streams         CUDA streams: encoding beside tracking
-    torch_errors    errors of torch as errors of this package; smaller batches when memory runs out
+    hooks           what a caller may watch or change in a session, for measurements
+    torch_errors    errors of torch, translated into errors of this package
+    untyped         names for objects of transformers without types
 """
 
 from maskferry.engines._sam.engine import SamEngine

@@ -1,17 +1,35 @@
-"""Memory attention, batched over objects: what a frame shows, in the light of what is remembered of each object."""
+"""Memory attention, batched over objects: a frame's features, conditioned on the memories of each object."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from maskferry.engines._sam.untyped import Layer, VideoModel
+
 __all__ = ["MemoryAttention"]
 
 Rotary = tuple[Tensor, Tensor]
 """Cosines and sines, (1, tokens, channels), float32."""
+
+
+class _MemoryTokens(NamedTuple):
+    """What the cross-attention reads.
+
+    Attributes:
+        keys: (B, 1, S, 64), memories with their position code.
+        values: (B, 1, S, 64), memories.
+        pointer_tokens: how many tokens at the end are pointers.
+        memory_frames: of how many frames the others are.
+    """
+
+    keys: Tensor
+    values: Tensor
+    pointer_tokens: int
+    memory_frames: int
 
 
 class MemoryAttention(nn.Module):
@@ -22,13 +40,13 @@ class MemoryAttention(nn.Module):
 
     Args:
         model: a video model of transformers.
-        grouped: EdgeTAM's layers, whose memories are groups of tokens of which only the last part has a place.
-        narrow: attend over the 64-dim memories themselves and project what comes out, which is the same, because
-            softmax(.) (M W + b) = (softmax(.) M) W + b, and about a third less work. Wants a kernel for values that
+        grouped: EdgeTAM's layers, whose memories are groups of tokens; only the last part of a group has a position.
+        narrow: attend over the 64-dim memories themselves and project the result, which is the same, because
+            softmax(.) (M W + b) = (softmax(.) M) W + b, and about a third less work. Needs a kernel for values that
             are narrower than keys (cuDNN), and one head.
     """
 
-    def __init__(self, model: Any, *, grouped: bool, narrow: bool = False) -> None:  # noqa: ANN401
+    def __init__(self, model: VideoModel, *, grouped: bool, narrow: bool = False) -> None:
         super().__init__()
         self.inner = model.memory_attention
         self.grouped = grouped
@@ -41,71 +59,60 @@ class MemoryAttention(nn.Module):
         cos, sin = self.inner.rotary_emb(torch.zeros((), device=device), positions.to(device))
         return cos, sin
 
-    def forward(self, looks: Tensor, memory: Tensor, position: Tensor, pointer_tokens: int, memories: int) -> Tensor:
+    def forward(
+        self, features: Tensor, memory: Tensor, position: Tensor, pointer_tokens: int, memory_frames: int
+    ) -> Tensor:
         """Condition a frame on the memories of each object.
 
         Args:
-            looks: (1, HW, C), the frame's features with a tenth of their position code.
+            features: (1, HW, C), the frame's features with a tenth of their position code.
             memory: (B, S, 64), memories, then pointers.
             position: (B or 1, S, 64), their position code.
             pointer_tokens: how many tokens at the end of ``memory`` are pointers.
-            memories: of how many frames the tokens before them are.
+            memory_frames: of how many frames the tokens before them are.
 
         Returns:
             (B, HW, C).
         """
-        x = looks.unsqueeze(1)
+        x = features.unsqueeze(1)
         values = memory.unsqueeze(1)
-        keys = values + position.unsqueeze(1)
+        tokens = _MemoryTokens(values + position.unsqueeze(1), values, pointer_tokens, memory_frames)
+        cross_attention = self._narrow_cross if self.narrow else self._cross
         for layer in self.inner.layers:
             normed = layer.layer_norm1(x)
             x = x + layer.self_attn(query=normed, key=normed, value=normed, position_embeddings=self.rotary)[0]
             if x.shape[0] != memory.shape[0]:
                 x = x.expand(memory.shape[0], -1, -1, -1)
-            normed = layer.layer_norm2(x)
-            x = x + self._cross(layer.cross_attn_image, normed, keys, values, pointer_tokens, memories)
+            x = x + cross_attention(layer.cross_attn_image, layer.layer_norm2(x), tokens)
             x = x + self._feed_forward(layer, layer.layer_norm3(x))
         out: Tensor = self.inner.layer_norm(x).squeeze(1)
         return out
 
-    def _feed_forward(self, layer: Any, x: Tensor) -> Tensor:  # noqa: ANN401
+    def _feed_forward(self, layer: Layer, x: Tensor) -> Tensor:
         out: Tensor = layer.mlp(x) if self.grouped else layer.linear2(layer.activation(layer.linear1(x)))
         return out
 
-    def _cross(
-        self,
-        attention: Any,  # noqa: ANN401
-        query: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        pointer_tokens: int,
-        memories: int,
-    ) -> Tensor:
-        if self.narrow:
-            return self._narrow_cross(attention, query, keys, values, pointer_tokens)
-        extra: dict[str, object] = {"num_k_exclude_rope": pointer_tokens}
+    def _cross(self, attention: Layer, query: Tensor, tokens: _MemoryTokens) -> Tensor:
+        """The model's own cross-attention."""
+        extra: dict[str, object] = {"num_k_exclude_rope": tokens.pointer_tokens}
         if self.grouped:
-            extra |= {"position_embeddings_k": self.rotary_keys, "rope_k_repeat": memories}
-        out: Tensor = attention(query=query, key=keys, value=values, position_embeddings=self.rotary, **extra)[0]
+            extra |= {"position_embeddings_k": self.rotary_keys, "rope_k_repeat": tokens.memory_frames}
+        out: Tensor = attention(
+            query=query, key=tokens.keys, value=tokens.values, position_embeddings=self.rotary, **extra
+        )[0]
         return out
 
-    def _narrow_cross(
-        self,
-        attention: Any,  # noqa: ANN401
-        query: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        pointer_tokens: int,
-    ) -> Tensor:
+    def _narrow_cross(self, attention: Layer, query: Tensor, tokens: _MemoryTokens) -> Tensor:
+        """Cross-attention over the memories themselves, projected afterwards."""
         cos, sin = self.rotary
-        placed = keys.shape[2] - pointer_tokens
-        repeat = placed // query.shape[2]
+        rotated = tokens.keys.shape[2] - tokens.pointer_tokens  # pointers have no position in the picture
+        repeat = rotated // query.shape[2]
         q = _rotate(attention.q_proj(query), cos, sin)
-        k = attention.k_proj(keys)
-        turned = _rotate(k[:, :, :placed], cos.repeat(1, repeat, 1), sin.repeat(1, repeat, 1))
-        k = torch.cat([turned, k[:, :, placed:]], dim=2)
-        seen = F.scaled_dot_product_attention(q, k, values, scale=attention.scaling)
-        out: Tensor = attention.o_proj(attention.v_proj(seen))
+        k = attention.k_proj(tokens.keys)
+        turned = _rotate(k[:, :, :rotated], cos.repeat(1, repeat, 1), sin.repeat(1, repeat, 1))
+        k = torch.cat([turned, k[:, :, rotated:]], dim=2)
+        attended = F.scaled_dot_product_attention(q, k, tokens.values, scale=attention.scaling)
+        out: Tensor = attention.o_proj(attention.v_proj(attended))
         return out
 
 

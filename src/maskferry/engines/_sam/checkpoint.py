@@ -1,4 +1,4 @@
-"""Loading a model: from a local folder, the hub's cache, or the hub; and what to do where that fails."""
+"""Loading a model from a local folder, the hub's cache or the hub; and advice where that fails."""
 
 from __future__ import annotations
 
@@ -17,52 +17,53 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNot
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from maskferry.engines._sam.frame_encoder import Mean
+from maskferry.engines._sam.preprocessing import MeanStd
 from maskferry.engines._sam.repvit import edgetam_without_timm
+from maskferry.engines._sam.untyped import ModelClass, ModelConfig, VideoModel
 from maskferry.engines._weights import REPOSITORIES, cached, holds_weights, is_offline
 from maskferry.errors import EngineError, InputError, MissingExtraError
 
-__all__ = ["FAMILIES", "InFloat32", "Kind", "find_folder", "kind_of", "load_model", "pretrained"]
+__all__ = ["FAMILIES", "CheckpointKind", "Float32Module", "find_folder", "kind_of", "load_model", "load_pretrained"]
 
 log = logging.getLogger(__name__)
 
-HALF: Mean = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-IMAGENET: Mean = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CENTRED: MeanStd = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+IMAGENET: MeanStd = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 UNGATED = "sam2.1-large, sam2.1-base-plus, sam2.1-small, sam2.1-tiny and edgetam need no permission"
-NOW = "engine 'flow' needs no weights and runs now"
+FLOW_RUNS = "Engine 'flow' needs no weights and runs now"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CheckpointKind:
     """A kind of checkpoint, by the ``model_type`` in its config.json.
 
     Attributes:
-        model: the class of transformers that tracks.
-        mean: of the pictures it was trained on.
-        text: the checkpoint also holds the detector, which takes text.
-        half: bfloat16 is safe.
+        model_class: the class of transformers that tracks.
+        mean_std: of the pictures it was trained on.
+        takes_text: the checkpoint also holds the detector, which takes text.
+        bfloat16: half precision is safe.
     """
 
-    model: str
-    mean: Mean
-    text: bool = False
-    half: bool = True
+    model_class: str
+    mean_std: MeanStd
+    takes_text: bool = False
+    bfloat16: bool = True
 
 
-FAMILIES: dict[str, dict[str, Kind]] = {
+FAMILIES: dict[str, dict[str, CheckpointKind]] = {
     "sam3": {
-        "sam3_video": Kind("Sam3TrackerVideoModel", HALF, text=True),
-        "sam3_tracker_video": Kind("Sam3TrackerVideoModel", HALF),
+        "sam3_video": CheckpointKind("Sam3TrackerVideoModel", CENTRED, takes_text=True),
+        "sam3_tracker_video": CheckpointKind("Sam3TrackerVideoModel", CENTRED),
     },
-    "sam2.1": {"sam2_video": Kind("Sam2VideoModel", IMAGENET)},
-    "edgetam": {"edgetam_video": Kind("EdgeTamVideoModel", IMAGENET, half=False)},
+    "sam2.1": {"sam2_video": CheckpointKind("Sam2VideoModel", IMAGENET)},
+    "edgetam": {"edgetam_video": CheckpointKind("EdgeTamVideoModel", IMAGENET, bfloat16=False)},
 }
 """By family, then by ``model_type``. EdgeTAM's backbone normalises over batches, which wants float32."""
 
 
-def family_of(name: str) -> dict[str, Kind]:
-    """The kinds of checkpoint that an engine takes."""
+def family_of(name: str) -> dict[str, CheckpointKind]:
+    """The kinds of checkpoint that an engine takes, by ``model_type``."""
     return FAMILIES[name.split("-")[0]]
 
 
@@ -74,7 +75,7 @@ def find_folder(name: str, checkpoint: str | Path | None = None) -> Path:
         checkpoint: a local folder or a repository of the hub; by default the engine's own repository.
 
     Raises:
-        EngineError: the weights cannot be had; the message says what can be done.
+        EngineError: the weights are unavailable; the message says what can be done.
     """
     wanted = REPOSITORIES[name].name if checkpoint is None else str(checkpoint)
     if (folder := Path(wanted).expanduser()).is_dir():
@@ -124,10 +125,10 @@ def _advice(name: str, repository: str, *, gated: bool = False) -> str:
         else ""
     )
     other = f" {UNGATED}." if gated else ""
-    return f'{access}A local folder works too: checkpoint="path/to/folder".{other} {NOW[0].upper()}{NOW[1:]}'
+    return f'{access}A local folder works too: checkpoint="path/to/folder".{other} {FLOW_RUNS}'
 
 
-def kind_of(name: str, folder: Path) -> Kind:
+def kind_of(name: str, folder: Path) -> CheckpointKind:
     """What kind of checkpoint a folder holds.
 
     Raises:
@@ -148,29 +149,29 @@ def kind_of(name: str, folder: Path) -> Kind:
     return kinds[model_type]
 
 
-class InFloat32(nn.Module):
-    """A part of a network that computes in float32 whatever the rest does."""
+class Float32Module(nn.Module):
+    """A part of a network that computes in float32, whatever the precision of the rest."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner.float()
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the part itself, of values of any type."""
+        """The part's output for values of any dtype."""
         out: Tensor = self.inner(x.float())
         return out
 
 
-def load_model(name: str, folder: Path, kind: Kind, device: torch.device, dtype: torch.dtype) -> Any:  # noqa: ANN401
+def load_model(name: str, folder: Path, kind: CheckpointKind, device: torch.device, dtype: torch.dtype) -> VideoModel:
     """The tracker, on its device.
 
     In half precision, what is sensitive stays in float32: the prompt encoder, position codes, and the head that says
     which of several masks is best.
 
     Raises:
-        EngineError: the folder's weights do not fit, or the device has no room.
+        EngineError: the folder's weights do not fit, or the device has too little memory.
     """
-    model = pretrained(name, kind.model, folder)
+    model = load_pretrained(name, kind.model_class, folder)
     if dtype == torch.float64:
         model = model.double()
     elif dtype != torch.float32:
@@ -179,14 +180,14 @@ def load_model(name: str, folder: Path, kind: Kind, device: torch.device, dtype:
         model.prompt_encoder.float()
         model.shared_image_embedding.float()
         model.temporal_positional_encoding_projection_layer.float()
-        model.mask_decoder.iou_prediction_head = InFloat32(model.mask_decoder.iou_prediction_head)
+        model.mask_decoder.iou_prediction_head = Float32Module(model.mask_decoder.iou_prediction_head)
     try:
         return model.to(device).requires_grad_(requires_grad=False)
     except RuntimeError as err:
         raise EngineError(f"engine {name!r}: the model cannot be brought to {device}: {err}") from err
 
 
-def pretrained(name: str, class_name: str, folder: Path) -> Any:  # noqa: ANN401
+def load_pretrained(name: str, class_name: str, folder: Path) -> VideoModel:
     """A model of transformers, whole, in float32, on the CPU.
 
     Raises:
@@ -195,7 +196,7 @@ def pretrained(name: str, class_name: str, folder: Path) -> Any:  # noqa: ANN401
     """
     try:
         cls, options = _class_of(class_name, folder)
-        with _quietly():
+        with _without_progress_bars():
             model, report = cls.from_pretrained(
                 folder,
                 local_files_only=True,
@@ -216,7 +217,7 @@ def pretrained(name: str, class_name: str, folder: Path) -> Any:  # noqa: ANN401
     return model.eval()
 
 
-def _class_of(class_name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
+def _class_of(class_name: str, folder: Path) -> tuple[ModelClass, dict[str, ModelConfig]]:
     """A class of transformers, or what stands in for it, and what its ``from_pretrained`` needs besides."""
     if class_name == "EdgeTamVideoModel" and (found := edgetam_without_timm(folder)) is not None:
         return found[0], {"config": found[1]}
@@ -224,13 +225,13 @@ def _class_of(class_name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
 
 
 @contextmanager
-def _quietly() -> Generator[None]:
-    """Without transformers' progress bars."""
-    talk: Any = transformers.utils.logging
-    shown = talk.is_progress_bar_enabled()
-    talk.disable_progress_bar()
+def _without_progress_bars() -> Generator[None]:
+    """Hide transformers' progress bars in this context."""
+    bars: Any = transformers.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            talk.enable_progress_bar()
+            bars.enable_progress_bar()

@@ -1,4 +1,4 @@
-"""What an engine has loaded and all its sessions use."""
+"""What an engine has loaded on one device; all its sessions use it."""
 
 from __future__ import annotations
 
@@ -6,73 +6,64 @@ import hashlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from maskferry.data import Frame, Mask
-from maskferry.engines._sam.frame_encoder import Mean
-from maskferry.engines._sam.memory_bank import Bundle
-from maskferry.engines._sam.network import Features, Found, Network
-from maskferry.engines._sam.streams import Lanes
-from maskferry.engines._sam.torch_errors import translated
+from maskferry.data import Frame
+from maskferry.engines._sam.network import Network
+from maskferry.engines._sam.preprocessing import MeanStd
+from maskferry.engines._sam.stage_types import Features, MemoryBatch, Predictions
+from maskferry.engines._sam.streams import Streams
+from maskferry.engines._sam.text_detector import ScoredMask, TextDetector
+from maskferry.engines._sam.torch_errors import translate_torch_errors
 
-__all__ = ["Finder", "SamModel", "fingerprint"]
-
-
-class Finder(Protocol):
-    """Finds what words name."""
-
-    def __call__(self, frame: Frame, text: str) -> list[tuple[Mask, float]]:
-        """Masks (H, W) and scores, the best first."""
-        ...
-
+__all__ = ["LoadedModel", "fingerprint"]
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-Follow = Callable[[Features, Bundle], tuple[Found, Tensor]]
+Track = Callable[[Features, MemoryBatch], tuple[Predictions, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
-class SamModel:
+class LoadedModel:
     """A network and how it is to be used.
 
     Attributes:
         name: of the engine.
         network: the stages.
         encode: `Network.encode`, or a compiled one.
-        follow: `Network.follow` over a bundle, or a compiled one.
-        mean: of the pictures that it was trained on.
-        lanes: the streams that all its sessions work on.
+        track: `Network.track`, or a compiled one.
+        mean_std: of the pictures that it was trained on.
+        streams: that all its sessions work on.
         max_batch: objects at a time.
-        finder: where the checkpoint takes text.
+        detector: where the checkpoint takes text.
         identity: what a snapshot must agree with.
     """
 
     name: str
     network: Network
     encode: Encode
-    follow: Follow
-    mean: Mean
-    lanes: Lanes
+    track: Track
+    mean_std: MeanStd
+    streams: Streams
     max_batch: int
-    finder: Finder | None = None
+    detector: TextDetector | None = None
     identity: dict[str, str] = field(default_factory=dict)
 
     @property
     def takes_text(self) -> bool:
-        """Whether `find` can be called."""
-        return self.finder is not None
+        """Whether `detect` can find anything."""
+        return self.detector is not None
 
     @contextmanager
-    def at_work(self, frame: Frame) -> Generator[None]:
+    def tracking(self, frame: Frame) -> Generator[None]:
         """In this context the network tracks into a frame; errors of torch become `EngineError`."""
-        with translated(self.name, frame.index), torch.inference_mode(), self.lanes.tracking():
+        with translate_torch_errors(self.name, frame.index), torch.inference_mode(), self.streams.tracking():
             yield
 
-    def find(self, frame: Frame, text: str) -> list[tuple[Mask, float]]:
-        """Masks and scores of what words name on a frame."""
-        return [] if self.finder is None else self.finder(frame, text)
+    def detect(self, frame: Frame, text: str) -> list[ScoredMask]:
+        """Masks and scores of what a text names on a frame, the best first."""
+        return [] if self.detector is None else self.detector.detect(frame, text)
 
 
 def fingerprint(network: Network) -> str:

@@ -1,8 +1,8 @@
-"""What is remembered of each object, how long, and how it is laid before the network.
+"""What is remembered of each object, for how long, and how memories become a batch for the network.
 
-A frame's *place* is its number in the pass: the first frame that the session saw is 0, the next 1, whatever their
-indices. Distances are counted in places, so that a backward pass and one with gaps look to the model like any other.
-Nothing is kept that cannot be read again: memory does not depend on the length of the video.
+Frames are numbered by *step*: the first frame that a session sees is step 0, the next is step 1, whatever their
+indices. Distances are counted in steps, so that a backward pass and one with gaps look to the model like any other.
+What will not be read again is deleted: the bank does not grow with the length of the video.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ import torch
 from torch import Tensor
 
 from maskferry.engines._sam.network import Network
+from maskferry.engines._sam.stage_types import MemoryBatch
 
-__all__ = ["Bundle", "Entry", "Layout", "Limits", "Target", "gather"]
+__all__ = ["MemoryBank", "MemoryEntry", "MemoryWindow", "SelectedMemories", "TrackedObject", "batch_memories"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a model looks back.
+class MemoryWindow:
+    """How far a model looks back.
 
     Attributes:
-        memories: frames before this one, whose memories are read.
-        pointers: frames before this one, whose pointers are read; less than this many.
-        given: prompted frames that are read at once, the latest; -1 for all of them.
+        memories: steps before this one whose memories are read.
+        pointers: steps before this one whose pointers are read; less than this many.
+        prompt_frames: how many prompt frames are read at once, the latest; -1 for all of them.
     """
 
     memories: int
     pointers: int
-    given: int
+    prompt_frames: int
 
     @classmethod
-    def of(cls, network: Network, frame_count: int | None) -> Limits:
-        """Of a model, for a video of so many frames, None where that is unknown."""
+    def of(cls, network: Network, frame_count: int | None) -> MemoryWindow:
+        """The window of a model, for a video of so many frames; None where their number is unknown."""
         config = network.config
         pointers = int(config.max_object_pointers_in_encoder)
         if frame_count is not None:
@@ -43,8 +44,8 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Entry:
-    """One object on one frame: a row of what the network gave for a whole batch.
+class MemoryEntry:
+    """One object on one frame: a row of what the network computed for a whole batch.
 
     Attributes:
         memory: (B, T, 64); None when too old to be read.
@@ -58,16 +59,16 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """What is read of one object on one frame.
+class SelectedMemories:
+    """What is read of one object at one step.
 
     Attributes:
-        memories: how many places ago (0 for prompted frames), and the entry.
-        pointers: how many places ago, and the entry.
+        memories: how many steps ago (0 for prompt frames), and the entry.
+        pointers: how many steps ago, and the entry.
     """
 
-    memories: list[tuple[int, Entry]]
-    pointers: list[tuple[int, Entry]]
+    memories: list[tuple[int, MemoryEntry]]
+    pointers: list[tuple[int, MemoryEntry]]
 
     @property
     def shape(self) -> tuple[tuple[int, ...], int]:
@@ -76,117 +77,137 @@ class Layout:
 
 
 @dataclass(slots=True)
-class Target:
-    """One object of a session.
+class TrackedObject:
+    """What is remembered of one object.
 
     Attributes:
         object_id: the caller's.
-        given: what is remembered of prompted frames, by place.
-        recent: what is remembered of the frames tracked last, by place.
+        prompted: entries of its prompt frames, by step.
+        recent: entries of the frames tracked last, by step.
         lost: it was not in sight on the last frame.
         usual_area: running mean of its area in pixels.
     """
 
     object_id: int
-    given: dict[int, Entry] = field(default_factory=dict)
-    recent: dict[int, Entry] = field(default_factory=dict)
+    prompted: dict[int, MemoryEntry] = field(default_factory=dict)
+    recent: dict[int, MemoryEntry] = field(default_factory=dict)
     lost: bool = False
     usual_area: float = 0.0
 
-    def layout(self, place: int, limits: Limits) -> Layout:
-        """What is read of it at ``place``, of the frames before."""
-        places = sorted(self.given)
-        chosen = places if limits.given < 0 else places[-limits.given :]
-        other = {p: self.given[p] for p in places if p not in chosen} | self.recent
-        memories = [(0, self.given[p]) for p in chosen]
-        ago = range(limits.memories, 0, -1)
-        memories += [(d, e) for d in ago if (e := other.get(place - d)) is not None and e.memory is not None]
-        pointers = [(place - p, self.given[p]) for p in chosen]
-        pointers += [(d, e) for d in range(1, limits.pointers) if (e := other.get(place - d)) is not None]
-        return Layout(memories, pointers)
+    def select(self, step: int, window: MemoryWindow) -> SelectedMemories:
+        """What is read of it at ``step``, of the steps before."""
+        steps = sorted(self.prompted)
+        chosen = steps if window.prompt_frames < 0 else steps[-window.prompt_frames :]
+        others = {s: self.prompted[s] for s in steps if s not in chosen} | self.recent
+        memories = [(0, self.prompted[s]) for s in chosen]
+        pointers = [(step - s, self.prompted[s]) for s in chosen]
+        for ago in range(window.memories, 0, -1):
+            entry = others.get(step - ago)
+            if entry is not None and entry.memory is not None:
+                memories.append((ago, entry))
+        for ago in range(1, window.pointers):
+            entry = others.get(step - ago)
+            if entry is not None:
+                pointers.append((ago, entry))
+        return SelectedMemories(memories, pointers)
 
-    def forget(self, place: int, limits: Limits) -> None:
-        """Let go of what will not be read any more once ``place`` is done."""
-        for p in [p for p in self.recent if place + 1 - p >= limits.pointers]:
-            del self.recent[p]
-        for p, entry in self.recent.items():
-            if place + 1 - p > limits.memories:
+    def forget_old(self, step: int, window: MemoryWindow) -> None:
+        """Delete what will not be read any more once ``step`` is done."""
+        for old in [s for s in self.recent if step + 1 - s >= window.pointers]:
+            del self.recent[old]
+        for s, entry in self.recent.items():
+            if step + 1 - s > window.memories:
                 entry.memory = None
-        if limits.given >= 0:
-            horizon = max(limits.pointers, limits.memories + 1)
-            for p in sorted(self.given)[: -limits.given]:
-                if place + 1 - p >= horizon:
-                    del self.given[p]
+        if window.prompt_frames < 0:
+            return
+        horizon = max(window.pointers, window.memories + 1)
+        for s in sorted(self.prompted)[: -window.prompt_frames]:
+            if step + 1 - s >= horizon:
+                del self.prompted[s]
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """The memories of B objects, as `Network.recall` takes them.
+@dataclass(slots=True, eq=False)
+class MemoryBank:
+    """Everything that a session remembers: what the next step depends on, besides the frame.
 
     Attributes:
-        memory: (B, S, 64).
-        position: (B or 1, S, 64).
-        pointer_tokens: tokens at the end that are pointers.
-        memories: of how many frames the others are.
+        step: of the last frame; -1 before the first.
+        objects: by ascending object id.
     """
 
-    memory: Tensor
-    position: Tensor
-    pointer_tokens: int
-    memories: int
+    step: int = -1
+    objects: dict[int, TrackedObject] = field(default_factory=dict)
+
+    def prompted_object(self, object_id: int) -> TrackedObject:
+        """The object that is prompted at this step, added where it is new; what was tracked at this step is void."""
+        if object_id not in self.objects:
+            self.objects = dict(sorted((self.objects | {object_id: TrackedObject(object_id)}).items()))
+        known = self.objects[object_id]
+        known.recent.pop(self.step, None)
+        return known
+
+    def forget_old(self, window: MemoryWindow) -> None:
+        """Delete what will not be read any more once this step is done."""
+        for known in self.objects.values():
+            known.forget_old(self.step, window)
 
 
-def gather(network: Network, layouts: Sequence[Layout], limits: Limits) -> Bundle:
-    """Lay the memories of objects of one shape side by side."""
-    first = layouts[0]
+def batch_memories(network: Network, selected: Sequence[SelectedMemories], window: MemoryWindow) -> MemoryBatch:
+    """The memories of objects of one shape as one batch."""
     memories = [
-        _column([(e.memory, e.row) for e in entries]).to(network.dtype)
-        for entries in zip(*([e for _, e in layout.memories] for layout in layouts), strict=True)
+        _stack_rows([(entry.memory, entry.row) for entry in entries]).to(network.dtype)
+        for entries in zip(*([entry for _, entry in one.memories] for one in selected), strict=True)
     ]
     pointers = [
-        _column([(e.pointer, e.row) for e in entries])
-        for entries in zip(*([e for _, e in layout.pointers] for layout in layouts), strict=True)
+        _stack_rows([(entry.pointer, entry.row) for entry in entries])
+        for entries in zip(*([entry for _, entry in one.pointers] for one in selected), strict=True)
     ]
-    tokens = torch.stack(pointers, dim=1).reshape(len(layouts), -1, network.memory_dim).to(network.dtype)
-    position = _memory_position(network, [ago for ago, _ in first.memories])
-    agos = [[ago for ago, _ in layout.pointers] for layout in layouts]
-    pointed = _pointer_position(network, agos if any(a != agos[0] for a in agos) else agos[:1], limits)
-    position = torch.cat([position.expand(pointed.shape[0], -1, -1), pointed], dim=1)
-    return Bundle(torch.cat([*memories, tokens], dim=1), position, tokens.shape[1], len(memories))
+    tokens = torch.stack(pointers, dim=1).reshape(len(selected), -1, network.memory_dim).to(network.dtype)
+    position = torch.cat(_positions(network, selected, window), dim=1)
+    return MemoryBatch(torch.cat([*memories, tokens], dim=1), position, tokens.shape[1], len(memories))
 
 
-def _column(rows: Sequence[tuple[Tensor | None, int]]) -> Tensor:
+def _stack_rows(rows: Sequence[tuple[Tensor | None, int]]) -> Tensor:
     """One frame of many objects (B, ...); without a copy where they were remembered as one batch."""
     batch = rows[0][0]
     if (
         batch is not None
-        and all(t is batch and row == i for i, (t, row) in enumerate(rows))
         and len(rows) == len(batch)
+        and all(t is batch and row == i for i, (t, row) in enumerate(rows))
     ):
         return batch
     return torch.stack([t[row] for t, row in rows if t is not None])
 
 
-def _memory_position(network: Network, agos: Sequence[int]) -> Tensor:
-    """(1, S, 64); prompted frames have the code that is the last in the table."""
-    table = network.model.memory_temporal_positional_encoding.to(network.exact)  # (memories + 1, 1, 1, 64)
-    parts = [network.memory_position + table[ago - 1] for ago in agos]
+def _positions(network: Network, selected: Sequence[SelectedMemories], window: MemoryWindow) -> tuple[Tensor, Tensor]:
+    """The position codes of memories and of pointers, each (B or 1, S, 64)."""
+    distances = [[ago for ago, _ in one.pointers] for one in selected]
+    if all(other == distances[0] for other in distances):
+        distances = distances[:1]
+    pointers = _pointer_position(network, distances, window)
+    memories = _memory_position(network, [ago for ago, _ in selected[0].memories])
+    return memories.expand(pointers.shape[0], -1, -1), pointers
+
+
+def _memory_position(network: Network, distances: Sequence[int]) -> Tensor:
+    """(1, S, 64); prompt frames have the last code of the table."""
+    table = network.model.memory_temporal_positional_encoding.to(network.accurate_dtype)  # (memories + 1, 1, 1, 64)
+    parts = [network.memory_position + table[ago - 1] for ago in distances]
     return torch.cat(parts, dim=1).to(network.dtype)
 
 
-def _pointer_position(network: Network, agos: Sequence[Sequence[int]], limits: Limits) -> Tensor:
+def _pointer_position(network: Network, distances: Sequence[Sequence[int]], window: MemoryWindow) -> Tensor:
     """(B or 1, S, 64): sines of the distance, projected; as ``get_1d_sine_pe`` of transformers."""
     config, model = network.config, network.model
-    split = model.hidden_dim // network.memory_dim
-    distance = torch.tensor(agos, device=network.device, dtype=torch.float32) / float(limits.pointers - 1)
+    tokens_each = model.hidden_dim // network.memory_dim
+    distance = torch.tensor(distances, device=network.device, dtype=torch.float32) / float(window.pointers - 1)
     if not config.enable_temporal_pos_encoding_for_object_pointers:
-        return distance.new_zeros((*distance.shape, network.memory_dim), dtype=network.dtype).repeat_interleave(
-            split, 1
-        )
+        zeros = distance.new_zeros((*distance.shape, network.memory_dim), dtype=network.dtype)
+        return zeros.repeat_interleave(tokens_each, 1)
     half = model.hidden_dim // 2
     exponent = torch.arange(half, device=network.device, dtype=torch.float32)
     scale = 10000 ** (2 * (exponent // 2) / half)
     phase = distance[..., None] / scale
-    sines = torch.cat([phase.sin(), phase.cos()], dim=-1).to(network.exact)
+    sines = torch.cat([phase.sin(), phase.cos()], dim=-1).to(network.accurate_dtype)
     code: Tensor = model.temporal_positional_encoding_projection_layer(sines).to(network.dtype)
-    return code.repeat_interleave(split, dim=1)
+    return code.repeat_interleave(tokens_each, dim=1)

@@ -1,74 +1,26 @@
-"""The stages of a SAM video model, batched over objects: encode a frame, recall, decode masks, remember them."""
+"""The stages of a SAM video model, batched over objects.
+
+Encode a frame; condition it on each object's memories; decode masks; encode them as new memories.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from maskferry.engines._sam.attention import MemoryAttention
-from maskferry.engines._sam.resampler import position_of, resample
+from maskferry.engines._sam.resampler import resample, resampled_position
+from maskferry.engines._sam.stage_types import Features, MemoryBatch, Predictions, PromptEmbedding, Stages
+from maskferry.engines._sam.untyped import VideoModel
 
-__all__ = ["Features", "Found", "Network", "Prompted", "Stages"]
+__all__ = ["GIVEN_LOGIT", "Network"]
 
-NO_OBJECT = -1024.0
+NO_OBJECT_LOGIT = -1024.0
 """Logit of every pixel of an object that is not in sight."""
 
-GIVEN = 10.0
+GIVEN_LOGIT = 10.0
 """Logit of the pixels inside a given mask; outside it is the negative."""
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """One encoded frame.
-
-    Attributes:
-        fine: (1, c, 4h, 4w), for the mask decoder.
-        middle: (1, c, 2h, 2w), for the mask decoder.
-        top: (1, HW, C), the level at which objects are remembered.
-    """
-
-    fine: Tensor
-    middle: Tensor
-    top: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Prompted:
-    """What the prompt encoder makes of prompts: (B or 1, 1, K, C) and (B or 1, C, h, w)."""
-
-    sparse: Tensor
-    dense: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """B objects on one frame.
-
-    Attributes:
-        logits: (B, 1, 4h, 4w), > 0 inside the mask.
-        pointer: (B, C).
-        presence: (B, 1), logit; > 0 where the object is in sight.
-        quality: (B,), the IoU that the model expects of its mask, in [0, 1]; float32.
-    """
-
-    logits: Tensor
-    pointer: Tensor
-    presence: Tensor
-    quality: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """The stages of `Network.follow`, as they are or compiled."""
-
-    recall: Callable[[Tensor, Tensor, Tensor, int, int], Tensor]
-    answers: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor, Tensor]]
-    remember: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Network(nn.Module):
@@ -81,9 +33,17 @@ class Network(nn.Module):
         model: Sam3TrackerVideoModel, Sam2VideoModel or EdgeTamVideoModel, on its device.
         dtype: of the features.
         narrow: see `MemoryAttention`.
+
+    Attributes:
+        image_size: side of the model's input, in pixels; S below.
+        mask_size: height and width of the masks that the model takes, (4h, 4w).
+        grid_hw: height and width of the features at which objects are remembered.
+        memory_dim: channels of memories.
+        accurate_dtype: of what is computed in float32 although the features are in half precision.
+        unprompted: the prompt embedding of no prompt.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype, *, narrow: bool = False) -> None:  # noqa: ANN401
+    def __init__(self, model: VideoModel, dtype: torch.dtype, *, narrow: bool = False) -> None:
         super().__init__()
         self.model = model
         self.dtype = dtype
@@ -94,7 +54,7 @@ class Network(nn.Module):
         self.memory_dim = int(model.mem_dim)
         self.resampler = getattr(model, "spatial_perceiver", None)  # EdgeTAM's
         self.attention = MemoryAttention(model, grouped=self.resampler is not None, narrow=narrow)
-        self.exact = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+        self.accurate_dtype = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
         with torch.inference_mode():
             self._constants()
 
@@ -103,13 +63,13 @@ class Network(nn.Module):
         height, width = self.grid_hw
         code = model.vision_encoder.neck.position_encoding
         shape = torch.Size((1, model.hidden_dim, height, width))
-        self.top_position = code(shape, device, self.exact).flatten(2).transpose(1, 2).to(self.dtype)
+        self.top_position = code(shape, device, self.accurate_dtype).flatten(2).transpose(1, 2).to(self.dtype)
         self.image_position = model.get_image_wide_positional_embeddings().to(self.dtype).contiguous()
         shape = torch.Size((1, self.memory_dim, height, width))
-        self.spatial_position = model.memory_encoder.position_encoding(shape, device, self.exact)
+        self.spatial_position = model.memory_encoder.position_encoding(shape, device, self.accurate_dtype)
         self.memory_position = self.spatial_position.flatten(2).transpose(1, 2)
         if self.resampler is not None:
-            self.memory_position = position_of(self.resampler, self.spatial_position)
+            self.memory_position = resampled_position(self.resampler, self.spatial_position)
         self.unprompted = self.embed_points(
             torch.zeros(1, 1, 2, device=device), -torch.ones(1, 1, dtype=torch.int32, device=device)
         )
@@ -141,20 +101,22 @@ class Network(nn.Module):
 
     # --- stage 2: what is remembered ------------------------------------------------------------------------------
 
-    def recall(self, top: Tensor, memory: Tensor, position: Tensor, pointer_tokens: int, memories: int) -> Tensor:
-        """A frame's ``top`` in the light of each object's memories, (B, HW, C); as `MemoryAttention.forward`."""
-        looks = top + 0.1 * self.top_position
-        seen: Tensor = self.attention(looks, memory, position, pointer_tokens, memories)
-        return seen
+    def attend_to_memory(
+        self, top: Tensor, memory: Tensor, position: Tensor, pointer_tokens: int, memory_frames: int
+    ) -> Tensor:
+        """A frame's ``top``, conditioned on each object's memories, (B, HW, C); as `MemoryAttention.forward`."""
+        features = top + 0.1 * self.top_position
+        conditioned: Tensor = self.attention(features, memory, position, pointer_tokens, memory_frames)
+        return conditioned
 
-    def without_memory(self, features: Features) -> Tensor:
+    def features_without_memory(self, features: Features) -> Tensor:
         """The frame for an object of which nothing is remembered, (1, HW, C)."""
         out: Tensor = features.top + self.model.no_memory_embedding
         return out
 
     # --- prompts --------------------------------------------------------------------------------------------------
 
-    def embed_points(self, points_xy: Tensor, labels: Tensor, logits: Tensor | None = None) -> Prompted:
+    def embed_points(self, points_xy: Tensor, labels: Tensor, logits: Tensor | None = None) -> PromptEmbedding:
         """Encode points.
 
         Args:
@@ -163,90 +125,105 @@ class Network(nn.Module):
             logits: (B, 1, 4h, 4w), a mask of before that the points are to correct.
         """
         sparse, dense = self.model.prompt_encoder(
-            input_points=points_xy.to(self.exact).unsqueeze(1),
+            input_points=points_xy.to(self.accurate_dtype).unsqueeze(1),
             input_labels=labels.unsqueeze(1),
             input_boxes=None,
-            input_masks=None if logits is None else logits.to(self.exact),
+            input_masks=None if logits is None else logits.to(self.accurate_dtype),
         )
-        return Prompted(sparse.to(self.dtype), dense.to(self.dtype))
+        return PromptEmbedding(sparse.to(self.dtype), dense.to(self.dtype))
 
-    def embed_masks(self, masks: Tensor) -> Prompted:
+    def embed_masks(self, masks: Tensor) -> PromptEmbedding:
         """Encode given masks (B, 1, S, S), 0 or 1."""
         small = _resize(self.model.mask_downsample(masks.to(self.dtype)), self.mask_size)
-        dense = self.model.prompt_encoder.mask_embed(small.to(self.exact))
-        return Prompted(self.unprompted.sparse, dense.to(self.dtype))
+        dense = self.model.prompt_encoder.mask_embed(small.to(self.accurate_dtype))
+        return PromptEmbedding(self.unprompted.sparse, dense.to(self.dtype))
 
     # --- stage 3: masks -------------------------------------------------------------------------------------------
 
     def decode(
-        self, seen: Tensor, fine: Tensor, middle: Tensor, prompted: Prompted | None = None, *, several: bool = True
-    ) -> Found:
+        self, conditioned: Tensor, features: Features, prompt: PromptEmbedding | None = None, *, multimask: bool = True
+    ) -> Predictions:
         """Masks of B objects on one frame.
 
         Args:
-            seen: (B, HW, C), from `recall` or `without_memory`.
+            conditioned: (B, HW, C), from `attend_to_memory` or `features_without_memory`.
+            features: of the frame.
+            prompt: None while tracking.
+            multimask: let the model predict several masks and take the one it thinks best.
+        """
+        prompt = prompt or self.unprompted
+        candidates = self.decode_candidates(
+            conditioned, features.fine, features.middle, prompt.sparse, prompt.dense, multimask
+        )
+        return self.select_best(*candidates)
+
+    def decode_candidates(
+        self, conditioned: Tensor, fine: Tensor, middle: Tensor, sparse: Tensor, dense: Tensor, multimask: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All masks that the model predicts.
+
+        Args:
+            conditioned: as in `decode`.
             fine: of the frame's `Features`.
             middle: of the frame's `Features`.
-            prompted: none while tracking.
-            several: let the model answer with several masks and take the one it thinks best.
-        """
-        prompted = prompted or self.unprompted
-        return self.choose(*self.answers(seen, fine, middle, prompted.sparse, prompted.dense, several))
+            sparse: of a `PromptEmbedding`.
+            dense: of the same.
+            multimask: as in `decode`.
 
-    def answers(
-        self, seen: Tensor, fine: Tensor, middle: Tensor, sparse: Tensor, dense: Tensor, several: bool
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All masks that the model offers: (B, 1, M, 4h, 4w), their qualities, their tokens, and the presence."""
-        count = seen.shape[0]
+        Returns:
+            M masks of each object as logits (B, 1, M, 4h, 4w), their qualities (B, 1, M), their tokens (B, 1, M, C),
+            and the presence (B, 1, 1).
+        """
+        count = conditioned.shape[0]
         masks, quality, tokens, presence = self.model.mask_decoder(
-            image_embeddings=seen.transpose(1, 2).unflatten(2, self.grid_hw),
+            image_embeddings=conditioned.transpose(1, 2).unflatten(2, self.grid_hw),
             image_positional_embeddings=self.image_position.repeat(count, 1, 1, 1),
             sparse_prompt_embeddings=sparse.expand(count, -1, -1, -1),
             dense_prompt_embeddings=dense,
-            multimask_output=several,
+            multimask_output=multimask,
             high_resolution_features=[fine, middle],
         )
         return masks, quality, tokens, presence
 
-    def choose(self, masks: Tensor, quality: Tensor, tokens: Tensor, presence: Tensor) -> Found:
-        """Of each object the mask that the model thinks best. Arguments as `answers` gives them."""
+    def select_best(self, masks: Tensor, quality: Tensor, tokens: Tensor, presence: Tensor) -> Predictions:
+        """Of each object the mask that the model thinks best. Arguments as `decode_candidates` gives them."""
         in_sight = presence > 0  # (B, 1, 1)
         best = quality[:, 0].argmax(-1)  # (B,)
         each = torch.arange(len(best), device=best.device)
         token = tokens[each, 0, best] if tokens.shape[2] > 1 else tokens[:, 0, 0]
-        logits = torch.where(in_sight[..., None], masks[each, 0, best][:, None], NO_OBJECT)
+        logits = torch.where(in_sight[..., None], masks[each, 0, best][:, None], NO_OBJECT_LOGIT)
         pointer = self._pointer(token, in_sight[:, 0])
-        return Found(logits, pointer, presence[:, 0], quality[each, 0, best].float())
+        return Predictions(logits, pointer, presence[:, 0], quality[each, 0, best].float())
 
     def _pointer(self, token: Tensor, in_sight: Tensor) -> Tensor:
         weight = in_sight.to(token.dtype)
         out: Tensor = weight * self.model.object_pointer_proj(token) + (1 - weight) * self.model.no_object_pointer
         return out
 
-    def answers_several(self, points: int, *, first: bool) -> bool:
-        """Whether the model is to answer with several masks.
+    def uses_multimask(self, point_count: int, *, first: bool) -> bool:
+        """Whether the model is to predict several masks of an object, of which the best is taken.
 
         Args:
-            points: how many points and corners there are.
+            point_count: how many points and corners of boxes the object is prompted with.
             first: nothing is known of the object yet.
         """
         config = self.config
         wanted = config.multimask_output_in_sam and (first or config.multimask_output_for_tracking)
-        return bool(wanted and config.multimask_min_pt_num <= points <= config.multimask_max_pt_num)
+        return bool(wanted and config.multimask_min_pt_num <= point_count <= config.multimask_max_pt_num)
 
-    def take_given(self, features: Features, masks: Tensor) -> Found:
+    def use_given_masks(self, features: Features, masks: Tensor) -> Predictions:
         """Given masks (B, 1, S, S), 0 or 1, as if the model had found them."""
-        seen = features.top.expand(masks.shape[0], -1, -1)
-        found = self.decode(seen, features.fine, features.middle, self.embed_masks(masks))
+        conditioned = features.top.expand(masks.shape[0], -1, -1)
+        found = self.decode(conditioned, features, self.embed_masks(masks))
         in_sight = masks.flatten(1).any(1, keepdim=True)
-        presence = torch.where(in_sight, GIVEN, -GIVEN).to(self.dtype)
+        presence = torch.where(in_sight, GIVEN_LOGIT, -GIVEN_LOGIT).to(self.dtype)
         weight = in_sight.to(self.dtype)
         pointer = weight * found.pointer + (1 - weight) * self.model.no_object_pointer
-        return Found(found.logits, pointer, presence, torch.ones_like(found.quality))
+        return Predictions(found.logits, pointer, presence, torch.ones_like(found.quality))
 
-    # --- stage 4: remembering -------------------------------------------------------------------------------------
+    # --- stage 4: memories of what was found ----------------------------------------------------------------------
 
-    def enlarge(self, logits: Tensor) -> Tensor:
+    def upscale_logits(self, logits: Tensor) -> Tensor:
         """Logits at the size of the model's picture, (B, 1, S, S)."""
         size = (self.image_size, self.image_size)
         wide = logits.float()
@@ -254,8 +231,8 @@ class Network(nn.Module):
             wide = wide.repeat(1, 3, 1, 1)
         return F.interpolate(wide, size=size, mode="bilinear", align_corners=False)[:, :1].to(logits.dtype)
 
-    def remember(self, top: Tensor, large: Tensor, presence: Tensor, *, hard: bool) -> Tensor:
-        """What is to be remembered of B objects on a frame.
+    def encode_memory(self, top: Tensor, large: Tensor, presence: Tensor, *, hard: bool) -> Tensor:
+        """Memories of B objects on a frame.
 
         Args:
             top: of the frame's `Features`.
@@ -271,8 +248,8 @@ class Network(nn.Module):
             large = _resize(large, (4 * self.mask_size[0], 4 * self.mask_size[1]))
         inside = (large > 0).to(large.dtype) if hard else large.sigmoid()
         inside = inside * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
-        looks = top.transpose(1, 2).unflatten(2, self.grid_hw)
-        x = encoder.feature_projection(looks) + encoder.mask_downsampler(inside)
+        features = top.transpose(1, 2).unflatten(2, self.grid_hw)
+        x = encoder.feature_projection(features) + encoder.mask_downsampler(inside)
         x = encoder.projection(encoder.memory_fuser(x))
         hidden = self.model.occlusion_spatial_embedding_parameter
         if hidden is not None:
@@ -284,26 +261,36 @@ class Network(nn.Module):
 
     # --- a tracked frame ------------------------------------------------------------------------------------------
 
-    def follow(
-        self,
-        features: Features,
-        memory: Tensor,
-        position: Tensor,
-        pointer_tokens: int,
-        memories: int,
-        stages: Stages | None = None,
-    ) -> tuple[Found, Tensor]:
-        """Stages 2 to 4 for objects without a prompt on this frame: what is found, and what is to be remembered."""
-        stages = stages or Stages(self.recall, self.answers, self.remember_found)
-        seen = stages.recall(features.top, memory, position, pointer_tokens, memories)
-        several, plain = self.answers_several(0, first=False), self.unprompted
-        offered = stages.answers(seen, features.fine, features.middle, plain.sparse, plain.dense, several)
-        found = self.choose(*offered)
-        return found, stages.remember(features.top, found.logits, found.presence)
+    @property
+    def stages(self) -> Stages:
+        """The plain stages of `track`."""
+        return Stages(self.attend_to_memory, self.decode_candidates, self.encode_predicted)
 
-    def remember_found(self, top: Tensor, logits: Tensor, presence: Tensor) -> Tensor:
-        """What is to be remembered of masks that the model has found, (B, T, 64)."""
-        return self.remember(top, self.enlarge(logits), presence, hard=False)
+    def track(self, features: Features, batch: MemoryBatch, stages: Stages | None = None) -> tuple[Predictions, Tensor]:
+        """Stages 2 to 4 for objects without a prompt on this frame.
+
+        Args:
+            features: of the frame.
+            batch: the memories of B objects.
+            stages: compiled ones; by default the plain ones.
+
+        Returns:
+            What is found of the objects, and their memories of it (B, T, 64).
+        """
+        stages = stages or self.stages
+        conditioned = stages.attend_to_memory(
+            features.top, batch.memory, batch.position, batch.pointer_tokens, batch.memory_frames
+        )
+        multimask, prompt = self.uses_multimask(0, first=False), self.unprompted
+        candidates = stages.decode_candidates(
+            conditioned, features.fine, features.middle, prompt.sparse, prompt.dense, multimask
+        )
+        found = self.select_best(*candidates)
+        return found, stages.encode_predicted(features.top, found.logits, found.presence)
+
+    def encode_predicted(self, top: Tensor, logits: Tensor, presence: Tensor) -> Tensor:
+        """Memories of masks that the model has found, (B, T, 64); arguments as `Predictions` has them."""
+        return self.encode_memory(top, self.upscale_logits(logits), presence, hard=False)
 
 
 def _resize(x: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Prompts on their way into the network: masks, points and boxes in the pixels of the model's picture."""
+"""Prompts as the network takes them: masks, points and boxes in the pixels of the model's input."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from maskferry.data import BoxPrompt, Frame, Mask, MaskPrompt, PointPrompt, Prompt, TextPrompt, VideoInfo
-from maskferry.engines._sam.mask_encoding import enlarge_masks
-from maskferry.engines._sam.network import GIVEN
+from maskferry.engines._sam.mask_encoding import logits_to_masks
+from maskferry.engines._sam.network import GIVEN_LOGIT
 from maskferry.errors import InputError, PromptNotSupportedError
 
-__all__ = ["Prompts", "box_of", "fidelity", "fit_masks", "fit_points", "look_for", "sort_prompts"]
+__all__ = [
+    "Prompts",
+    "detect_texts",
+    "enclosing_box_xyxy",
+    "mask_fidelity",
+    "resize_masks",
+    "scale_points",
+    "sort_prompts",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +34,13 @@ class Prompts:
         masks: by ascending object id.
         points: points and boxes, by ascending object id.
         texts: in the caller's order.
-        found: what they name, by ascending object id: mask and score.
+        detected: what the texts name, by ascending object id: mask, bool (H, W), and score.
     """
 
     masks: dict[int, Mask] = field(default_factory=dict)
     points: dict[int, list[PointPrompt | BoxPrompt]] = field(default_factory=dict)
     texts: tuple[TextPrompt, ...] = ()
-    found: dict[int, tuple[Mask, float]] = field(default_factory=dict)
+    detected: dict[int, tuple[Mask, float]] = field(default_factory=dict)
 
 
 def sort_prompts(frame: Frame, prompts: Sequence[Prompt], video: VideoInfo, name: str, *, text: bool) -> Prompts:
@@ -65,25 +73,26 @@ def sort_prompts(frame: Frame, prompts: Sequence[Prompt], video: VideoInfo, name
     return Prompts(dict(sorted(masks.items())), dict(sorted(points.items())), texts)
 
 
-def look_for(
-    frame: Frame, prompts: Prompts, find: Callable[[Frame, str], list[tuple[Mask, float]]], known: Iterable[int]
+def detect_texts(
+    frame: Frame, prompts: Prompts, detect: Callable[[Frame, str], list[tuple[Mask, float]]], known: Iterable[int]
 ) -> Prompts:
     """The same prompts, with what the texts among them name.
 
     Args:
-        frame: to look at.
+        frame: on which to detect.
         prompts: of this frame.
-        find: masks and scores of what one text names.
+        detect: masks and scores of what one text names, the best first.
         known: ids of all objects of the pass so far.
     """
-    finds: dict[int, tuple[Mask, float]] = {}
+    detected: dict[int, tuple[Mask, float]] = {}
     for text in prompts.texts:
         ids = list(text.object_ids)
-        used = {*known, *prompts.masks, *prompts.points, *finds, *ids, 0}
-        for number, one in enumerate(find(frame, text.text)):
-            finds[ids[number] if number < len(ids) else max(used) + 1] = one
-            used |= set(finds)
-    return replace(prompts, found=dict(sorted(finds.items())), texts=())
+        used = {*known, *prompts.masks, *prompts.points, *detected, *ids, 0}
+        for number, scored_mask in enumerate(detect(frame, text.text)):
+            object_id = ids[number] if number < len(ids) else max(used) + 1
+            detected[object_id] = scored_mask
+            used.add(object_id)
+    return replace(prompts, detected=dict(sorted(detected.items())), texts=())
 
 
 def _checked_mask(prompt: MaskPrompt, size_hw: tuple[int, int]) -> Mask:
@@ -95,30 +104,30 @@ def _checked_mask(prompt: MaskPrompt, size_hw: tuple[int, int]) -> Mask:
     return mask
 
 
-def fit_masks(masks: Sequence[Mask], size: int, device: torch.device) -> Tensor:
+def resize_masks(masks: Sequence[Mask], size: int, device: torch.device) -> Tensor:
     """Masks as the model sees them, float32 (B, 1, S, S) of 0 and 1.
 
     Resized with antialiasing and cut at a half, as transformers does. Of a mask so thin that nothing reaches a half,
     what comes closest is kept, so that no object vanishes.
     """
-    fitted = []
+    resized = []
     for mask in masks:
         full = torch.from_numpy(np.array(mask)).to(device)[None, None].float()
         small = F.interpolate(full, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
-        fitted.append(small >= (0.5 * small.amax()).where(small.amax() < 0.5, 0.5))
-    return torch.cat(fitted).float()
+        resized.append(small >= (0.5 * small.amax()).where(small.amax() < 0.5, 0.5))
+    return torch.cat(resized).float()
 
 
-def fidelity(masks: Sequence[Mask], fitted: Tensor) -> list[float]:
+def mask_fidelity(masks: Sequence[Mask], resized: Tensor) -> list[float]:
     """IoU of each mask (H, W) with what the model sees of it (B, 1, S, S), at the size of the video."""
-    seen = enlarge_masks((fitted * 2 - 1) * GIVEN, masks[0].shape)
+    seen = logits_to_masks((resized * 2 - 1) * GIVEN_LOGIT, masks[0].shape)
     given = torch.from_numpy(np.stack([mask.T for mask in masks])).to(seen.device)
     both = (seen & given).flatten(1).sum(1)
     either = (seen | given).flatten(1).sum(1)
     return [float(v) for v in (both / either).cpu()]
 
 
-def fit_points(
+def scale_points(
     prompts: Sequence[PointPrompt | BoxPrompt], video: VideoInfo, size: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Points and corners of one object for `Network.embed_points`: (1, K, 2) and (1, K).
@@ -127,7 +136,7 @@ def fit_points(
     """
     xy: list[list[float]] = []
     labels: list[int] = []
-    if (box := box_of(prompts)) is not None:
+    if (box := enclosing_box_xyxy(prompts)) is not None:
         xy, labels = [list(box[:2]), list(box[2:])], [2, 3]
     for prompt in prompts:
         if isinstance(prompt, PointPrompt):
@@ -137,7 +146,7 @@ def fit_points(
     return torch.tensor(points[None], dtype=dtype), torch.tensor([labels], dtype=torch.int32)
 
 
-def box_of(prompts: Sequence[PointPrompt | BoxPrompt]) -> tuple[float, float, float, float] | None:
+def enclosing_box_xyxy(prompts: Sequence[PointPrompt | BoxPrompt]) -> tuple[float, float, float, float] | None:
     """The box around all boxes among the prompts, xyxy; None without one."""
     boxes = [p.box_xyxy for p in prompts if isinstance(p, BoxPrompt)]
     if not boxes:

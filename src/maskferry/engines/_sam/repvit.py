@@ -10,12 +10,14 @@ import json
 import re
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 import transformers
 from torch import Tensor, nn
+
+from maskferry.engines._sam.untyped import ModelClass, ModelConfig
 
 __all__ = ["RepVit", "edgetam_without_timm"]
 
@@ -30,11 +32,11 @@ PLACEHOLDER = {
     "num_attention_heads_per_stage": [1, 1, 1, 1],
     "global_attention_blocks": [],
 }
-"""A small backbone that transformers builds, to be replaced at once."""
+"""A small backbone that transformers builds first and that is then replaced."""
 
 
-def edgetam_without_timm(folder: Path) -> tuple[Any, Any] | None:
-    """A class of model and its config, for `from_pretrained`; None where a checkpoint has another backbone.
+def edgetam_without_timm(folder: Path) -> tuple[ModelClass, ModelConfig] | None:
+    """A class of model and its config, for ``from_pretrained``; None where a checkpoint has another backbone.
 
     Args:
         folder: of a checkpoint of EdgeTAM.
@@ -48,17 +50,17 @@ def edgetam_without_timm(folder: Path) -> tuple[Any, Any] | None:
     config = transformers.EdgeTamVideoConfig.from_dict(
         data | {"vision_config": vision | {"backbone_config": PLACEHOLDER}}
     )
-    base: Any = transformers.EdgeTamVideoModel
+    base: ModelClass = transformers.EdgeTamVideoModel
 
     class EdgeTam(base):
-        def __init__(self, config: Any) -> None:  # noqa: ANN401
+        def __init__(self, config: ModelConfig) -> None:
             super().__init__(config)
             self.vision_encoder.backbone = _Backbone()
 
     return EdgeTam, config
 
 
-class _Maps(NamedTuple):
+class _BackboneOutput(NamedTuple):
     """What EdgeTAM reads of its backbone's output."""
 
     last_hidden_state: list[Tensor]
@@ -70,9 +72,9 @@ class _Backbone(nn.Module):
         super().__init__()
         self.timm_model = RepVit()
 
-    def forward(self, pixels: Tensor, **_: object) -> _Maps:
+    def forward(self, pixels: Tensor, **_: object) -> _BackboneOutput:
         """Feature maps of pictures."""
-        return _Maps(self.timm_model(pixels))
+        return _BackboneOutput(self.timm_model(pixels))
 
 
 class RepVit(nn.Module):
@@ -87,8 +89,8 @@ class RepVit(nn.Module):
             )
         )
         before = (first, *CHANNELS)
-        for number, (come, go, count) in enumerate(zip(before, CHANNELS, BLOCKS, strict=False)):
-            self.add_module(f"stages_{number}", _stage(come, go, count, smaller=number > 0))
+        for number, (in_channels, out_channels, count) in enumerate(zip(before, CHANNELS, BLOCKS, strict=False)):
+            self.add_module(f"stages_{number}", _stage(in_channels, out_channels, count, downsample=number > 0))
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """Four maps of pictures (T, 3, S, S): (T, 48, S/4, S/4), ... (T, 384, S/32, S/32)."""
@@ -99,23 +101,25 @@ class RepVit(nn.Module):
         return maps
 
 
-def _conv(come: int, go: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(come, go, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(OrderedDict(c=conv, bn=nn.BatchNorm2d(go)))
+def _conv(in_channels: int, out_channels: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(OrderedDict(c=conv, bn=nn.BatchNorm2d(out_channels)))
 
 
-def _stage(come: int, go: int, count: int, *, smaller: bool) -> nn.Sequential:
-    blocks = nn.Sequential(*(_Block(go, excite=number % 2 == 0) for number in range(count)))
-    return nn.Sequential(OrderedDict(downsample=_Downsample(come, go) if smaller else nn.Identity(), blocks=blocks))
+def _stage(in_channels: int, out_channels: int, count: int, *, downsample: bool) -> nn.Sequential:
+    blocks = nn.Sequential(*(_Block(out_channels, excite=number % 2 == 0) for number in range(count)))
+    return nn.Sequential(
+        OrderedDict(downsample=_Downsample(in_channels, out_channels) if downsample else nn.Identity(), blocks=blocks)
+    )
 
 
 class _Downsample(nn.Module):
-    def __init__(self, come: int, go: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.pre_block = _Block(come, excite=False)
-        self.spatial_downsample = _conv(come, come, 3, stride=2, groups=come)
-        self.channel_downsample = _conv(come, go)
-        self.ffn = _mlp(go)
+        self.pre_block = _Block(in_channels, excite=False)
+        self.spatial_downsample = _conv(in_channels, in_channels, 3, stride=2, groups=in_channels)
+        self.channel_downsample = _conv(in_channels, out_channels)
+        self.ffn = _mlp(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.channel_downsample(self.spatial_downsample(self.pre_block(x)))
@@ -127,7 +131,7 @@ class _Block(nn.Module):
     def __init__(self, channels: int, *, excite: bool) -> None:
         super().__init__()
         self.token_mixer = _TokenMixer(channels)
-        self.se = _Excite(channels) if excite else nn.Identity()
+        self.se = _SqueezeExcite(channels) if excite else nn.Identity()
         self.channel_mixer = _mlp(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -147,11 +151,11 @@ class _TokenMixer(nn.Module):
         return out
 
 
-class _Excite(nn.Module):
+class _SqueezeExcite(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        fewer = max(8, (channels // 4 + 4) // 8 * 8)
-        self.fc1, self.fc2 = nn.Conv2d(channels, fewer, 1), nn.Conv2d(fewer, channels, 1)
+        reduced = max(8, (channels // 4 + 4) // 8 * 8)
+        self.fc1, self.fc2 = nn.Conv2d(channels, reduced, 1), nn.Conv2d(reduced, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True)))))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["position_of", "resample"]
+from maskferry.engines._sam.untyped import Layer
+
+__all__ = ["resample", "resampled_position"]
 
 
-def resample(resampler: Any, x: Tensor, position: Tensor) -> Tensor:  # noqa: ANN401
-    """The tokens of B objects.
+def resample(resampler: Layer, x: Tensor, position: Tensor) -> Tensor:
+    """The memories of B objects as a few tokens each.
 
     As ``EdgeTamVideoPerceiverResampler.forward``, which can only reshape the latents of one object.
 
@@ -46,8 +47,16 @@ def resample(resampler: Any, x: Tensor, position: Tensor) -> Tensor:  # noqa: AN
     return torch.cat(parts, dim=1)
 
 
-def position_of(resampler: Any, position: Tensor) -> Tensor:  # noqa: ANN401
-    """The position code of the tokens (1, T, C), given that of the cells (1, C, H, W); that of the picture's is 0."""
+def resampled_position(resampler: Layer, position: Tensor) -> Tensor:
+    """The position code of these tokens.
+
+    Args:
+        resampler: of the model.
+        position: (1, C, H, W), the position code of the memories.
+
+    Returns:
+        (1, T, C); 0 for tokens of the whole picture.
+    """
     channels = position.shape[1]
     parts = []
     if resampler.num_latents_1d > 0:

@@ -9,93 +9,92 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskferry.data import Frame, FrameMasks, Mask, MaskPrompt, ObjectMask, Prompt, State, VideoInfo
+from maskferry.data import Frame, FrameMasks, Mask, MaskPrompt, Prompt, VideoInfo
 from maskferry.engines._sam import snapshot
-from maskferry.engines._sam.frame_encoder import Pictures
-from maskferry.engines._sam.loaded_model import SamModel
-from maskferry.engines._sam.mask_encoding import encode_masks, enlarge_masks
-from maskferry.engines._sam.memory_bank import Entry, Limits, Target, gather
-from maskferry.engines._sam.network import GIVEN, Features, Found
-from maskferry.engines._sam.prompting import Prompts, fidelity, fit_masks, fit_points, look_for, sort_prompts
-from maskferry.engines._sam.torch_errors import Chunks, translated
-from maskferry.rle import Rle
+from maskferry.engines._sam.batching import BatchRunner
+from maskferry.engines._sam.frame_encoder import FrameEncoder
+from maskferry.engines._sam.hooks import SessionHooks
+from maskferry.engines._sam.loaded_model import LoadedModel
+from maskferry.engines._sam.memory_bank import MemoryBank, MemoryEntry, MemoryWindow, TrackedObject, batch_memories
+from maskferry.engines._sam.network import GIVEN_LOGIT
+from maskferry.engines._sam.prompting import (
+    Prompts,
+    detect_texts,
+    mask_fidelity,
+    resize_masks,
+    scale_points,
+    sort_prompts,
+)
+from maskferry.engines._sam.reporting import PredictedObjects, given_rows, predicted_rows
+from maskferry.engines._sam.stage_types import Features, Predictions
+from maskferry.engines._sam.torch_errors import translate_torch_errors
 
-__all__ = ["SamSession"]
+__all__ = ["SamSession", "StartedStep"]
 
 log = logging.getLogger(__name__)
 
-FAITHFUL = 0.8
+MIN_FIDELITY = 0.8
 """Below this IoU of a given mask with what the model sees of it, a warning is logged."""
 
-HIDDEN = 0.5
-"""Below this share of its usual area an object counts as occluded."""
-
-CLAMP = 32.0
-"""Logits that are given back to the model with new points are cut here, as Meta's predictor does."""
+MAX_LOGIT = 32.0
+"""Logits that are given back to the model with new points are clamped to this, as Meta's predictor does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Objects of one frame as the network found them, still on the device.
+class StartedStep:
+    """A step whose work is queued on the device.
 
     Attributes:
-        object_ids: of the B rows.
-        logits: (B, 1, h, w).
-        presence: (B,).
-        quality: (B,), in [0, 1].
-    """
-
-    object_ids: list[int]
-    logits: Tensor
-    presence: Tensor
-    quality: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A step of which the device knows what to do.
-
-    Attributes:
-        frame: it is on.
-        prompts: that it takes in, texts answered.
-        answers: on their way.
+        frame: the step's.
+        prompts: that it takes in, with what the texts among them name.
+        predictions: of objects without a mask on this frame.
     """
 
     frame: Frame
     prompts: Prompts
-    answers: list[Answer]
+    predictions: list[PredictedObjects]
 
 
 class SamSession:
     """An engine's memory of one pass; see `maskferry.engines.base.Session`.
 
+    Args:
+        video: what is tracked.
+        model: that tracks.
+        data: a snapshot to continue from.
+        hooks: for measurements.
+
     Attributes:
         fidelity: IoU of each mask that was given on the last frame with what the model sees of it, by object id.
     """
 
-    def __init__(self, video: VideoInfo, model: SamModel, data: bytes | None = None) -> None:
-        self._video, self._model = video, model
+    def __init__(
+        self, video: VideoInfo, model: LoadedModel, data: bytes | None = None, hooks: SessionHooks | None = None
+    ) -> None:
+        self._video, self._model, self._hooks = video, model, hooks or SessionHooks()
         self._network = model.network
-        self._limits = Limits.of(self._network, video.frame_count)
-        self._pictures = Pictures(self._network, model.encode, model.mean, model.lanes)
-        self._chunks = Chunks(model.max_batch)
-        self._targets: dict[int, Target] = {}
-        self._place = -1
+        self._window = MemoryWindow.of(self._network, video.frame_count)
+        self._encoder = FrameEncoder(model, self._hooks)
+        self._batches = BatchRunner(model.max_batch)
+        self._bank = MemoryBank()
         self.fidelity: dict[int, float] = {}
         if data is not None:
-            with model.lanes.tracking():
-                state = snapshot.load(data, self._identity(), self._network.device)
-            self._place, self._targets = state.place, state.targets
+            with model.streams.tracking():
+                self._bank = snapshot.load(data, self._identity(), self._network.device)
 
     @property
     def ahead(self) -> int:
         """How many frames are best given to `look_ahead` at once; 1 where it does not help."""
-        return self._pictures.ahead
+        return self._encoder.ahead
 
     def look_ahead(self, frames: Sequence[Frame]) -> None:
-        """Encode frames that are about to be stepped into, at once, which is faster. Never needed."""
-        with translated(self._model.name, frames[0].index if frames else 0), torch.inference_mode():
-            self._pictures.look_ahead(frames)
+        """Encode coming frames together, which is faster. Never needed.
+
+        Raises:
+            EngineError: torch failed; the session can only be closed.
+        """
+        with translate_torch_errors(self._model.name, frames[0].index if frames else 0), torch.inference_mode():
+            self._encoder.look_ahead(frames)
 
     def step(self, frame: Frame, prompts: Sequence[Prompt] = ()) -> FrameMasks:
         """Track into a frame, first taking in its prompts.
@@ -106,174 +105,145 @@ class SamSession:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
         sorted_prompts = sort_prompts(frame, prompts, self._video, self._model.name, text=self._model.takes_text)
-        return self.finish(self.begin(frame, sorted_prompts))
+        return self.finish_step(self.start_step(frame, sorted_prompts))
 
-    def begin(self, frame: Frame, prompts: Prompts) -> Begun:
-        """The first half of a step: tell the device what to do, without waiting for it.
+    def start_step(self, frame: Frame, prompts: Prompts) -> StartedStep:
+        """The first half of a step: queue the work on the device, without waiting for it.
 
         Raises:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
-        with self._model.at_work(frame):
-            return self._begin(frame, prompts)
+        with self._model.tracking(frame):
+            return self._start_step(frame, prompts)
 
-    def finish(self, begun: Begun) -> FrameMasks:
+    def finish_step(self, started: StartedStep) -> FrameMasks:
         """The second half: wait for the results.
 
         Raises:
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
-        with self._model.at_work(begun.frame):
-            return self._finish(begun)
+        with self._model.tracking(started.frame):
+            return self._finish_step(started)
 
     def reprompt(self, frame: Frame, prompts: Sequence[MaskPrompt]) -> None:
-        """Take in masks on the frame that was stepped last; the next step goes on from them.
+        """Take in masks on the frame that was stepped last; the next step continues from them.
 
         Raises:
             InputError: the frame or a prompt is malformed.
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
         sorted_prompts = sort_prompts(frame, prompts, self._video, self._model.name, text=False)
-        with self._model.at_work(frame):
-            self._take_masks(self._pictures.features(frame), sorted_prompts.masks)
+        with self._model.tracking(frame):
+            self._take_masks(self._encoder.features(frame), sorted_prompts.masks)
 
     def drop(self, object_id: int) -> None:
-        """Forget one object; nothing happens where it is unknown."""
-        self._targets.pop(object_id, None)
+        """Forget one object; a no-op where it is unknown."""
+        self._bank.objects.pop(object_id, None)
 
     def snapshot(self) -> bytes | None:
-        """Everything that the next step depends on; None where that is more than `snapshot.LARGEST` bytes."""
-        with self._model.lanes.tracking():
-            return snapshot.save(snapshot.Memory(self._place, self._targets), self._identity())
+        """Everything that the next step depends on; None where that is more than `snapshot.MAX_BYTES`."""
+        with self._model.streams.tracking():
+            return snapshot.save(self._bank, self._identity())
 
     def close(self) -> None:
         """Forget everything. May be called twice."""
-        self._targets.clear()
-        self._pictures.close()
+        self._bank.objects.clear()
+        self._encoder.close()
 
     def _identity(self) -> dict[str, str]:
         height, width = self._video.size_hw
-        return self._model.identity | {"size": f"{width}x{height}", "pointers": str(self._limits.pointers)}
+        return self._model.identity | {"size": f"{width}x{height}", "pointers": str(self._window.pointers)}
 
     # --- a frame --------------------------------------------------------------------------------------------------
 
-    def _begin(self, frame: Frame, prompts: Prompts) -> Begun:
-        self._place += 1
+    def _start_step(self, frame: Frame, prompts: Prompts) -> StartedStep:
+        self._bank.step += 1
         self.fidelity = {}
-        features = self._pictures.features(frame)
+        features = self._encoder.features(frame)
         if prompts.texts:
-            prompts = look_for(frame, prompts, self._model.find, self._targets)
-        masks = prompts.masks | {i: mask for i, (mask, _) in prompts.found.items()}
-        answers = self._follow(features, [t for i, t in self._targets.items() if i not in {*masks, *prompts.points}])
-        answers += [self._take_points(features, i, prompts) for i in prompts.points]
-        self._take_masks(features, masks)
-        return Begun(frame, prompts, answers)
+            prompts = detect_texts(frame, prompts, self._model.detect, self._bank.objects)
+        masks = prompts.masks | {i: mask for i, (mask, _) in prompts.detected.items()}
+        unprompted = [known for i, known in self._bank.objects.items() if i not in {*masks, *prompts.points}]
+        with self._hooks.timed("track"):
+            predictions = self._track(features, unprompted)
+        with self._hooks.timed("prompts"):
+            predictions += [self._take_points(features, i, prompts) for i in prompts.points]
+            self._take_masks(features, masks)
+        return StartedStep(frame, prompts, predictions)
 
-    def _finish(self, begun: Begun) -> FrameMasks:
-        rows, prompts = self._report(begun.answers), begun.prompts
-        for i, mask in prompts.masks.items():
-            rows[i] = ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN, self.fidelity[i])
-        for i, (mask, score) in prompts.found.items():
-            rows[i] = ObjectMask(i, Rle.encode(mask), score, State.TRACKED)
-        for target in self._targets.values():
-            target.forget(self._place, self._limits)
-        return FrameMasks(begun.frame.index, self._video.size_hw, tuple(rows[i] for i in sorted(rows)))
+    def _finish_step(self, started: StartedStep) -> FrameMasks:
+        with self._hooks.timed("masks"):
+            rows = predicted_rows(started.predictions, self._bank.objects, self._video.size_hw, self._hooks)
+        rows |= given_rows(started.prompts, self.fidelity)
+        self._bank.forget_old(self._window)
+        return FrameMasks(started.frame.index, self._video.size_hw, tuple(rows[i] for i in sorted(rows)))
 
-    def _follow(self, features: Features, targets: Sequence[Target]) -> list[Answer]:
+    def _track(self, features: Features, objects: Sequence[TrackedObject]) -> list[PredictedObjects]:
         """Objects without a prompt on this frame: those with memories of one shape go together."""
-        groups: dict[object, list[Target]] = {}
-        layouts = {t.object_id: t.layout(self._place, self._limits) for t in targets}
-        for target in targets:
-            groups.setdefault(layouts[target.object_id].shape, []).append(target)
-        answers = []
-        for group in groups.values():
+        selected = {known.object_id: known.select(self._bank.step, self._window) for known in objects}
+        groups: dict[object, list[TrackedObject]] = {}
+        for known in objects:
+            groups.setdefault(selected[known.object_id].shape, []).append(known)
 
-            def follow(part: Sequence[Target]) -> Answer:
-                bundle = gather(self._network, [layouts[t.object_id] for t in part], self._limits)
-                found, memory = self._model.follow(features, bundle)
-                for row, target in enumerate(part):
-                    target.recent[self._place] = Entry(memory, found.pointer, row)
-                return _answer([t.object_id for t in part], found)
+        def track(part: Sequence[TrackedObject]) -> PredictedObjects:
+            batch = batch_memories(self._network, [selected[known.object_id] for known in part], self._window)
+            found, memory = self._model.track(features, batch)
+            for row, known in enumerate(part):
+                known.recent[self._bank.step] = MemoryEntry(memory, found.pointer, row)
+            return PredictedObjects.of([known.object_id for known in part], found)
 
-            answers += self._chunks.run(group, follow)
-        return answers
+        return [result for group in groups.values() for result in self._batches.run(group, track)]
 
-    def _take_points(self, features: Features, object_id: int, prompts: Prompts) -> Answer:
-        """Points and boxes: a new object, or a correction of what was just found of a known one."""
-        network, target = self._network, self._targets.get(object_id)
-        fitted = fit_points(prompts.points[object_id], self._video, network.image_size, network.exact)
-        xy, labels = (v.to(network.device) for v in fitted)
-        seen, before = network.without_memory(features), None
-        if target is not None:
-            bundle = gather(network, [target.layout(self._place, self._limits)], self._limits)
-            seen = network.recall(features.top, bundle.memory, bundle.position, bundle.pointer_tokens, bundle.memories)
-            several = network.answers_several(0, first=False)
-            before = network.decode(seen, features.fine, features.middle, several=several).logits.clamp(-CLAMP, CLAMP)
-        several = network.answers_several(labels.shape[1], first=target is None)
-        prompted = network.embed_points(xy, labels, before)
-        found = network.decode(seen, features.fine, features.middle, prompted, several=several)
-        large = network.enlarge(found.logits)
-        memory = network.remember(features.top, large, found.presence, hard=True)
-        self._target(object_id).given[self._place] = Entry(memory, found.pointer, 0)
-        return _answer([object_id], found)
+    def _take_points(self, features: Features, object_id: int, prompts: Prompts) -> PredictedObjects:
+        """Points and boxes: a new object, or a correction of what the model finds of a known one."""
+        network, known = self._network, self._bank.objects.get(object_id)
+        scaled = scale_points(prompts.points[object_id], self._video, network.image_size, network.accurate_dtype)
+        points_xy, labels = (v.to(network.device) for v in scaled)
+        conditioned, logits = network.features_without_memory(features), None
+        if known is not None:
+            conditioned, before = self._predict(features, known)
+            logits = before.logits.clamp(-MAX_LOGIT, MAX_LOGIT)
+        multimask = network.uses_multimask(labels.shape[1], first=known is None)
+        embedded = network.embed_points(points_xy, labels, logits)
+        found = network.decode(conditioned, features, embedded, multimask=multimask)
+        large = network.upscale_logits(found.logits)
+        memory = network.encode_memory(features.top, large, found.presence, hard=True)
+        self._bank.prompted_object(object_id).prompted[self._bank.step] = MemoryEntry(memory, found.pointer, 0)
+        return PredictedObjects.of([object_id], found)
+
+    def _predict(self, features: Features, known: TrackedObject) -> tuple[Tensor, Predictions]:
+        """One object without its new prompt: the features conditioned on its memories, and what is found of it."""
+        network = self._network
+        batch = batch_memories(network, [known.select(self._bank.step, self._window)], self._window)
+        conditioned = network.attend_to_memory(
+            features.top, batch.memory, batch.position, batch.pointer_tokens, batch.memory_frames
+        )
+        multimask = network.uses_multimask(0, first=False)
+        return conditioned, network.decode(conditioned, features, multimask=multimask)
 
     def _take_masks(self, features: Features, masks: dict[int, Mask]) -> None:
-        """Masks condition the tracker directly; nothing is guessed from them."""
+        """Masks condition the tracker directly; the model predicts nothing from them."""
 
         def take(part: Sequence[int]) -> None:
             given = [masks[i] for i in part]
-            fitted = fit_masks(given, self._network.image_size, self._network.device)
-            found = self._network.take_given(features, fitted)
-            large = ((fitted * 2 - 1) * GIVEN).to(self._network.dtype)
-            memory = self._network.remember(features.top, large, found.presence, hard=True)
-            for row, (i, iou) in enumerate(zip(part, fidelity(given, fitted), strict=True)):
-                target = self._target(i)
-                target.given[self._place] = Entry(memory, found.pointer, row)
-                target.usual_area, target.lost = float(masks[i].sum()), False
+            resized = resize_masks(given, self._network.image_size, self._network.device)
+            found = self._network.use_given_masks(features, resized)
+            large = ((resized * 2 - 1) * GIVEN_LOGIT).to(self._network.dtype)
+            memory = self._network.encode_memory(features.top, large, found.presence, hard=True)
+            for row, (i, iou) in enumerate(zip(part, mask_fidelity(given, resized), strict=True)):
+                known = self._bank.prompted_object(i)
+                known.prompted[self._bank.step] = MemoryEntry(memory, found.pointer, row)
+                known.usual_area, known.lost = float(masks[i].sum()), False
                 self._note_fidelity(i, iou)
 
-        self._chunks.run(sorted(masks), take)
+        self._batches.run(sorted(masks), take)
 
     def _note_fidelity(self, object_id: int, iou: float) -> None:
         self.fidelity[object_id] = iou
-        if iou < FAITHFUL:
+        if iou < MIN_FIDELITY:
+            size = self._network.image_size
             log.warning(
                 "object %d: of the given mask the model sees a version with IoU %.2f, because its picture is %d x %d "
                 "pixels; it may be too small or too thin to be followed well",
-                *(object_id, iou, self._network.image_size, self._network.image_size),
+                *(object_id, iou, size, size),
             )
-
-    def _target(self, object_id: int) -> Target:
-        """Of an object that is prompted: known, or new."""
-        if object_id not in self._targets:
-            self._targets = dict(sorted((self._targets | {object_id: Target(object_id)}).items()))
-        target = self._targets[object_id]
-        target.recent.pop(self._place, None)
-        return target
-
-    # --- what is reported -----------------------------------------------------------------------------------------
-
-    def _report(self, answers: Sequence[Answer]) -> dict[int, ObjectMask]:
-        rows = {}
-        for answer in answers:
-            presence, quality = answer.presence.float(), answer.quality.clamp(0, 1)
-            rles = encode_masks(enlarge_masks(answer.logits, self._video.size_hw))
-            scores = torch.stack([presence, quality * presence.sigmoid()]).cpu().tolist()
-            for i, rle, in_sight, score in zip(answer.object_ids, rles, *scores, strict=True):
-                rows[i] = self._row(self._targets[i], rle, in_sight, score)
-        return rows
-
-    def _row(self, target: Target, rle: Rle, presence: float, score: float) -> ObjectMask:
-        """One object's row, and what it says of the object's state."""
-        area = rle.area if presence > 0 else 0
-        was_lost, target.lost = target.lost, area == 0
-        if target.lost:
-            return ObjectMask(target.object_id, Rle.empty(self._video.size_hw), 0.0, State.LOST)
-        hidden = area < HIDDEN * target.usual_area
-        target.usual_area += (area - target.usual_area) * (0.02 if hidden else 0.2 if target.usual_area else 1)
-        state = State.RETURNED if was_lost else State.OCCLUDED if hidden else State.TRACKED
-        return ObjectMask(target.object_id, rle, score, state)
-
-
-def _answer(object_ids: list[int], found: Found) -> Answer:
-    return Answer(object_ids, found.logits, found.presence[:, 0], found.quality)

@@ -1,7 +1,8 @@
-"""Two streams of work on a GPU: frames to come are encoded in the gaps that tracking leaves.
+"""Two CUDA streams: coming frames are encoded in the gaps that tracking leaves.
 
-A step ends with run lengths on the host, so that the device waits for the host once a frame. The encoder's work, a
-group of frames ahead on a stream of lower priority, fills these gaps. Elsewhere there is one queue and nothing to do.
+A step ends with run lengths on the host, so the device waits for the host once a frame. The encoder works a group of
+frames ahead on a stream of lower priority and fills these gaps. Devices other than CUDA have one queue, and nothing
+here does anything.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-__all__ = ["Lanes"]
+__all__ = ["Streams"]
 
 
-class Lanes:
-    """The streams of an engine, shared by its sessions: CUDA graphs replay on the stream that they were made on.
+class Streams:
+    """The streams of a loaded model, shared by its sessions: CUDA graphs replay on the stream that captured them.
 
     Args:
         device: where the network is. Work that was queued on it so far is waited for.
@@ -31,21 +32,21 @@ class Lanes:
             self._encoding = torch.cuda.Stream(device, priority=0)
 
     def tracking(self) -> AbstractContextManager[object]:
-        """In this context, work goes first."""
+        """In this context, work has the higher priority."""
         return nullcontext() if self._tracking is None else torch.cuda.stream(self._tracking)
 
     def encoding(self) -> AbstractContextManager[object]:
-        """In this context, work is done when tracking leaves room. Its results pass through `hand_over`."""
+        """In this context, work runs when tracking leaves room. Its results pass through `wait_for_encoding`."""
         return nullcontext() if self._encoding is None else torch.cuda.stream(self._encoding)
 
-    def done(self) -> torch.cuda.Event | None:
-        """Marks the end of what was queued for encoding so far."""
+    def record_encoding(self) -> torch.cuda.Event | None:
+        """An event at the end of what was queued for encoding so far; None without CUDA."""
         return None if self._encoding is None else self._encoding.record_event()
 
-    def hand_over(self, tensors: Iterable[Tensor], done: torch.cuda.Event | None) -> None:
-        """Let tracking use what encoding has made, once it is `done`."""
-        if self._tracking is None or done is None:
+    def wait_for_encoding(self, tensors: Iterable[Tensor], encoded: torch.cuda.Event | None) -> None:
+        """Let tracking use tensors that encoding has made, once the event ``encoded`` has happened."""
+        if self._tracking is None or encoded is None:
             return
-        self._tracking.wait_event(done)
+        self._tracking.wait_event(encoded)
         for tensor in tensors:
             tensor.record_stream(self._tracking)

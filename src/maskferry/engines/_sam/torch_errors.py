@@ -1,22 +1,15 @@
-"""What torch complains of, in this project's words; and smaller batches when the device is full."""
+"""Errors of torch, translated into errors of this package."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import torch
 
 from maskferry.errors import EngineError
 
-__all__ = ["Chunks", "is_out_of_memory", "translated"]
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-R = TypeVar("R")
+__all__ = ["is_out_of_memory", "translate_torch_errors"]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -27,8 +20,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def translated(name: str, frame: int) -> Generator[None]:
-    """Turn errors of torch into `EngineError`."""
+def translate_torch_errors(name: str, frame: int) -> Generator[None]:
+    """Turn errors of torch into `EngineError`.
+
+    Args:
+        name: of the engine.
+        frame: index of the frame that the engine works on.
+    """
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as err:
@@ -41,33 +39,3 @@ def translated(name: str, frame: int) -> Generator[None]:
                 f"with device='cpu' or engine 'flow' ({err})"
             ) from err
         raise EngineError(f"engine {name!r} failed on frame {frame}: {err}") from err
-
-
-class Chunks:
-    """Runs a function over objects in batches, which are halved when the device is full.
-
-    Args:
-        size: objects in a batch at most.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def run(self, items: Sequence[T], function: Callable[[Sequence[T]], R]) -> list[R]:
-        """Apply ``function`` to all items, some at a time."""
-        results, at = [], 0
-        while at < len(items):
-            try:
-                part = items[at : at + self.size]
-                results.append(function(part))
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as err:
-                if not is_out_of_memory(err) or self.size == 1:
-                    raise
-                self.size = max(1, min(self.size, len(part)) // 2)
-                log.warning("out of memory: going on with %d objects at a time", self.size)
-            else:
-                at += len(part)
-                continue
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-        return results

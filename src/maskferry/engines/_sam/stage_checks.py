@@ -1,0 +1,66 @@
+"""Whether a compiled stage is as accurate as the plain one, measured against the same stage in float32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["ROWS_COMPARED", "agrees", "as_list", "stage_agrees"]
+
+ALLOWED_RATIO = 1.2
+"""A compiled stage may be so many times as far from float32 as the plain stage is. Of n numbers the ratio of two root
+mean squares has by chance alone a deviation of about 1 / sqrt(n): three of these are allowed for on top."""
+
+ROWS_COMPARED = 4
+"""So many objects, or frames, of a batch are compared with float32, which takes much memory."""
+
+QUALITY_TIE = 0.004
+"""Two masks whose qualities differ by less may change places: a step of bfloat16 just below 1."""
+
+DECODER_OUTPUTS = 4
+"""The mask decoder alone has four outputs; the second one holds the masks' qualities."""
+
+
+def agrees(plain: Tensor, compiled: Tensor, exact: Tensor) -> bool:
+    """Whether a compiled result is as good as the plain one, or right to the last bit of its own type.
+
+    Args:
+        plain: of the plain stage.
+        compiled: of the compiled stage.
+        exact: of the stage in float32, on the same input.
+    """
+    if not bool(torch.isfinite(compiled).all()):
+        return False
+    reference = exact.float()
+    scale = float(reference.square().mean().sqrt()) + 1e-12
+    plain_error, error = (float((x.float() - reference).square().mean().sqrt()) / scale for x in (plain, compiled))
+    chance = 1 + 3 / math.sqrt(reference.numel())
+    return error <= max(ALLOWED_RATIO * chance * plain_error, torch.finfo(compiled.dtype).eps / 2, 1e-4)
+
+
+def stage_agrees(plain: Sequence[Tensor], compiled: Sequence[Tensor], exact: Sequence[Tensor]) -> bool:
+    """Whether all outputs of a compiled stage agree, and a decoder chooses the same masks; arguments as `agrees`."""
+    triples = [(a[:ROWS_COMPARED], b[:ROWS_COMPARED], c) for a, b, c in zip(plain, compiled, exact, strict=True)]
+    if not all(agrees(*triple) for triple in triples):
+        return False
+    if len(triples) != DECODER_OUTPUTS:
+        return True
+    _, quality, exact_quality = triples[1]
+    return _chooses_alike(quality[:, 0].float(), exact_quality[:, 0].float())
+
+
+def _chooses_alike(quality: Tensor, exact: Tensor) -> bool:
+    """Whether the best of M masks is the same, except in a tie; both (B, M)."""
+    if exact.shape[-1] < 2:
+        return True
+    best_two = exact.topk(2, dim=-1).values
+    clear = best_two[:, 0] - best_two[:, 1] > QUALITY_TIE
+    return bool((quality.argmax(-1) == exact.argmax(-1))[clear].all())
+
+
+def as_list(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """The outputs of a stage, one or several."""
+    return [outputs] if isinstance(outputs, Tensor) else list(outputs)
