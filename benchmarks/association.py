@@ -1,11 +1,11 @@
-"""What re-detection with association brings, against matching frame by frame and against propagation alone.
+"""What running a detector again with association brings, against matching frame by frame and against propagation alone.
 
     python benchmarks/association.py                     # all seeds; results and the table of docs/tutorial.md
     python benchmarks/association.py --seed 3 --seed 4   # replaces the rows of these
     python benchmarks/association.py --render            # the table from the results there are
 
-Needs the extra ``eval``. The world is made, see ``crossing.py``: 10 objects, 300 frames, a detector that misses 20 %
-and adds 5 % false masks. All three methods know the world by that detector alone.
+Needs the extra ``eval``. The scenes are synthetic, see ``crossing.py``: 10 objects, 300 frames, a detector that misses
+20 % and adds 5 % false masks. All three methods get the objects from that detector alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from crossing import FRAMES, SIZE_HW, Detector, World
+from crossing import FRAMES, SIZE_HW, Detector, Scene
 from machine import stamp
 from numpy.typing import NDArray
 
@@ -50,9 +50,9 @@ def frame_by_frame(detector: Detector) -> Iterator[FrameMasks]:
         yield FrameMasks(index, SIZE_HW, tuple(rows))
 
 
-def propagate(world: World, detector: Detector, engine: str, *, again: bool) -> tuple[list[FrameMasks], int]:
+def propagate(scene: Scene, detector: Detector, engine: str, *, again: bool) -> tuple[list[FrameMasks], int]:
     """Track from what is detected on frame 0, and perhaps detect again on the way: masks, and runs of the detector."""
-    video = np.stack([world.frame(index)[0] for index in range(FRAMES)])
+    video = np.stack([scene.frame(index)[0] for index in range(FRAMES)])
     numbered = {frame.tobytes(): index for index, frame in enumerate(video)}
     runs = {0}
 
@@ -71,13 +71,13 @@ def propagate(world: World, detector: Detector, engine: str, *, again: bool) -> 
 
 
 def measure(seed: int, engine: str) -> Iterator[Row]:
-    """The rows of one world."""
-    world = World(seed)
-    detector = Detector(world, seed)
-    alone, again = (propagate(world, detector, engine, again=again) for again in (False, True))
+    """The rows of one scene."""
+    scene = Scene(seed)
+    detector = Detector(scene, seed)
+    alone, again = (propagate(scene, detector, engine, again=again) for again in (False, True))
     results = (list(frame_by_frame(detector)), FRAMES), alone, again
     for method, (masks, runs) in zip(METHODS, results, strict=True):
-        score = score_tracking((world.frame(index)[1], found) for index, found in enumerate(masks))
+        score = score_tracking((scene.frame(index)[1], found) for index, found in enumerate(masks))
         yield {"method": method, "seed": seed, **score.to_dict(), "detector_runs": runs, "engine": engine}
 
 
@@ -99,7 +99,7 @@ def main() -> None:
     """Run and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="flow")
-    parser.add_argument("--seed", type=int, action="append", help="only these worlds")
+    parser.add_argument("--seed", type=int, action="append", help="only these scenes")
     parser.add_argument("--render", action="store_true", help="only make the table")
     options = parser.parse_args()
     where = stamp()

@@ -1,6 +1,6 @@
-"""A made world of look-alikes that cross, leave, return and arrive; and a detector that misses and invents.
+"""A synthetic scene: similar objects that cross, leave, return and arrive; and a detector with misses and false masks.
 
-Everything follows from a seed, so that a benchmark's figures can be had again.
+Everything follows from a seed, so that a benchmark's figures are reproducible.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Mover:
         return float(x), float(y)
 
 
-class World:
+class Scene:
     """Ten objects over 300 frames; later ones lie in front of earlier ones."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -94,26 +94,26 @@ class World:
 
 
 class Detector:
-    """Sees each object with a probability of 80 %, with a ragged outline; one find in twenty is false."""
+    """Detects each object with a probability of 80 %, with a rough outline; one detection in twenty is false."""
 
-    def __init__(self, world: World, seed: int = 0, *, misses: float = 0.2, false: float = 0.05) -> None:
-        self._world, self._seed, self._misses, self._false = world, seed, misses, false
+    def __init__(self, scene: Scene, seed: int = 0, *, misses: float = 0.2, false: float = 0.05) -> None:
+        self._scene, self._seed, self._misses, self._false = scene, seed, misses, false
 
     def at(self, index: int) -> list[NDArray[np.bool_]]:
         """Masks of a frame, in no order."""
         rng = np.random.default_rng([self._seed, 2, index])
-        _, truth = self._world.frame(index)
-        found = [self._ragged(row.rle.decode(), rng) for row in truth if rng.random() >= self._misses]
-        found += [self._invented(rng) for _ in truth if rng.random() < self._false]
+        _, truth = self._scene.frame(index)
+        found = [self._rough(row.rle.decode(), rng) for row in truth if rng.random() >= self._misses]
+        found += [self._false_mask(rng) for _ in truth if rng.random() < self._false]
         rng.shuffle(found)  # type: ignore[arg-type]
         return [mask for mask in found if mask.any()]
 
-    def _ragged(self, mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    def _rough(self, mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
         kernel = np.ones((3, 3), np.uint8)
         change = cv2.dilate if rng.random() < 0.5 else cv2.erode
         return np.asarray(change(mask.astype(np.uint8), kernel), dtype=bool)
 
-    def _invented(self, rng: np.random.Generator) -> NDArray[np.bool_]:
+    def _false_mask(self, rng: np.random.Generator) -> NDArray[np.bool_]:
         mask = np.zeros(SIZE_HW, dtype=np.uint8)
         height, width = SIZE_HW
         at = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))

@@ -29,6 +29,7 @@ MODULES = (
     "maskferry.outputs",
     "maskferry.rendering",
     "maskferry.detections",
+    "maskferry.detections.registry",
     "maskferry.association",
     "maskferry.engines",
     "maskferry.engines.base",

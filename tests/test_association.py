@@ -1,4 +1,4 @@
-"""Re-detection: known objects keep their ids, lost ones get theirs back, new ones get new ones, false ones go."""
+"""Detections joined to tracks: known objects keep ids, lost ones get theirs back, new ones new ones, false ones go."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class ScriptedEngine(HoldEngine):
         return session
 
 
-def test_a_lost_object_gets_its_id_back_by_its_looks():
+def test_a_lost_object_gets_its_id_back_by_its_appearance():
     world = World({"red": lambda t: (5 + t // 4, 10), "blue": lambda t: (5 + t // 4, 24)})
     tracks = run(world, engine=ScriptedEngine({13: {100: None, 101: None}}), every=10)
     assert 13 in world.calls  # the detector ran at once
@@ -133,7 +133,7 @@ def test_another_object_does_not_take_a_lost_ones_id():
     assert tracks[39].mask(101).any()
 
 
-def test_what_was_found_again_wrongly_is_taken_back():
+def test_what_was_found_again_wrongly_is_lost_from_there_on():
     """The engine loses red and then takes blue for it: blue stays blue, red is lost until it is seen."""
     paths = {"red": lambda t: (5, 10) if not 13 <= t < 30 else None, "blue": lambda t: (60, 30)}
     engine = ScriptedEngine({13: {100: None}, 15: {100: block(60, 30)}})
@@ -190,7 +190,7 @@ def test_two_detections_of_a_new_object_are_one():
     assert np.array_equal(tracks[10].mask(101), block(50, 30))
 
 
-def test_a_new_object_is_believed_by_the_end_or_left_out():
+def test_a_new_object_is_confirmed_by_the_end_or_left_out():
     green = {"green x": block(60, 40)}
     world = World({"red": lambda t: (5, 10)}, false={36: green})
     assert run(world, every=36).object_ids == (100,)
@@ -199,7 +199,7 @@ def test_a_new_object_is_believed_by_the_end_or_left_out():
     assert run(World({"red": lambda t: (5, 10)}, false={39: green}), every=39).object_ids == (100,)
 
 
-def test_in_a_stream_a_new_object_is_believed_by_the_end_too():
+def test_in_a_stream_a_new_object_is_confirmed_by_the_end_too():
     world = World(
         {"red": lambda t: (5, 10), "blue": lambda t: (60, 30) if t >= 8 else None}, {30: {"green x": block(30, 40)}}
     )
@@ -261,8 +261,8 @@ def test_a_lost_object_does_not_take_the_place_of_one_that_this_pass_does_not_fo
         assert tracks[30][1].state is State.LOST
 
 
-def test_what_a_person_gives_is_believed(tmp_path):
-    """A new object in doubt that the person prompts too stays, though no detection confirms it."""
+def test_what_a_person_gives_is_confirmed(tmp_path):
+    """A tentative object that the person prompts too stays, though no detection confirms it."""
     world, seen = World({"red": lambda t: (5, 10)}, false={10: {"green x": block(60, 40)}}), []
     options = {"detector": world.detect, "association": AssociationOptions(every=10), "direction": "forward"}
     with MaskTracker(world.video(), engine="hold") as tracker:
@@ -284,7 +284,7 @@ def test_each_detection_is_described_once(monkeypatch):
     assert len(seen) == 2 + 2 * len(world.calls)  # the objects once, then the detections of each run
 
 
-def test_without_prompts_the_first_finds_start_the_run():
+def test_without_prompts_the_first_detections_start_the_run():
     world = World({"red": lambda t: (5, 10) if t >= 8 else None})
     tracks = run(world, seeds=False, every=5, direction="both")
     assert tracks.object_ids == (100,)
@@ -294,7 +294,7 @@ def test_without_prompts_the_first_finds_start_the_run():
         run(World({}), seeds=False, every=5)
 
 
-def test_first_finds_must_be_confirmed_like_others():
+def test_first_detections_must_be_confirmed_like_others():
     paths, false = {"red": lambda t: (5, 10)}, {0: {"green x": block(60, 40)}}
     assert run(World(paths, false), seeds=False, every=5).object_ids == (100,)
     assert run(World(paths, false), seeds=False, every=5, confirm=0).object_ids == (100, 101)
@@ -325,7 +325,7 @@ def contents(tracks):
             {13: {100: None}, 15: {100: block(60, 30)}, 18: {101: None}, 19: {101: block(60, 30)}},
         ),
     ],
-    ids=["a new one", "one taken back"],
+    ids=["a new one", "one found again wrongly"],
 )
 @pytest.mark.parametrize("snapshots", [True, False])
 def test_a_stopped_run_goes_on_to_the_same_result(tmp_path, paths, script, snapshots):
@@ -381,7 +381,7 @@ def test_after_a_reset_nothing_is_remembered():
     assert results[0] == results[1]
 
 
-def test_what_was_taken_back_stays_lost_when_a_run_goes_on_without_a_detector(tmp_path):
+def test_what_was_marked_lost_stays_lost_when_a_run_goes_on_without_a_detector(tmp_path):
     paths = {"red": lambda t: (5, 10) if t < 13 else None, "blue": lambda t: (60, 30)}
     engine, world, seen = ScriptedEngine({13: {100: None}, 15: {100: block(60, 30)}}), World(paths), []
     options = {"detector": world.detect, "association": AssociationOptions(every=10), "direction": "forward"}

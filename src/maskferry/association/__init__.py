@@ -1,4 +1,4 @@
-"""Joining a detector's finds to tracks: options, the associator, when the detector runs, scene changes."""
+"""Joining a detector's detections to tracks: options, matching, when the detector runs, scene changes."""
 
 from __future__ import annotations
 

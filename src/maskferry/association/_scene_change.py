@@ -47,7 +47,9 @@ def new_share(before: Thumbnail, now: Thumbnail) -> float:
         before: of `thumbnail`.
         now: of the same size.
     """
-    return min(_unexplained(before, now, shift) for shift in {(0, 0), _shift(before, now)})
+    at_rest = _unexplained(before, now, (0, 0))
+    shift = _shift(before, now)
+    return at_rest if shift == (0, 0) else min(at_rest, _unexplained(before, now, shift))
 
 
 def _shift(before: Thumbnail, now: Thumbnail) -> tuple[int, int]:
@@ -62,20 +64,26 @@ def _shift(before: Thumbnail, now: Thumbnail) -> tuple[int, int]:
 
 
 def _unexplained(before: Thumbnail, now: Thumbnail, shift_xy: tuple[int, int]) -> float:
+    """The share of cells, 0 to 1, that an earlier picture, shifted by whole cells, does not explain."""
     around = np.ones((3, 3), np.uint8)
-    low = _moved(np.asarray(cv2.erode(before, around), dtype=np.uint8), shift_xy)
-    high = _moved(np.asarray(cv2.dilate(before, around), dtype=np.uint8), shift_xy)
-    inside = _moved(np.ones_like(before), shift_xy) > 0
+    low = _shifted(np.asarray(cv2.erode(before, around), dtype=np.uint8), shift_xy)
+    high = _shifted(np.asarray(cv2.dilate(before, around), dtype=np.uint8), shift_xy)
+    inside = _shifted(np.ones_like(before), shift_xy) > 0
     level = now.astype(np.int16)
     explained = inside & (level >= low - TOLERANCE) & (level <= high + TOLERANCE)
     return 1.0 - float(np.count_nonzero(explained)) / explained.size
 
 
-def _moved(values: NDArray[np.uint8], shift_xy: tuple[int, int]) -> NDArray[np.int16]:
-    """The same picture, moved by whole cells; 0 where nothing is known."""
+def _shifted(values: NDArray[np.uint8], shift_xy: tuple[int, int]) -> NDArray[np.int16]:
+    """The same picture, shifted by whole cells; 0 where it says nothing."""
     (height, width), (x, y) = values.shape, shift_xy
-    out = np.zeros(values.shape, dtype=np.int16)
-    rows, columns = slice(max(y, 0), max(height + y, 0)), slice(max(x, 0), max(width + x, 0))
-    from_rows, from_columns = slice(max(-y, 0), max(height - y, 0)), slice(max(-x, 0), max(width - x, 0))
-    out[rows, columns] = values[from_rows, from_columns]
-    return out
+    shifted = np.zeros(values.shape, dtype=np.int16)
+    target = _overlap(y, height), _overlap(x, width)
+    origin = _overlap(-y, height), _overlap(-x, width)
+    shifted[target] = values[origin]
+    return shifted
+
+
+def _overlap(shift: int, size: int) -> slice:
+    """Where, along one axis, a picture that is shifted covers a picture that is not."""
+    return slice(max(shift, 0), max(size + shift, 0))

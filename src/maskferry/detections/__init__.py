@@ -1,18 +1,25 @@
-"""Results of other models -> masks with names and scores; one duck-typed module each, which imports none of them.
+"""Results of other models -> masks with names and scores, without importing these models.
 
-ultralytics   Results of YOLO, SAM, ...
-detectron2    Instances, the output of a predictor, panoptic output
-torchvision   the dictionary of Mask R-CNN
-huggingface   image-segmentation and mask-generation pipelines, post-processed instances and panoptic segments
-grounding     boxes of a text-prompted detector with the masks that SAM made of them
-sam           the list of SAM's automatic mask generator
-supervision   Detections
-base          the value that all of them give; plain arrays
+`registry` says which kinds of results can be read, and how a plugin adds one. Each reader is a module with two
+functions, ``matches`` and ``read``, that goes by attributes and keys alone.
 """
 
 from __future__ import annotations
 
-from maskferry.detections._columns import Detections
-from maskferry.detections._reading import detect_kind, read_detections
+from typing import TYPE_CHECKING
 
-__all__ = ["Detections", "detect_kind", "read_detections"]
+from maskferry import _lazy
+
+if TYPE_CHECKING:
+    from maskferry.detections._columns import from_columns as from_columns
+    from maskferry.detections._reading import Detections as Detections
+    from maskferry.detections._reading import detect_kind as detect_kind
+    from maskferry.detections._reading import read_detections as read_detections
+
+__all__, __getattr__ = _lazy.attach(
+    __name__,
+    {
+        "maskferry.detections._columns": ("from_columns",),
+        "maskferry.detections._reading": ("Detections", "detect_kind", "read_detections"),
+    },
+)

@@ -7,23 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from maskferry.detections._columns import Detections, Names, build, name_of
+from maskferry.detections._columns import class_name, from_columns
+from maskferry.detections._reading import Detections, Names
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 
-__all__ = ["is_detectron2", "read_detectron2"]
+__all__ = ["matches", "read"]
 
 _WHAT = "Detectron2 Instances"
 
 
-def is_detectron2(value: Any) -> bool:  # noqa: ANN401
+def matches(value: Any) -> bool:  # noqa: ANN401
     """Whether this looks like ``Instances``, a predictor's dictionary, or the pair of panoptic output."""
     if isinstance(value, Mapping):
         return "instances" in value or "panoptic_seg" in value
     return _is_instances(value) or _is_panoptic(value)
 
 
-def read_detectron2(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
+def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
     """Read instances or, where there are none, panoptic segments that are things.
 
     Classes are numbers, from 0; ``names`` (``MetadataCatalog.get(...).thing_classes``) turns them into words.
@@ -47,9 +48,9 @@ def read_detectron2(value: Any, size_hw: tuple[int, int], names: Names | None = 
             "paste them first (detector_postprocess)"
         )
     classes = to_numpy(value.pred_classes, f"{_WHAT}.pred_classes") if value.has("pred_classes") else None
-    labels = None if classes is None else [name_of(c, names) for c in classes]
+    labels = None if classes is None else [class_name(c, names) for c in classes]
     scores = value.scores if value.has("scores") else None
-    return build(masks, size_hw, _WHAT, scores=scores, labels=labels)
+    return from_columns(masks, size_hw, _WHAT, scores=scores, labels=labels)
 
 
 def _is_instances(value: Any) -> bool:  # noqa: ANN401
@@ -69,9 +70,9 @@ def _read_panoptic(value: Any, size_hw: tuple[int, int], names: Names | None) ->
     if infos is None:
         raise InputError("panoptic_seg: segments_info is None, so nobody says which segments are objects")
     things = [info for info in infos if info.get("isthing", True)]
-    labels = [name_of(info["category_id"], names) if "category_id" in info else None for info in things]
+    labels = [class_name(info["category_id"], names) if "category_id" in info else None for info in things]
     scores = [info.get("score") for info in things]
-    return build(
+    return from_columns(
         [np.asarray(segments == info["id"]) for info in things],
         size_hw,
         "panoptic_seg",

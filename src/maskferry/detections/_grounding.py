@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maskferry.detections._columns import Detections, Names, build, name_of
+from maskferry.detections._columns import class_name, from_columns
+from maskferry.detections._reading import Detections, Names
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 
-__all__ = ["is_grounding", "read_grounding"]
+__all__ = ["matches", "read"]
 
 _WHAT = "GroundingDINO + SAM"
 
 
-def is_grounding(value: Any) -> bool:  # noqa: ANN401
+def matches(value: Any) -> bool:  # noqa: ANN401
     """Whether this looks like a result with boxes and labels, alone, with masks in it, or in a pair with masks."""
     if isinstance(value, tuple | list) and len(value) == 2 and not isinstance(value[1], Mapping):
         value = value[0]
     return isinstance(value, Mapping) and "boxes" in value and ("labels" in value or "text_labels" in value)
 
 
-def read_grounding(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
+def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
     """Read them; masks are (N, H, W) or (N, 1, H, W), in the order of the boxes.
 
     Raises:
@@ -41,10 +42,10 @@ def read_grounding(value: Any, size_hw: tuple[int, int], names: Names | None = N
         raise InputError(f"{_WHAT}: {shape[1]} masks for each box: call SAM with multimask_output=False")
     found = result.get("text_labels")
     called = _listed(result["labels"] if found is None else found)
-    labels = [name if isinstance(name, str) else name_of(name, names) for name in called]
+    labels = [name if isinstance(name, str) else class_name(name, names) for name in called]
     if len(masks) != len(result["boxes"]):
         raise InputError(f"{_WHAT}: expected a mask for each of {len(result['boxes'])} boxes, got {len(masks)}")
-    return build(masks, size_hw, _WHAT, scores=result.get("scores"), labels=labels)
+    return from_columns(masks, size_hw, _WHAT, scores=result.get("scores"), labels=labels)
 
 
 def _listed(labels: Any) -> list[Any]:  # noqa: ANN401

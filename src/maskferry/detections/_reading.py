@@ -1,68 +1,72 @@
-"""Whatever a model has returned -> `Detections`: which kind it is, and who reads that."""
+"""``Detections``, and `read_detections`, which makes them of whatever a model has returned."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Any
 
-from maskferry.detections._columns import Detections, Names, single
-from maskferry.detections._detectron2 import is_detectron2, read_detectron2
-from maskferry.detections._grounding import is_grounding, read_grounding
-from maskferry.detections._huggingface import (
-    is_image_segmentation,
-    is_mask_generation,
-    is_post_processed,
-    read_image_segmentation,
-    read_mask_generation,
-    read_post_processed,
-)
-from maskferry.detections._sam import is_sam, read_sam
-from maskferry.detections._supervision import is_supervision, read_supervision
-from maskferry.detections._torchvision import is_torchvision, read_torchvision
-from maskferry.detections._ultralytics import is_ultralytics, read_ultralytics
-from maskferry.errors import InputError
+import numpy as np
+
+from maskferry.data import Mask
+from maskferry.detections import registry
+from maskferry.errors import InputError, MaskferryError
 from maskferry.masks._convert import as_mask, as_masks
 
-__all__ = ["KINDS", "detect_kind", "read_detections"]
+__all__ = ["Detections", "Names", "detect_kind", "read_detections"]
+
+Names = Mapping[int, str] | Sequence[str]
+"""Names of classes by number, for models whose results have numbers only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of result.
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Objects found on one picture.
 
     Attributes:
-        matches: whether a value is of this kind.
-        read: (value, size_hw, names) -> what is in it.
-        batched: models return a list of these, one for each picture.
+        masks: bool (H, W) each, at the size of the video, none empty.
+        scores: in [0, 1]; None where the model gives none.
+        labels: names; None where the model gives none.
+        object_ids: from 1, each once; None where the model does not track.
     """
 
-    matches: Callable[[Any], bool]
-    read: Callable[[Any, tuple[int, int], Names | None], Detections]
-    batched: bool = False
+    masks: list[Mask]
+    scores: list[float | None] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
+    object_ids: list[int] | None = None
 
+    def __post_init__(self) -> None:
+        count = len(self.masks)
+        for name in ("scores", "labels"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, [None] * count)
+        lengths = (len(self.scores), len(self.labels), count if self.object_ids is None else len(self.object_ids))
+        if lengths != (count,) * 3:
+            raise InputError(f"expected scores, labels and ids for each of {count} masks, got {lengths}")
 
-KINDS = {
-    "ultralytics Results": Kind(is_ultralytics, read_ultralytics, batched=True),
-    "supervision.Detections": Kind(is_supervision, read_supervision),
-    "Detectron2 output": Kind(is_detectron2, read_detectron2, batched=True),
-    "segmentation with segments_info": Kind(is_post_processed, read_post_processed, batched=True),
-    "SAM's mask generator": Kind(is_sam, read_sam),
-    "image-segmentation pipeline": Kind(is_image_segmentation, read_image_segmentation),
-    "torchvision Mask R-CNN": Kind(is_torchvision, read_torchvision, batched=True),
-    "GroundingDINO + SAM": Kind(is_grounding, read_grounding, batched=True),
-    "mask-generation pipeline": Kind(is_mask_generation, read_mask_generation),
-}
-"""{name: kind}, in the order in which they are asked."""
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def at_least(self, min_score: float) -> Detections:
+        """Those with this score or a better one; what has no score is kept."""
+        kept = [i for i, score in enumerate(self.scores) if score is None or score >= min_score]
+        return Detections(
+            [self.masks[i] for i in kept],
+            [self.scores[i] for i in kept],
+            [self.labels[i] for i in kept],
+            None if self.object_ids is None else [self.object_ids[i] for i in kept],
+        )
 
 
 def detect_kind(value: Any) -> str | None:  # noqa: ANN401
-    """The name of the kind of result that this is, of `KINDS`; None for anything else, such as plain arrays.
+    """The name of the kind of result that this is, see `detections.registry`; None for plain arrays and all else.
 
     >>> detect_kind({"masks": [], "scores": []})
     'mask-generation pipeline'
     """
-    return next((name for name, kind in KINDS.items() if kind.matches(value)), None)
+    spec = None if _is_plain(value) else registry.find_reader(value)
+    return None if spec is None else spec.name
 
 
 def read_detections(
@@ -78,9 +82,9 @@ def read_detections(
         value: what the model returned: ultralytics Results; Detectron2 Instances, a predictor's dictionary or panoptic
             output; the dictionary of torchvision's Mask R-CNN; what the pipelines image-segmentation and
             mask-generation of transformers return, or its post-processors of instances; the pair (result of
-            GroundingDINO, masks of SAM); the list of SAM's mask generator; supervision.Detections. A list with one of
-            these, of one picture, will do. Or plain masks, as `masks.convert.as_masks` takes them. None of these
-            packages is imported.
+            GroundingDINO, masks of SAM); the list of SAM's mask generator; supervision.Detections; or a kind that a
+            plugin reads (`detections.registry`). A list with one of these, of one picture, will do. Or plain masks, as
+            `masks.as_masks` takes them. None of these packages is imported.
         size_hw: of the video. Masks of another size are resized to it, with a warning.
         min_score: leave out what has a lower score.
         names: names of classes by number, where the result has numbers only.
@@ -97,17 +101,69 @@ def read_detections(
     if isinstance(value, Detections):
         masks = [as_mask(mask, size_hw, what=f"masks[{i}]") for i, mask in enumerate(value.masks)]
         return replace(value, masks=masks).at_least(min_score)
-    kind = detect_kind(value)
-    if kind is None and isinstance(value, list | tuple) and value:
-        inner = detect_kind(value[0])
-        if inner is not None and KINDS[inner].batched:
-            kind, value = inner, single(value, inner)
-    if kind is not None:
-        return KINDS[kind].read(value, size_hw, names).at_least(min_score)
+    found = None if _is_plain(value) else _find(value)
+    if found is not None:
+        spec, result = found
+        return _read_with(spec, result, size_hw, names).at_least(min_score)
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
-        keys = f" with the keys {', '.join(map(str, list(value)[:8]))}" if isinstance(value, Mapping) else ""
-        name = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
-        raise InputError(
-            f"masks: cannot read {name}{keys}; expected a stack or a list of masks, or one of: {', '.join(KINDS)}"
-        )
+        raise InputError(_explain(value))
     return Detections(as_masks(value, size_hw))
+
+
+def _is_plain(value: Any) -> bool:  # noqa: ANN401
+    """Whether this is an array, a list of arrays or a path, so that no reader needs to be asked."""
+    if isinstance(value, list | tuple):
+        return all(_is_array(item) for item in value)
+    return _is_array(value) or isinstance(value, str | PurePath)
+
+
+def _is_array(value: Any) -> bool:  # noqa: ANN401
+    """Whether this is an array of numpy, or a tensor of any other library."""
+    return isinstance(value, np.ndarray) or (hasattr(value, "shape") and hasattr(value, "dtype"))
+
+
+def _find(value: Any) -> tuple[registry.ReaderSpec, Any] | None:  # noqa: ANN401
+    """The reader of a value, and the value without the list around a single result; None where there is no reader."""
+    spec = registry.find_reader(value)
+    if spec is not None:
+        return spec, value
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    spec = registry.find_reader(value[0])
+    if spec is None or not spec.batched:
+        return None
+    if len(value) != 1:
+        raise InputError(
+            f"masks: got {spec.name} of {len(value)} pictures; pass that of one picture, such as results[0]"
+        )
+    return spec, value[0]
+
+
+def _read_with(
+    spec: registry.ReaderSpec,
+    value: Any,  # noqa: ANN401
+    size_hw: tuple[int, int],
+    names: Names | None,
+) -> Detections:
+    """Let a reader read a value; what a plugin does wrong is said with its name."""
+    reader, is_plugin = registry.load_reader(spec), spec not in registry.BUILT_IN
+    try:
+        found = reader.read(value, size_hw, names)
+    except Exception as err:
+        if is_plugin and not isinstance(err, MaskferryError):
+            raise InputError(f"masks: the detections plugin {spec.name!r} ({spec.target}) failed: {err!r}") from err
+        raise
+    if not isinstance(found, Detections):
+        raise InputError(
+            f"masks: read() of the detections plugin {spec.name!r} ({spec.target}) returned "
+            f"{type(found).__name__}, expected Detections"
+        )
+    return found
+
+
+def _explain(value: Any) -> str:  # noqa: ANN401
+    """Why a value cannot be read, and what can."""
+    keys = f" with the keys {', '.join(map(str, list(value)[:8]))}" if isinstance(value, Mapping) else ""
+    name = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+    kinds = ", ".join(spec.name for spec in registry.known_readers())
+    return f"masks: cannot read {name}{keys}; expected a stack or a list of masks, or one of: {kinds}"

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maskferry.detections._columns import Detections, Names, build
+from maskferry.detections._columns import from_columns
+from maskferry.detections._reading import Detections, Names
 from maskferry.errors import InputError
 from maskferry.rle import Rle
 
-__all__ = ["is_sam", "read_sam"]
+__all__ = ["matches", "read"]
 
 _WHAT = "SAM's masks"
 
 
-def is_sam(value: Any) -> bool:  # noqa: ANN401
+def matches(value: Any) -> bool:  # noqa: ANN401
     """Whether this looks like the generator's list."""
     records = isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
     return records and all("segmentation" in item and "segments_info" not in item for item in value)
 
 
-def read_sam(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
+def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
     """Read masks or RLEs, compressed or not; ``predicted_iou`` is the score. There are no names.
 
     Raises:
@@ -28,7 +29,7 @@ def read_sam(value: Any, size_hw: tuple[int, int], names: Names | None = None) -
     """
     masks = [_decode(item["segmentation"], f"{_WHAT}[{i}].segmentation") for i, item in enumerate(value)]
     scores = [item.get("predicted_iou") for item in value]
-    return build(masks, size_hw, _WHAT, scores=None if None in scores else scores)
+    return from_columns(masks, size_hw, _WHAT, scores=None if None in scores else scores)
 
 
 def _decode(value: Any, what: str) -> Any:  # noqa: ANN401

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maskferry.detections._columns import Detections, Names, build, name_of
+from maskferry.detections._columns import class_name, from_columns
+from maskferry.detections._reading import Detections, Names
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 
-__all__ = ["is_torchvision", "read_torchvision"]
+__all__ = ["matches", "read"]
 
 _WHAT = "torchvision Mask R-CNN"
 
 
-def is_torchvision(value: Any) -> bool:  # noqa: ANN401
+def matches(value: Any) -> bool:  # noqa: ANN401
     """Whether this looks like the dictionary of one picture, or that of a model without masks."""
     if not isinstance(value, Mapping) or not {"boxes", "labels", "scores"} <= set(value):
         return False
@@ -22,7 +23,7 @@ def is_torchvision(value: Any) -> bool:  # noqa: ANN401
     return hasattr(labels, "shape") and not isinstance(value.get("text_labels"), list)
 
 
-def read_torchvision(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
+def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
     """Read the dictionary of one picture; masks are cut at 0.5, objects of class 0 (background) are left out.
 
     Classes are numbers; ``names`` (``weights.meta["categories"]``) turns them into words.
@@ -38,6 +39,6 @@ def read_torchvision(value: Any, size_hw: tuple[int, int], names: Names | None =
     if not len(masks):
         return Detections([])
     kept = classes != 0
-    labels = [name_of(c, names) for c in classes[kept]]
+    labels = [class_name(c, names) for c in classes[kept]]
     stack = (masks[:, 0] if masks.ndim == 4 else masks)[kept] > 0.5
-    return build(stack, size_hw, _WHAT, scores=to_numpy(value["scores"], f"{_WHAT}.scores")[kept], labels=labels)
+    return from_columns(stack, size_hw, _WHAT, scores=to_numpy(value["scores"], f"{_WHAT}.scores")[kept], labels=labels)

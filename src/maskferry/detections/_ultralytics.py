@@ -12,21 +12,22 @@ import cv2
 import numpy as np
 
 from maskferry.data import Mask
-from maskferry.detections._columns import Detections, Names, build, name_of
+from maskferry.detections._columns import class_name, from_columns
+from maskferry.detections._reading import Detections, Names
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 
-__all__ = ["is_ultralytics", "read_ultralytics", "undo_letterbox"]
+__all__ = ["matches", "read", "undo_letterbox"]
 
 _WHAT = "ultralytics Results"
 
 
-def is_ultralytics(value: Any) -> bool:  # noqa: ANN401
+def matches(value: Any) -> bool:  # noqa: ANN401
     """Whether this looks like ``Results``."""
     return all(hasattr(value, name) for name in ("orig_shape", "boxes", "masks"))
 
 
-def read_ultralytics(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
+def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> Detections:  # noqa: ANN401
     """Read ``Results``; tracked ids (``boxes.id``) are the objects' ids. Results of SAM may have no boxes.
 
     Raises:
@@ -40,11 +41,11 @@ def read_ultralytics(value: Any, size_hw: tuple[int, int], names: Names | None =
     masks = _masks(value.masks, (height, width))
     boxes, called = value.boxes, getattr(value, "names", None) or names
     if boxes is None:
-        return build(masks, size_hw, _WHAT)
+        return from_columns(masks, size_hw, _WHAT)
     classes = getattr(boxes, "cls", None)
-    labels = None if classes is None else [name_of(c, called) for c in to_numpy(classes, _WHAT).reshape(-1)]
+    labels = None if classes is None else [class_name(c, called) for c in to_numpy(classes, _WHAT).reshape(-1)]
     ids = getattr(boxes, "id", None)
-    return build(masks, size_hw, _WHAT, scores=getattr(boxes, "conf", None), labels=labels, ids=ids)
+    return from_columns(masks, size_hw, _WHAT, scores=getattr(boxes, "conf", None), labels=labels, ids=ids)
 
 
 def undo_letterbox(mask: Mask, size_hw: tuple[int, int]) -> Mask:
