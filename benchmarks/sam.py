@@ -42,9 +42,9 @@ from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt
 from maskferry.engines._sam import SamEngine
 from maskferry.engines._sam import session as sam_session
 from maskferry.engines._sam.checkpoint import kind_of
-from maskferry.engines._sam.pictures import normalise, resize, upload
+from maskferry.engines._sam.frame_encoder import normalise, resize, upload
 from maskferry.engines._sam.prompting import fit_masks
-from maskferry.run._runner import looking_ahead
+from maskferry.run._pass import looking_ahead
 
 CONFIGS = {
     "sam3": ("Sam3TrackerVideoConfig", "Sam3TrackerVideoModel"),

@@ -25,6 +25,7 @@ MODULES = (
     "maskferry.tracks.editing",
     "maskferry.tracks.review",
     "maskferry.formats",
+    "maskferry.formats.registry",
     "maskferry.outputs",
     "maskferry.rendering",
     "maskferry.detections",
@@ -36,6 +37,7 @@ MODULES = (
     "maskferry.metrics",
     "maskferry.masks",
     "maskferry.run",
+    "maskferry.whole_run",
     "maskferry.samgeo",
     "maskferry.testing",
 )

@@ -19,11 +19,9 @@ import pytest
 from typer.main import get_command
 
 from cli_tools import finish, one_json, run, start, tracked
-from maskferry import __version__
+from maskferry import __version__, outputs
 from maskferry.cli import _app as program
-from maskferry.cli import _export as export
 from maskferry.cli import _options as options
-from maskferry.cli import _outputs as outputs
 from maskferry.cli import _progress as progress
 from maskferry.cli import _talk as talk
 from maskferry.cli import _track as track
@@ -41,8 +39,8 @@ from maskferry.errors import (
     UnknownEngineError,
     UnknownObjectError,
 )
+from maskferry.formats.registry import BUILT_IN
 from maskferry.masks._labels import Overlap
-from maskferry.outputs._export import Format
 from maskferry.tracks._planner import Direction
 
 COMMANDS = get_command(program.app).commands
@@ -137,8 +135,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments):
 def test_choices_are_those_of_the_library():
     assert {e.value for e in options.Direction} == set(get_args(Direction))
     assert {e.value for e in options.Overlap} == set(get_args(Overlap))
-    assert {e.value for e in export.Format} == set(get_args(Format))
-    assert {*get_args(Format), "film", "sheet"} == set(outputs.NAMES) == set(track.KINDS)
+    assert {*BUILT_IN, *track.RENDERINGS} == set(outputs.known_kinds())
 
 
 def test_options_mirror_the_library():

@@ -6,7 +6,6 @@ import csv
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from PIL import Image
 
 from cli_tools import COUNT, one_json, run
 from maskferry import Tracks
-from maskferry.cli._outputs import NAMES
-from maskferry.outputs._export import Format
+from maskferry.formats.registry import BUILT_IN
+from maskferry.outputs import known_kinds
 
 
 def test_davis(finished_run, tmp_path, capsys):
@@ -86,9 +85,9 @@ def test_an_unfinished_run_is_said_to_be_one(finished_run, tmp_path, capsys):
 FOLDERS = {"davis", "masks", "labelme", "labelme-masks", "mots-png", "cutouts", "cutouts-cropped"}
 
 
-@pytest.mark.parametrize("name", [f for f in get_args(Format) if f != "parquet" or find_spec("pyarrow")])
+@pytest.mark.parametrize("name", [f for f in BUILT_IN if f != "parquet" or find_spec("pyarrow")])
 def test_every_format_there_is(name, finished_run, tmp_path, capsys):
-    target = tmp_path / "new" / f"x{Path(NAMES[name]).suffix}"
+    target = tmp_path / "new" / f"x{Path(known_kinds()[name]).suffix}"
     assert run("export", finished_run, "--format", name, "-o", target, "--json") == 0
     written = one_json(capsys.readouterr().out)["written"]
     files = [p for p in (tmp_path / "new").rglob("*") if p.is_file()]

@@ -19,12 +19,12 @@ from cli_tools import COUNT, clip, finish, label_map, one_json, run, start, trac
 from clips import SIZE_HW
 from helpers import saved_contents
 from maskferry import Tracks
-from maskferry.cli._given import read_given
-from maskferry.cli._outputs import NAMES
-from maskferry.cli._track import KINDS, parse_kinds
+from maskferry.cli._track import parse_kinds
 from maskferry.data import State
 from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import EngineError, InputError
+from maskferry.outputs import known_kinds
+from maskferry.prompts import read_given
 from maskferry.tracks._journal import Journal
 
 
@@ -292,7 +292,7 @@ def test_missing_outputs_are_written_without_tracking_again(video, masks, tmp_pa
         (["--direction", "forward"], "another direction"),
         (["--stop", 8], "other frames"),
         (["--stride", 2], "other frames"),
-        (["--rate", 5], "another --rate"),
+        (["--rate", 5], "another rate (--rate)"),
         (["--engine", "flow"], "another engine (hold)"),
     ],
 )
@@ -305,7 +305,7 @@ def test_another_command_does_not_go_on(options, what, video, masks, tmp_path, c
     assert what in capsys.readouterr().err
     assert rows(out) == before
     with Tracks.open(out / "tracks.sqlite") as tracks:
-        assert all(stored.done for stored in Journal(tracks).jobs())
+        assert not Journal(tracks).jobs.unfinished()
 
 
 def test_another_mask_does_not_go_on(video, masks, tmp_path, capsys):
@@ -415,7 +415,7 @@ def test_ctrl_c_while_writing(video, masks, out, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("maskferry.cli._outputs.render", interrupted)
+        patch.setattr("maskferry.outputs._folder.render", interrupted)
         assert hold(video, masks, out) == 130
     assert "go on from there" in capsys.readouterr().err
     assert not (out / "overlay.mp4").exists()
@@ -506,7 +506,7 @@ def test_the_engine_is_closed(video, masks, out, monkeypatch):
 
 
 def test_every_kind_is_written_and_replaced(video, masks, tmp_path):
-    kinds = ",".join(k for k in KINDS if k != "parquet" or find_spec("pyarrow"))
+    kinds = ",".join(k for k in known_kinds() if k != "parquet" or find_spec("pyarrow"))
     out = tracked(tmp_path, "--write", kinds)
     before = files(out)
     assert {"cvat.xml", "cvat.frames.csv", "mot.frames.csv", "labelme/000000.json", "cutouts/1/00000.png"} <= set(
@@ -528,7 +528,7 @@ def test_what_is_not_ours_is_not_replaced(video, masks, tmp_path, capsys):
 @pytest.mark.parametrize("kind", ["labelme", "cvat", "coco", "mots"])
 def test_what_was_exported_can_be_given_as_masks(kind, video, tmp_path, capsys):
     out = tracked(tmp_path, "--write", kind)
-    given = out / NAMES[kind]
+    given = out / known_kinds()[kind]
     given = given / "000000.json" if kind == "labelme" else given
     assert hold(video, given, tmp_path / "again", "--write", "csv") == 0
     with Tracks.open(tmp_path / "again" / "tracks.sqlite") as tracks:

@@ -83,7 +83,7 @@ def test_webm_has_alpha_times_and_colours(tmp_path: Path, size):
         (frame_of(i, image, times[i]), masks_of(row(4, masks[i]), row(9, masks[0]), frame=i, size_hw=size))
         for i in range(3)
     ]
-    assert write_webm(video, frames, tmp_path / "o.webm") == 3
+    assert write_webm(video, frames, tmp_path / "o.webm")[0] == tmp_path / "o.webm"
     assert list(read_frames(tmp_path / "o.webm").values()) == [f.info for f, _ in frames]
     back = decoded(tmp_path / "o.webm")
     assert [t for t, _, _ in back] == pytest.approx(times, abs=0.001)

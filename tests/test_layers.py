@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"files"},
+    {"files", "_plugins"},
     {"rle"},
     {"data"},
     {"masks", "drawing", "images"},
@@ -22,7 +22,7 @@ LAYERS = (
     {"prompts"},
     {"run"},
     {"tracker"},
-    {"evaluation"},
+    {"one_call", "whole_run", "evaluation"},
     {"testing", "samgeo", "cli"},
     {"__main__", "_moved"},
 )

@@ -6,14 +6,14 @@ import importlib.util
 import logging
 import time
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 
 import maskferry
 from clips import make_clip
-from maskferry.outputs._export import Format, export
+from maskferry.formats.registry import BUILT_IN
+from maskferry.outputs import export
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def generated() -> list[dict]:
 def test_a_thousand_objects(tmp_path: Path):
     clip = make_clip(tmp_path / "clip.mp4", FRAMES, size_hw=SIZE)
     masks = generated()
-    formats = [f for f in get_args(Format) if f != "parquet" or importlib.util.find_spec("pyarrow")]
+    formats = [f for f in BUILT_IN if f != "parquet" or importlib.util.find_spec("pyarrow")]
     clock = {"start": time.process_time()}
     with maskferry.MaskTracker(clip, engine="flow", tracks=tmp_path / "t.sqlite") as tracker:
         ids = tracker.add_masks_prompt(masks)

@@ -26,7 +26,7 @@ def make(paths, colors):
     frames = np.full((COUNT, HEIGHT, WIDTH, 3), 100, dtype=np.uint8)
     tracks = Tracks.create(VideoInfo(WIDTH, HEIGHT, None, COUNT, "made"))
     journal = Journal(tracks)
-    journal.add_prompts([MaskPrompt(0, i, box(*path(0))) for i, path in paths.items()], None, [None] * len(paths))
+    journal.add_prompts([MaskPrompt(0, i, box(*path(0))) for i, path in paths.items()])
     for t in range(COUNT):
         rows = []
         for i, path in sorted(paths.items()):
@@ -34,7 +34,7 @@ def make(paths, colors):
             frames[t][mask] = colors[i](t)
             state = State.GIVEN if t == 0 else State.TRACKED if path(t) else State.LOST
             rows.append(ObjectMask(i, Rle.encode(mask), 0.5 if path(t) else 0.0, state))
-        journal.write(0, FrameInfo(t, None, f"{t}"), rows)
+        journal.frames.write(0, FrameInfo(t, None, f"{t}"), rows)
     return tracks, open_source(frames)
 
 

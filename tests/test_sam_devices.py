@@ -19,7 +19,7 @@ import sam_models
 from maskferry import MaskTracker
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
 from maskferry.engines._sam import SamEngine, devices
-from maskferry.engines._sam.spread import SpreadSession
+from maskferry.engines._sam.multi_device import SpreadSession
 from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError
 from maskferry.samgeo import SamGeo3Video

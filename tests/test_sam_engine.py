@@ -14,9 +14,9 @@ import sam_models
 from maskferry import MaskTracker, Tracks
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
 from maskferry.engines._sam import SamEngine, snapshot
-from maskferry.engines._sam.output import encode_masks, enlarge_masks
-from maskferry.engines._sam.text import best_first
-from maskferry.engines._sam.trouble import Chunks
+from maskferry.engines._sam.mask_encoding import encode_masks, enlarge_masks
+from maskferry.engines._sam.text_detector import best_first
+from maskferry.engines._sam.torch_errors import Chunks
 from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 from maskferry.rle import Rle

@@ -17,7 +17,7 @@ import itertools
 import sam_models
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, Prompt, VideoInfo
 from maskferry.engines._sam import SamEngine
-from maskferry.engines._sam.pictures import normalise, resize
+from maskferry.engines._sam.frame_encoder import normalise, resize
 from maskferry.engines._sam.prompting import fit_masks, fit_points
 from maskferry.engines._sam.session import SamSession
 

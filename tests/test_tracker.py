@@ -28,8 +28,7 @@ from maskferry.errors import (
     UnknownObjectError,
 )
 from maskferry.tracks import _database as database
-from maskferry.tracks import _journal as journal
-from maskferry.tracks import editing
+from maskferry.tracks import _job_store, editing
 from maskferry.tracks.review import summarize
 
 COUNT, HEIGHT, WIDTH = 60, 24, 32
@@ -326,7 +325,7 @@ def test_a_run_in_a_file_of_format_1_goes_on_from_its_snapshot(video, tmp_path):
 
 
 def test_what_is_too_large_to_keep_is_stepped_through_again(video, tmp_path, monkeypatch):
-    monkeypatch.setattr(journal, "LARGEST", 10)
+    monkeypatch.setattr(_job_store, "LARGEST", 10)
     path, seen, engine = tmp_path / "tracks.sqlite", [], CountingEngine()
     with MaskTracker(video, engine=engine, tracks=path) as tracker:
         tracker.add_mask_prompt(block(10), 1)

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from maskferry.evaluation import evaluate_davis as evaluate_davis
     from maskferry.evaluation import evaluate_tracks as evaluate_tracks
     from maskferry.formats._supervision import to_supervision as to_supervision
+    from maskferry.one_call import track as track
     from maskferry.outputs._export import export as export
     from maskferry.rendering._film import render as render
     from maskferry.rle import Rle as Rle
     from maskferry.sources import open_source as open_source
     from maskferry.tracker import MaskTracker as MaskTracker
-    from maskferry.tracker import track as track
-    from maskferry.tracks._results import Tracks as Tracks
+    from maskferry.tracks._tracks import Tracks as Tracks
 
 _HOMES = {
     "maskferry.association._options": ("AssociationOptions",),
@@ -58,8 +58,9 @@ _HOMES = {
     "maskferry.formats._supervision": ("to_supervision",),
     "maskferry.rle": ("Rle",),
     "maskferry.sources": ("open_source",),
-    "maskferry.tracker": ("MaskTracker", "track"),
-    "maskferry.tracks._results": ("Tracks",),
+    "maskferry.one_call": ("track",),
+    "maskferry.tracker": ("MaskTracker",),
+    "maskferry.tracks._tracks": ("Tracks",),
 }
 
 _moved.install()

@@ -85,6 +85,20 @@ class VideoInfo:
         """(height, width), as in an array's shape."""
         return self.height, self.width
 
+    def check_frame(self, frame_idx: int) -> int:
+        """A frame index, as int.
+
+        Raises:
+            InputError: it is no whole number, or outside the video.
+        """
+        if isinstance(frame_idx, bool) or not isinstance(frame_idx, int | np.integer):
+            raise InputError(f"frame_idx: expected a whole number, got {frame_idx!r}")
+        count = self.frame_count
+        if frame_idx < 0 or (count is not None and frame_idx >= count):
+            last = " or more" if count is None else f" to {count - 1}"
+            raise InputError(f"frame_idx: expected 0{last} in {self.name}, got {frame_idx}")
+        return int(frame_idx)
+
 
 @dataclass(frozen=True, slots=True)
 class FrameInfo:

@@ -23,7 +23,7 @@ from maskferry.metrics._davis import Score, mean_score, score_sequence
 from maskferry.metrics._tracking import TrackingScore, score_tracking
 from maskferry.rle import Rle
 from maskferry.tracker import MaskTracker
-from maskferry.tracks._results import Tracks
+from maskferry.tracks._tracks import Tracks
 
 __all__ = ["Evaluation", "SequenceResult", "evaluate_davis", "evaluate_tracks"]
 

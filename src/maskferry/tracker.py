@@ -1,40 +1,31 @@
-"""``MaskTracker``, the session a person works with, and `track`, the whole job in one call."""
+"""``MaskTracker``, the session a person works with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, Self, Unpack
 
-from maskferry.association._associator import Associator
+from numpy.typing import ArrayLike
+
 from maskferry.association._options import AssociationOptions
-from maskferry.association._scheduler import Redetector
-from maskferry.data import FrameMasks, Image, VideoLike
-from maskferry.detections import detect_kind, read_detections
+from maskferry.data import Frame, Source, VideoLike
 from maskferry.engines.base import Engine
-from maskferry.errors import InputError, MissingExtraError
-from maskferry.outputs._export import save_label_maps
-from maskferry.rendering._film import render
-from maskferry.rendering._notebook import plot_frame, plot_frames
-from maskferry.run._prompter import Prompting
-from maskferry.run._runner import REDETECTION, Progress, prepare, run
-from maskferry.tracks._ids import FIRST_ID
-from maskferry.tracks._jobs import ENDLESS, FrameRange
+from maskferry.errors import InputError
+from maskferry.outputs._session_views import SessionViews
+from maskferry.prompts._prompter import Prompter
+from maskferry.run._detecting import Detector, RunOptions, steps
+from maskferry.run._runner import Progress, never
+from maskferry.run._workspace import Workspace
 from maskferry.tracks._planner import Direction
-from maskferry.tracks._results import Tracks
+from maskferry.tracks._tracks import Tracks
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["MaskTracker", "track"]
+__all__ = ["MaskTracker"]
 
 
-Detector = Callable[[Image], Any]
-"""Takes a frame, RGB uint8 (H, W, 3); returns its objects in any form that `detections.read_detections` reads."""
-
-
-class MaskTracker(Prompting):
+class MaskTracker(SessionViews):
     """Carry masks through a video.
 
     >>> import numpy as np
@@ -47,6 +38,242 @@ class MaskTracker(Prompting):
     (100, 5, 200)
     """
 
+    def __init__(
+        self,
+        video: VideoLike | None = None,
+        *,
+        engine: str | Engine = "auto",
+        tracks: str | Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        **engine_options: Any,  # noqa: ANN401
+    ) -> None:
+        """Choose an engine, and a video now or later (`set_video`). No weights are loaded yet.
+
+        Args:
+            video: see `set_video`.
+            engine: a name, "auto" for the best that can run here, or a loaded engine.
+            tracks: file that receives the results as they come; without it they are kept in memory.
+            resume: go on with ``tracks`` where an earlier run stopped, if the file is there.
+            overwrite: replace ``tracks``, if the file is there.
+            engine_options: for the engine's class.
+
+        Raises:
+            UnknownEngineError: no engine of this name.
+            OutputExistsError: ``tracks`` exists, and neither resume nor overwrite is set.
+        """
+        self._work = Workspace(
+            engine, engine_options, None if tracks is None else Path(tracks), resume=resume, overwrite=overwrite
+        )
+        self._prompts: Prompter | None = None
+        if video is not None:
+            self.set_video(video)
+
+    # --- the video and the engine -------------------------------------------------------------------------------
+
+    def set_video(self, video: VideoLike, *, rate: float | str | Fraction | None = None) -> None:
+        """Choose the video; results of an earlier one are closed.
+
+        Args:
+            video: a file, a folder of pictures, a URL, an array (T, H, W, 3), a list of arrays, any iterable of frames.
+            rate: frames per second, where the source has none or a wrong one.
+
+        Raises:
+            SourceError: it cannot be opened.
+            InputError: the tracks file to go on with is of another video.
+            OutputExistsError: the tracks file exists.
+        """
+        self._work.set_video(video, rate)
+        self._prompts = Prompter(self._work.source, self._work.journal, lambda: self._work.engine)
+
+    @property
+    def _prompter(self) -> Prompter:
+        if self._prompts is None:
+            raise InputError("no video yet: call set_video first")
+        return self._prompts
+
+    @property
+    def source(self) -> Source:
+        """The open video; InputError where none has been set."""
+        return self._work.source
+
+    @property
+    def tracks(self) -> Tracks:
+        """The results so far; InputError where no video has been set."""
+        return self._work.journal.tracks
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, loaded when it is first needed."""
+        return self._work.engine
+
+    @property
+    def engine_name(self) -> str:
+        """Its name, known without loading it."""
+        return self._work.engine_name
+
+    def frame(self, frame_idx: int) -> Frame:
+        """Decode one frame.
+
+        Raises:
+            InputError: the frame is outside the video, or the video is a stream.
+            SourceError: it cannot be decoded.
+        """
+        return self._work.frame(frame_idx)
+
+    # --- prompts ------------------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Forget all objects and results; the video stays."""
+        self._prompter.reset()
+
+    def init_tracker(self, frame_idx: int = 0) -> None:
+        """Forget all objects and results, as `reset` does, under the name that samgeo has for it. Never needed."""
+        self.source.info.check_frame(frame_idx)
+        self.reset()
+
+    def add_mask_prompt(
+        self,
+        mask: ArrayLike | str | Path,
+        obj_id: int | None = None,
+        frame_idx: int = 0,
+        *,
+        label: str | None = None,
+        replace: bool = False,
+    ) -> int:
+        """Track what a mask covers. A mask of a known object on another frame is a correction.
+
+        Args:
+            mask: (H, W), (1, H, W) or (H, W, 1); bool, integer or probability (see `masks.convert.as_mask`); or a file.
+            obj_id: a whole number from 1; by default the next free one from 100.
+            frame_idx: the frame that the mask belongs to.
+            label: a name for the object.
+            replace: allow to replace the object's prompt on this very frame.
+
+        Returns:
+            The object's id.
+
+        Raises:
+            InputError: the mask is empty or malformed, the frame is outside the video, the id is no whole number from
+                1, or the object has a prompt on this frame already.
+        """
+        return self._prompter.add_mask(mask, obj_id, frame_idx, label, replace=replace)
+
+    def add_masks_prompt(
+        self,
+        masks: Any,  # noqa: ANN401
+        obj_ids: Sequence[int] | None = None,
+        frame_idx: int = 0,
+        *,
+        labels: Sequence[str | None] | None = None,
+        replace: bool = False,
+    ) -> list[int]:
+        """Track what each of several masks covers; all are added, or none.
+
+        Args:
+            masks: a stack (N, H, W) or (N, 1, H, W), a list of what `add_mask_prompt` takes, or what another model has
+                found on the frame, as it is: see `detections.read_detections`. Its names become the objects' labels,
+                its scores are kept (`Tracks.given_scores`), and so are its ids where it tracks.
+            obj_ids: an id for each; by default the model's, or the next free ones from 100.
+            frame_idx: the frame that they belong to.
+            labels: a name for each object; by default the model's.
+            replace: allow to replace prompts of the same objects on this very frame.
+
+        Returns:
+            The objects' ids, in the order of the masks.
+
+        Raises:
+            InputError: as `add_mask_prompt`, or the lengths differ.
+        """
+        return self._prompter.add_masks(masks, obj_ids, frame_idx, labels, replace=replace)
+
+    def add_masks_file(self, path: str | Path, frame_idx: int = 0, *, replace: bool = False) -> list[int]:
+        """Track what a file of masks covers; ids and names are the file's.
+
+        Args:
+            path: a label map, a folder with a binary picture for each object, or a file of COCO, YouTube-VIS, LabelMe,
+                CVAT or MOTS, which may say itself what frames its masks belong to; see `formats.seeds.read_seeds`.
+            frame_idx: the frame that they belong to, where the file does not say.
+            replace: allow to replace prompts of the same objects on the same frames.
+
+        Returns:
+            The objects' ids, ascending.
+
+        Raises:
+            InputError: as `add_mask_prompt`, or there is no mask in the file.
+        """
+        return self._prompter.add_masks_file(Path(path), frame_idx, replace=replace)
+
+    def add_point_prompts(
+        self,
+        points: ArrayLike,
+        labels: ArrayLike,
+        obj_id: int | None = None,
+        frame_idx: int = 0,
+        *,
+        replace: bool = False,
+    ) -> int:
+        """Track what points lie on, where the engine takes points.
+
+        Args:
+            points: float (K, 2), (x, y) in pixels.
+            labels: (K,), 1 on the object, 0 off it.
+            obj_id: a whole number from 1; by default the next free one from 100.
+            frame_idx: the frame that they belong to.
+            replace: allow to replace the object's prompt on this very frame.
+
+        Returns:
+            The object's id.
+
+        Raises:
+            PromptNotSupportedError: the engine takes no points.
+            InputError: shapes, labels, points outside the picture, frame or id are wrong.
+        """
+        return self._prompter.add_points(points, labels, obj_id, frame_idx, replace=replace)
+
+    def add_box_prompt(
+        self, box: Sequence[float], obj_id: int | None = None, frame_idx: int = 0, *, replace: bool = False
+    ) -> int:
+        """Track what a box encloses, where the engine takes boxes.
+
+        Args:
+            box: xyxy in pixels.
+            obj_id: a whole number from 1; by default the next free one from 100.
+            frame_idx: the frame that it belongs to.
+            replace: allow to replace the object's prompt on this very frame.
+
+        Returns:
+            The object's id.
+
+        Raises:
+            PromptNotSupportedError: the engine takes no boxes.
+            InputError: the box is not xyxy, or lies outside the picture; frame or id are wrong.
+        """
+        return self._prompter.add_box(box, obj_id, frame_idx, replace=replace)
+
+    def generate_masks(self, prompt: str, frame_idx: int = 0) -> list[int]:
+        """Find everything that words name on one frame, where the engine takes text, and track it.
+
+        Args:
+            prompt: a short noun phrase.
+            frame_idx: the frame to look at.
+
+        Returns:
+            The ids of the objects found; the prompt is their label.
+
+        Raises:
+            PromptNotSupportedError: the engine takes no text.
+        """
+        return self._prompter.add_text(prompt, frame_idx)
+
+    def remove_object(self, obj_id: int) -> None:
+        """Forget an object and its masks; the others are untouched.
+
+        Raises:
+            UnknownObjectError: no such object.
+        """
+        self._work.journal.remove_object(obj_id)
+
     # --- the run ------------------------------------------------------------------------------------------------
 
     def propagate(  # noqa: PLR0913
@@ -57,7 +284,7 @@ class MaskTracker(Prompting):
         stop: int | None = None,
         stride: int = 1,
         callback: Callable[[Progress], object] | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancelled: Callable[[], bool] = never,
         detector: Detector | None = None,
         association: AssociationOptions | None = None,
     ) -> Tracks:
@@ -71,7 +298,7 @@ class MaskTracker(Prompting):
             stop: frame to end before; None for the end of the video.
             stride: every stride-th frame; frames with prompts are always included.
             callback: called after each step.
-            cancelled: asked after each step; true ends the run, to be gone on with by calling `propagate` again.
+            cancelled: asked after each step; true ends the run; call again to resume.
             detector: takes a frame, RGB uint8 (H, W, 3), and returns its objects; called on every n-th frame of the
                 forward pass, where an object is lost, and where much of the picture is new. What it finds corrects
                 objects, brings lost ones back and begins new ones. Without any prompt, the first frame on which it
@@ -88,189 +315,33 @@ class MaskTracker(Prompting):
         Warns:
             DamagedSourceWarning: the video ends early; `Tracks.stopped_at` says where.
         """
-        for progress in self.steps(
-            direction=direction,
-            start=start,
-            stop=stop,
-            stride=stride,
-            cancelled=cancelled,
-            detector=detector,
-            association=association,
-        ):
+        options = RunOptions(direction=direction, start=start, stop=stop, stride=stride, cancelled=cancelled)
+        options |= {"detector": detector, "association": association}
+        for progress in steps(self._work, **options):
             if callback is not None:
                 callback(progress)
         return self.tracks
 
-    def steps(
-        self,
-        *,
-        direction: Direction = "both",
-        start: int = 0,
-        stop: int | None = None,
-        stride: int = 1,
-        cancelled: Callable[[], bool] = lambda: False,
-        detector: Detector | None = None,
-        association: AssociationOptions | None = None,
-    ) -> Iterator[Progress]:
+    def steps(self, **options: Unpack[RunOptions]) -> Iterator[Progress]:
         """As `propagate`, one step at each turn of the iterator; what is wrong is said before the first."""
-        frame_range = FrameRange(start, ENDLESS if stop is None else stop, stride)
-        redetector = None if detector is None else self._redetector(detector, association)
-        if redetector is not None and not self.journal.seeds():
-            self._begin_with_finds(redetector, frame_range)
-        prepare(self.journal, self.source, self.engine_name, direction, frame_range)
-        steps = run(self.journal, self.source, self.engine, cancelled=cancelled, redetector=redetector)
-        if redetector is None or direction == "forward":
-            return steps
-        return chain(steps, self._look_back(direction, frame_range, cancelled))
+        return steps(self._work, **options)
 
-    def _redetector(self, detector: Detector, options: AssociationOptions | None) -> Redetector:
-        size_hw, rate = self.source.info.size_hw, self.source.info.rate
-        return Redetector(
-            lambda frame: read_detections(detector(frame.image), size_hw),
-            Associator(options or AssociationOptions(), float(rate) if rate else 25.0),
-        )
+    # --- closing ------------------------------------------------------------------------------------------------
 
-    def _begin_with_finds(self, redetector: Redetector, frame_range: FrameRange) -> None:
-        """Prompt with what the detector finds on the first frame on which it finds something."""
-        limits = frame_range.within(self.source.info.frame_count)
-        if not self.source.seekable:
-            raise InputError("a stream cannot be searched for its first objects: add a mask of its first frame")
-        for index in range(limits.start, limits.stop, redetector.options.every * limits.stride):
-            found = redetector.finds(self.frame(index))
-            if found:
-                masks, labels = zip(*found, strict=True)
-                redetector.associator.first = set(self.add_masks_prompt(masks, None, index, labels=labels))
-                self.journal.note(REDETECTION, redetector.save())
-                return
-        raise InputError(
-            f"the detector found nothing on any {redetector.options.every}th frame: there is nothing to track"
-        )
+    def close(self) -> None:
+        """Close the video. Tracks that were handed out can still be read. May be called twice."""
+        self._work.close()
+        self._prompts = None
 
-    def _look_back(
-        self, direction: Direction, frame_range: FrameRange, cancelled: Callable[[], bool]
-    ) -> Iterator[Progress]:
-        """Track what was found on the way to where it came from."""
-        if not cancelled():
-            prepare(self.journal, self.source, self.engine_name, direction, frame_range)
-            yield from run(self.journal, self.source, self.engine, cancelled=cancelled)
+    def shutdown(self) -> None:
+        """Close everything, the engine too where it was loaded here. May be called twice."""
+        self._work.shutdown()
+        self._prompts = None
 
-    def masks(self, frame_idx: int) -> FrameMasks:
-        """What is known of one frame so far: tracked, or only given.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises:
-            InputError: the frame is outside the video.
-        """
-        frame_idx = self._check_frame(frame_idx)
-        return self.tracks.get(frame_idx) or FrameMasks(frame_idx, self.source.info.size_hw)
-
-    # --- looking at it and saving it ----------------------------------------------------------------------------
-
-    def show_frame(self, frame_idx: int = 0, **options: Any) -> Figure:  # noqa: ANN401
-        """Plot one frame under its masks; options as in `viewing.plot_frame`.
-
-        Raises:
-            InputError: the frame is outside the video, or the video is a stream.
-            MissingExtraError: matplotlib is not installed.
-        """
-        return plot_frame(self.frame(frame_idx), self.masks(frame_idx), **self._look(options))
-
-    def show_frames(
-        self,
-        frame_stride: int = 20,
-        ncols: int = 3,
-        *,
-        start: int = 0,
-        stop: int | None = None,
-        **options: Any,  # noqa: ANN401
-    ) -> Figure:
-        """Plot every ``frame_stride``-th frame side by side; options as in `viewing.plot_frames`.
-
-        Raises:
-            InputError: no frame is in the range, or the video is a stream.
-            MissingExtraError: matplotlib is not installed.
-        """
-        limits = FrameRange(start, ENDLESS if stop is None else stop, frame_stride).within(self.source.info.frame_count)
-        wanted = range(limits.start, limits.stop, limits.stride)
-        frames = [(frame, self.masks(frame.index)) for frame in self.source.frames(wanted)]
-        return plot_frames(frames, ncols=ncols, **self._look(options))
-
-    def show_video(self, output: str | Path, **options: Any) -> Any:  # noqa: ANN401
-        """Save the film (see `save_video`) and return it as something that a notebook plays.
-
-        Raises:
-            MissingExtraError: IPython is not installed.
-        """
-        try:
-            from IPython import display
-        except ModuleNotFoundError as err:
-            raise MissingExtraError("show_video is for notebooks (IPython); elsewhere use save_video") from err
-        player: Any = display.Video
-        return player(str(self.save_video(output, **options)), embed=True)
-
-    def _look(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Names instead of ids for the objects that have one."""
-        labels = options.pop("labels", True)
-        return {**options, "labels": self.tracks.labels or True if labels is True else labels}
-
-    def save_masks(self, folder: str | Path, **options: Any) -> list[Path]:  # noqa: ANN401
-        """Write a label map for every tracked frame; options as in `exporting.save_label_maps`."""
-        return save_label_maps(self.tracks, folder, **options)
-
-    def save_video(self, path: str | Path, **options: Any) -> Path:  # noqa: ANN401
-        """Draw the masks over the video and write an MP4 film; options as in `filming.render`."""
-        return render(self.tracks, path, self.source, **options)
-
-
-def track(  # noqa: PLR0913
-    video: VideoLike,
-    masks: Any = None,  # noqa: ANN401
-    *,
-    frame_idx: int = 0,
-    detector: Detector | None = None,
-    every: int = 30,
-    engine: str | Engine = "auto",
-    direction: Direction = "both",
-    tracks: str | Path | None = None,
-    overwrite: bool = False,
-    callback: Callable[[Progress], object] | None = None,
-) -> Tracks:
-    """The whole job in one call: carry masks of one frame through a video.
-
-    Args:
-        video: a file, a folder of pictures, a URL, an array (T, H, W, 3), a list of arrays, any iterable of frames.
-        masks: {object id: mask}; or what `MaskTracker.add_masks_prompt` takes, such as the result of another model, ids
-            then are the model's or count from 100; or a path, see `MaskTracker.add_masks_file`.
-        frame_idx: the frame that the masks belong to.
-        detector: a model that finds objects on a frame; without ``masks``, what it finds first is tracked. It is called
-            again on every n-th frame, and its finds are joined to the tracks, see `MaskTracker.propagate`.
-        every: the n.
-        engine: a name, "auto" for the best that can run here, or a loaded engine.
-        direction: see `MaskTracker.propagate`.
-        tracks: file that receives the results as they come. Where it is there already, from a run of the same masks
-            that was stopped or killed, the run goes on.
-        overwrite: start over where ``tracks`` is there already.
-        callback: called after each step.
-
-    Returns:
-        The tracks, open.
-
-    Raises:
-        InputError: neither masks nor a detector, or what `MaskTracker` refuses.
-        MaskferryError: see `MaskTracker`.
-    """
-    if masks is None and detector is None:
-        raise InputError("there is nothing to track: pass masks, or a detector that finds them")
-    association = AssociationOptions(every=every)
-    with MaskTracker(video, engine=engine, tracks=tracks, resume=not overwrite, overwrite=overwrite) as tracker:
-        if isinstance(masks, str | Path):
-            tracker.add_masks_file(masks, frame_idx)
-        elif masks is not None:
-            ids = None
-            if isinstance(masks, Mapping) and detect_kind(masks) is None:
-                masks, ids = list(masks.values()), list(masks)
-            found = tracker._detections(masks)  # ids that a second run, which goes on, gives again:
-            ids = ids or found.object_ids or list(range(FIRST_ID, FIRST_ID + len(found)))
-            tracker.add_masks_prompt(found, ids, frame_idx)
-        return tracker.propagate(
-            direction=direction, callback=callback, detector=detector, association=association if detector else None
-        )
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown()

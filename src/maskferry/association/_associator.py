@@ -15,7 +15,7 @@ from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, State
 from maskferry.masks._matching import assign, iou_matrix, looks, share_matrix
 from maskferry.masks._regions import centroid_of_rle_xy
 from maskferry.rle import Rle
-from maskferry.tracks._ids import object_ids
+from maskferry.tracks._prompt_store import object_ids
 
 __all__ = ["Associator", "Memory"]
 

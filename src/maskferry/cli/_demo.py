@@ -65,17 +65,17 @@ def demo(
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
     subject = _SUBJECTS[clip]
     video = _folder() / subject.file
-    from maskferry.cli._outputs import Outputs
-    from maskferry.cli._running import Request, carry_out, tell
-    from maskferry.formats._seeds import read_seeds
-    from maskferry.tracks._jobs import ENDLESS, FrameRange
+    from maskferry.cli._running import run_and_tell
+    from maskferry.formats import read_seeds
+    from maskferry.outputs import Outputs
+    from maskferry.tracks import ENDLESS, FrameRange
+    from maskferry.whole_run import Request
 
     with resources.as_file(resources.files("maskferry") / "demo" / f"{clip}.png") as masks:
         seeds = replace(read_seeds(masks), labels=subject.labels)
     outputs = Outputs(out, ("davis", "csv", "film", "sheet"), zoom=subject.zoom)
     frames = FrameRange(stop=subject.stop or ENDLESS)
-    report = carry_out(Request(video, seeds, outputs, frames=frames, overwrite=overwrite))
-    tell(report, as_json=as_json)
+    run_and_tell(Request(video, seeds, outputs, frames=frames, overwrite=overwrite), as_json=as_json)
     talk.say(f"look at {outputs.path('film')} and {outputs.path('sheet')}")
 
 

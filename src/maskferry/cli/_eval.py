@@ -11,6 +11,8 @@ import typer
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
 from maskferry.cli import _talk as talk
+from maskferry.errors import InputError
+from maskferry.files import atomic_path, check_free
 
 __all__ = ["EXAMPLES", "evaluate"]
 
@@ -83,18 +85,14 @@ def evaluate(  # noqa: PLR0913
     percent, and the number of id switches. Needs the extra eval.
     """
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
-    from maskferry.errors import InputError
-    from maskferry.files import atomic_path, check_free
-
     if (davis is None) == (tracks is None or truth is None):
         raise InputError("give either --davis, or --tracks and --truth")
     if out is not None:
         check_free(out, overwrite=overwrite)
-    total = tracks is None or truth is None
-    if tracks is not None and truth is not None:
-        result = _on_tracks(tracks, truth)
+    if davis is None:
+        result = _on_tracks(tracks or Path(), truth or Path())
         table = [tuple(result), tuple(f"{value:g}" for value in result.values())]
-    elif davis is not None:
+    else:
         result = _on_davis(davis, sequences, engine, options.engine_options(device, checkpoint), resolution)
         table = _table(result)
     if out is not None:
@@ -104,7 +102,7 @@ def evaluate(  # noqa: PLR0913
     if as_json:
         talk.show_json(result)
     else:
-        talk.show_table(table, numbers=True, total=total)
+        talk.show_table(table, numbers=True, total=davis is not None)
 
 
 def _on_davis(
@@ -125,8 +123,8 @@ def _on_davis(
 
 
 def _on_tracks(path: Path, truth: Path) -> dict[str, Any]:
-    from maskferry.cli._outputs import open_tracks
     from maskferry.evaluation import evaluate_tracks
+    from maskferry.outputs import open_tracks
 
     with open_tracks(path) as tracks:
         return evaluate_tracks(tracks, truth).to_dict()

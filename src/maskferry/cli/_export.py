@@ -12,6 +12,7 @@ from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
 from maskferry.cli import _talk as talk
 from maskferry.errors import InputError
+from maskferry.formats.registry import format_spec
 
 __all__ = ["EXAMPLES", "export"]
 
@@ -32,30 +33,8 @@ EXAMPLES = options.verbatim("""Examples:
 """)
 
 
-class Format(StrEnum):
-    """`exporting.Format`."""
-
-    davis = "davis"
-    masks = "masks"
-    youtube_vis = "youtube-vis"
-    coco = "coco"
-    labelme = "labelme"
-    labelme_masks = "labelme-masks"
-    cvat = "cvat"
-    cvat_masks = "cvat-masks"
-    mots = "mots"
-    mots_png = "mots-png"
-    mot = "mot"
-    label_studio = "label-studio"
-    csv = "csv"
-    parquet = "parquet"
-    cutouts = "cutouts"
-    cutouts_cropped = "cutouts-cropped"
-    webm = "webm"
-
-
 class Names(StrEnum):
-    """Of label maps, see `exporting.save_label_maps`."""
+    """Of label maps, see `outputs.save_label_maps`."""
 
     by_index = "index"
     by_source = "source"
@@ -79,19 +58,7 @@ def export(  # noqa: PLR0913
     tracks: options.TracksPath,
     *,
     kind: Annotated[
-        Format,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            show_default=False,
-            help="davis: a folder with a picture for each frame, a value an object; masks: a folder with a folder for "
-            "each object, of black and white pictures; youtube-vis, coco: a JSON file with masks; labelme, "
-            "labelme-masks: a folder of LabelMe files, with polygons or masks; cvat, cvat-masks: CVAT XML, with "
-            "polygon tracks or with masks picture by picture; mots, mots-png: MOTS as text or as 16-bit pictures; "
-            "mot: boxes as MOTChallenge has them; label-studio: boxes in JSON; csv, parquet: a table, a row for each "
-            "object on each frame; cutouts: PNGs with alpha, a folder for each object, each as large as the frame; "
-            "cutouts-cropped: each as large as the object; webm: a film with alpha.",
-        ),
+        str, typer.Option("--format", metavar="FORMAT", show_default=False, help=options.help_of_formats())
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="OUT", help="The folder or file to write.", show_default=False)
@@ -101,7 +68,7 @@ def export(  # noqa: PLR0913
         typer.Option(
             "--video",
             metavar="VIDEO",
-            help="For cutouts, cutouts-cropped and webm: the video that was tracked.  [default: where it was then]",
+            help=f"For {options.formats_with_pictures()}: the video that was tracked.  [default: where it was then]",
             show_default=False,
         ),
     ] = None,
@@ -134,20 +101,19 @@ def export(  # noqa: PLR0913
         )
         if is_changed
     ]
-    if changed and kind is not Format.davis:
+    spec = format_spec(kind)
+    if changed and kind != "davis":
         raise InputError(f"{', '.join(changed)}: only for --format davis, not for {kind}")
-    from maskferry.outputs import _export as exporting
+    if video is not None and not spec.needs_pictures:
+        raise InputError(f"--video: only for --format {options.formats_with_pictures()}, not for {kind}")
+    from maskferry.outputs import WatchedTracks, open_tracks, save_label_maps
+    from maskferry.outputs import export as write
 
-    if video is not None and kind.value not in exporting.NEEDS_PICTURES:
-        raise InputError(f"--video: only for --format cutouts, cutouts-cropped and webm, not for {kind}")
-    from maskferry.cli._outputs import WatchedTracks, open_tracks, warn_unfinished
-
-    name: exporting.Format = kind.value
     with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
-        warn_unfinished(found)
+        talk.warn_unfinished(found)
         watched = WatchedTracks(found, update)
-        if kind is Format.davis:
-            files = exporting.save_label_maps(
+        if changed:
+            files = save_label_maps(
                 watched,
                 out,
                 overlap=overlap.value,
@@ -157,8 +123,8 @@ def export(  # noqa: PLR0913
                 overwrite=overwrite,
             )
         else:
-            files = exporting.export(watched, out, name, video=video, overwrite=overwrite)
+            files = write(watched, out, kind, video=video, overwrite=overwrite)
     if as_json:
-        talk.show_json({"files": {name: str(out)}, "written": len(files)})
+        talk.show_json({"files": {kind: str(out)}, "written": len(files)})
     else:
         talk.show(str(out))

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from maskferry.formats.registry import BUILT_IN
+
 __all__ = [
     "Audio",
     "Checkpoint",
@@ -23,6 +25,9 @@ __all__ = [
     "TracksPath",
     "Verbose",
     "engine_options",
+    "formats_with_pictures",
+    "help_of_formats",
+    "help_of_kinds",
     "verbatim",
 ]
 
@@ -93,6 +98,28 @@ Verbose = Annotated[
 Debug = Annotated[
     bool, typer.Option("--debug", help="After an error, show where in the program it happened (or MASKFERRY_DEBUG=1).")
 ]
+
+
+def help_of_formats() -> str:
+    """All built-in formats, each with what it is."""
+    return "; ".join(f"{name}: {spec.summary}" for name, spec in BUILT_IN.items()) + "."
+
+
+def formats_with_pictures() -> str:
+    """The built-in formats that need the video's frames, in words."""
+    *names, last = (name for name, spec in BUILT_IN.items() if spec.needs_pictures)
+    return f"{', '.join(names)} and {last}"
+
+
+def help_of_kinds() -> str:
+    """What ``--write`` takes, each with its place in the output folder."""
+    places = {name: f"{spec.output}/" if spec.is_folder else spec.output for name, spec in BUILT_IN.items()}
+    listed = ", ".join(f"{name} (OUT/{place})" for name, place in places.items())
+    return (
+        f"What to make of the tracks: {listed}, film (OUT/overlay.mp4), sheet (OUT/sheet.png, some frames at a "
+        "glance), or none. `maskferry export --help` says what each is. Separate by commas, or give the option "
+        "several times."
+    )
 
 
 def engine_options(device: str | None, checkpoint: str | None) -> dict[str, str]:

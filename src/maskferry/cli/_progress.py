@@ -10,18 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
 
 from maskferry.cli import _talk as talk
+from maskferry.outputs import Update
 
-__all__ = ["Update", "bar", "stoppable"]
-
-
-class Update(Protocol):
-    """What moves a bar."""
-
-    def __call__(self, done: int, total: int | None, label: str | None = None) -> None:
-        """Say what is done, and how much there is in all (None while that is unknown); and what, if it is new."""
+__all__ = ["bar", "stoppable"]
 
 
 @contextmanager

@@ -67,13 +67,13 @@ def render(  # noqa: PLR0913
 ) -> None:
     """Draw tracks over their video and write a film (MP4, H.264)."""
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
-    from maskferry.cli._outputs import WatchedTracks, open_tracks, warn_unfinished
-    from maskferry.rendering import _film as filming
-    from maskferry.sources._checks import parse_rate
+    from maskferry import rendering
+    from maskferry.outputs import WatchedTracks, open_tracks
+    from maskferry.sources import parse_rate
 
     with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
-        warn_unfinished(found)
-        filming.render(
+        talk.warn_unfinished(found)
+        rendering.render(
             WatchedTracks(found, update),
             out,
             video,

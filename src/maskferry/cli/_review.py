@@ -12,6 +12,7 @@ from maskferry.cli import _progress as progress
 from maskferry.cli import _talk as talk
 
 if TYPE_CHECKING:
+    from maskferry.tracks import Tracks
     from maskferry.tracks.review import ObjectSummary
 
 __all__ = ["EXAMPLES", "review"]
@@ -54,35 +55,44 @@ def review(  # noqa: PLR0913
     leaps, its area or its colours change at once, it may have changed places with another.
     """
     talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
-    from maskferry.cli._outputs import open_tracks, warn_unfinished
     from maskferry.files import check_free
+    from maskferry.outputs import open_tracks
     from maskferry.rendering import render_moments
-    from maskferry.sources import open_source
-    from maskferry.tracks.review import summarize, worst_moments
+    from maskferry.tracks.review import worst_moments
 
     if out is not None:
         check_free(out, overwrite=overwrite)
     with open_tracks(tracks) as found:
-        warn_unfinished(found)
+        talk.warn_unfinished(found)
         path = video or found.video.path
-        if path is None:
-            talk.say("these tracks do not name their video: looks and swaps are left out")
-            summaries = summarize(found)
-        else:
-            with open_source(path) as source, progress.bar("Looking through the video"):
-                summaries = summarize(found, source)
+        summaries = _summaries(found, path)
         worst = worst_moments(summaries, count)
+        has_picture = out is not None and bool(worst)
         if out is not None and worst:
             render_moments(found, worst, out, path, overwrite=overwrite)
     if as_json:
-        picture = {"files": {"sheet": str(out)}} if out is not None and worst else {}
+        picture = {"files": {"sheet": str(out)}} if has_picture else {}
         talk.show_json({"objects": [s.to_dict() for s in summaries], "worst": [str(m) for m in worst], **picture})
         return
     talk.show_table(_table(summaries), numbers=True)
     for moment in worst:
         talk.show(str(moment))
-    if out is not None:
-        talk.show(str(out)) if worst else talk.say("there is nothing to show: no picture was written")
+    if has_picture:
+        talk.show(str(out))
+    elif out is not None:
+        talk.say("there is nothing to show: no picture was written")
+
+
+def _summaries(tracks: Tracks, path: str | None) -> list[ObjectSummary]:
+    """With the video where it is known."""
+    from maskferry.sources import open_source
+    from maskferry.tracks.review import summarize
+
+    if path is None:
+        talk.say("these tracks do not name their video: changes of appearance and swaps are left out")
+        return summarize(tracks)
+    with open_source(path) as source, progress.bar("Looking through the video"):
+        return summarize(tracks, source)
 
 
 def _table(summaries: list[ObjectSummary]) -> list[tuple[str, ...]]:

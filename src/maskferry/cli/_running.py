@@ -1,241 +1,54 @@
-"""A whole run, what `track` and `demo` have in common: from masks to tracks to files, going on where one stopped."""
+"""What `track` and `demo` have in common: a whole run, watched on a terminal."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from itertools import groupby
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from maskferry.cli import _progress as progress
 from maskferry.cli import _talk as talk
-from maskferry.cli._outputs import Outputs
-from maskferry.data import MaskPrompt, Source, State
-from maskferry.engines.registry import load_engine
-from maskferry.errors import InputError, OutputExistsError, SourceError
-from maskferry.formats._seeds import Seeds
-from maskferry.masks._convert import resize_mask
-from maskferry.prompts._checks import check_frame
-from maskferry.run._runner import prepare
-from maskferry.sources import open_source
-from maskferry.tracker import MaskTracker
-from maskferry.tracks._jobs import FrameRange
-from maskferry.tracks._journal import Journal, same_prompt
-from maskferry.tracks._planner import Direction
-from maskferry.tracks._results import Tracks
+from maskferry.errors import SourceError
+from maskferry.outputs import Update
+from maskferry.whole_run import Request, carry_out
 
-__all__ = ["Request", "carry_out", "tell"]
-
-log = logging.getLogger(__name__)
+__all__ = ["run_and_tell"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a command asks for.
+class _Terminal:
+    """Watches a run: bars and messages on stderr, Ctrl-C to stop."""
 
-    Attributes:
-        video: a file, a folder of pictures or a URL.
-        seeds: masks to start from, at any size.
-        outputs: where results go.
-        inputs: files that must not be written over.
-        engine: a name, or "auto".
-        options: what it is loaded with.
-        direction: see `planning.plan`.
-        frames: what part of the video.
-        rate: frames per second, where the video has none or a wrong one.
-        overwrite: start over where there are results.
-    """
+    def bar(self, label: str) -> AbstractContextManager[Update]:
+        """A progress bar."""
+        return progress.bar(label)
 
-    video: str | Path
-    seeds: Seeds
-    outputs: Outputs
-    inputs: tuple[Path, ...] = ()
-    engine: str = "auto"
-    options: Mapping[str, str] = field(default_factory=dict)
-    direction: Direction = "both"
-    frames: FrameRange = field(default_factory=FrameRange)
-    rate: str | None = None
-    overwrite: bool = False
+    def say(self, text: str) -> None:
+        """A line, unless quiet."""
+        talk.say(text)
+
+    def stoppable(self) -> AbstractContextManager[Callable[[], bool]]:
+        """Until Ctrl-C."""
+        return progress.stoppable()
 
 
-def carry_out(request: Request) -> dict[str, Any]:
-    """Track and write. What can be refused is refused before anything is touched.
-
-    Returns:
-        What was done, for JSON.
+def run_and_tell(request: Request, *, as_json: bool) -> None:
+    """Track, write, and say what was done.
 
     Raises:
-        OutputExistsError: there is a finished run, and ``overwrite`` is false.
         StoppedError: somebody pressed Ctrl-C.
-        MaskferryError: see `MaskTracker`. Finished frames are kept.
+        MaskferryError: see `carry_out`.
     """
-    outputs = request.outputs
-    with closing(load_engine(request.engine, **request.options)) as engine, _open(request) as source:
-        wish = _wish(request, source, engine.name)
-        resume = _look(request, wish)
-        with _going_on(request):
-            if request.overwrite:
-                outputs.clear()
-            tracker = MaskTracker(source, engine=engine, tracks=outputs.tracks, resume=resume, overwrite=True)
-            with closing(tracker.tracks), tracker:
-                if not resume:
-                    _add(tracker, wish, request.seeds)
-                started = time.monotonic()
-                steps = _track(tracker, request)
-                seconds = time.monotonic() - started
-                for kind in outputs.missing():
-                    outputs.write(kind, tracker.tracks, source)
-                return _report(request, tracker.tracks, engine.name, steps, seconds)
-
-
-@contextmanager
-def _open(request: Request) -> Iterator[Source]:
-    request.outputs.check_folder()
-    with progress.bar("Opening the video"):
-        source = open_source(request.video, rate=request.rate)
-    with source:
-        path = Path(source.info.path) if source.info.path else None
-        request.outputs.check_apart(*request.inputs, *([path] if path else []))
-        if request.outputs.audio and (path is None or not path.is_file()):
-            raise InputError(f"--audio: {source.info.name} is no video file, it has no sound")
-        yield source
-
-
-def _wish(request: Request, source: Source, engine: str) -> Journal:
-    """The run as it is asked for, in memory: it passes every check that the real one will."""
-    info, limits = source.info, request.frames.within(source.info.frame_count)
-    prompts = []
-    for given in request.seeds.prompts:
-        check_frame(given.frame, info)
-        what = f"the mask of object {given.object_id} on frame {given.frame}"
-        if not limits.start <= given.frame < limits.stop:
-            raise InputError(
-                f"{what} lies outside of the frames to track, {limits.start} to {limits.stop - 1}: say which frame it "
-                "belongs to (--frame, or --masks FRAME=FILE), or change --start and --stop"
-            )
-        mask = resize_mask(given.mask, info.size_hw, what=what)
-        if not mask.any():
-            raise InputError(f"{what} is too small: nothing is left of it in {info.width}x{info.height}")
-        prompts.append(MaskPrompt(given.frame, given.object_id, mask))
-    journal = Journal(Tracks.create(info))
-    journal.add_prompts(prompts, None, [None] * len(prompts))
-    prepare(journal, source, engine, request.direction, request.frames)
-    return journal
-
-
-def _look(request: Request, wish: Journal) -> bool:
-    """Whether there is a run of this very command to go on with."""
-    outputs = request.outputs
-    if request.overwrite:
-        outputs.check_replaceable()
-        return False
-    if not outputs.tracks.exists():
-        outputs.check_free()
-        return False
-    with Tracks.open(outputs.tracks) as tracks:
-        there = Journal(tracks)
-        if not there.jobs():  # killed before it began
-            outputs.check_free()
-            return False
-        other = _difference(wish, there)
-        if other:
-            raise OutputExistsError(
-                f"{outputs.folder} holds a run of {other}: give another folder with -o, or start over with --overwrite"
-            )
-        if not all(stored.done for stored in there.jobs()):
-            outputs.check_free()
-            talk.say(f"going on with the run in {outputs.folder}, which has come to {len(tracks)} frames")
-        elif outputs.missing():
-            talk.say(f"{outputs.folder} holds all tracks already; writing what is missing")
-        else:
-            raise OutputExistsError(
-                f"{outputs.folder} holds this run, finished: give another folder with -o, or start over with "
-                "--overwrite"
-            )
-    return True
-
-
-def _difference(wish: Journal, there: Journal) -> str | None:
-    """What sets a run on the disk apart from the one that is asked for."""
-    then, now = there.tracks.video, wish.tracks.video
-    if (then.name, then.size_hw, then.frame_count, then.rate) != (now.name, now.size_hw, now.frame_count, now.rate):
-        return f"another video ({then.name}, {then.width}x{then.height}, {then.frame_count} frames) or another --rate"
-    engines = {stored.engine for stored in there.jobs()}
-    if engines != {stored.engine for stored in wish.jobs()}:
-        return f"another engine ({', '.join(sorted(engines))})"
-    seeds = wish.seeds()
-    if seeds != there.seeds() or not all(_same_mask(wish, there, f, i) for i, own in seeds.items() for f in own):
-        return "other masks"
-    if [stored.job for stored in wish.jobs()] != [stored.job for stored in there.jobs()]:
-        return "another direction or other frames"
-    return None
-
-
-def _same_mask(a: Journal, b: Journal, frame: int, object_id: int) -> bool:
-    one, other = a.prompt(frame, object_id), b.prompt(frame, object_id)
-    return one is not None and other is not None and same_prompt(one, other)
-
-
-def _add(tracker: MaskTracker, wish: Journal, seeds: Seeds) -> None:
-    for frame, prompts in groupby(seeds.prompts, key=lambda prompt: prompt.frame):
-        ids = [prompt.object_id for prompt in prompts]
-        masks = [found.mask for i in ids if isinstance(found := wish.prompt(frame, i), MaskPrompt)]
-        tracker.add_masks_prompt(masks, ids, frame, labels=[seeds.labels.get(i) for i in ids])
-
-
-def _track(tracker: MaskTracker, request: Request) -> int:
-    """Track what is left; the number of steps that it took."""
-    limits, progressed = request.frames, None
-    with progress.stoppable() as stopped, progress.bar(f"Tracking {tracker.source.info.name}") as update:
-        for progressed in tracker.steps(
-            direction=request.direction,
-            start=limits.start,
-            stop=limits.stop,
-            stride=limits.stride,
-            cancelled=stopped,
-        ):
-            update(progressed.done, progressed.total)
-    if stopped() and not all(stored.done for stored in tracker.journal.jobs()):
-        raise KeyboardInterrupt
-    return progressed.done if progressed else 0
-
-
-@contextmanager
-def _going_on(request: Request) -> Iterator[None]:
-    """Say how to go on after Ctrl-C."""
     try:
-        yield
+        report = carry_out(request, _Terminal())
     except KeyboardInterrupt:
         again = "the command again without --overwrite" if request.overwrite else "the same command again"
         raise talk.StoppedError(
             f"finished frames are kept in {request.outputs.folder}; run {again} to go on from there"
         ) from None
+    _tell(report, as_json=as_json)
 
 
-def _report(request: Request, tracks: Tracks, engine: str, steps: int, seconds: float) -> dict[str, Any]:
-    outputs, labels = request.outputs, tracks.labels
-    objects = []
-    for object_id in tracks.object_ids:
-        states = [row.state for _, row in tracks.timeline(object_id)]
-        lost = sum(state is State.LOST for state in states)
-        objects.append({"id": object_id, "label": labels.get(object_id), "frames": len(states), "lost": lost})
-    return {
-        "video": tracks.video.name,
-        "engine": engine,
-        "frames": len(tracks),
-        "steps": steps,
-        "fps": round(steps / seconds, 2) if steps else None,
-        "stopped_at": tracks.stopped_at,
-        "objects": objects,
-        "files": {"tracks": str(outputs.tracks), **{kind: str(outputs.path(kind)) for kind in outputs.kinds}},
-    }
-
-
-def tell(report: dict[str, Any], *, as_json: bool) -> None:
+def _tell(report: dict[str, Any], *, as_json: bool) -> None:
     """Say what was done, where the results are, and last, whether the video was damaged.
 
     Raises:

@@ -10,9 +10,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from maskferry.errors import DamagedSourceWarning, MaskferryWarning
+
+if TYPE_CHECKING:
+    from maskferry.tracks import Tracks
 
 __all__ = [
     "StoppedError",
@@ -25,6 +28,7 @@ __all__ = [
     "show",
     "show_json",
     "show_table",
+    "warn_unfinished",
 ]
 
 log = logging.getLogger(__name__)
@@ -123,6 +127,12 @@ def say(text: str) -> None:
     """Talk, on stderr, unless quiet."""
     if not _manner.quiet:
         _write(sys.stderr, _one_line(text))
+
+
+def warn_unfinished(tracks: Tracks) -> None:
+    """Say where a run has not come to its end yet."""
+    if not tracks.finished:
+        say(f"warning: {tracks.path} is of a run that is not finished: it has come to {len(tracks)} frames")
 
 
 def fail(text: str, kind: str = "error") -> None:

@@ -10,8 +10,12 @@ import typer
 from maskferry.cli import _options as options
 from maskferry.cli._talk import set_manner
 from maskferry.errors import InputError
+from maskferry.formats.registry import known_formats, require_installed
 
-__all__ = ["EXAMPLES", "track"]
+__all__ = ["EXAMPLES", "RENDERINGS", "track"]
+
+RENDERINGS = ("film", "sheet")
+"""What ``--write`` takes besides the formats."""
 
 EXAMPLES = options.verbatim("""Examples:
   One picture, in which pixels of value 1 are object 1, of value 2 object 2:
@@ -30,11 +34,6 @@ Results are saved frame by frame in OUT/tracks.sqlite. Stopped by Ctrl-C, or
 killed? The same command goes on where it was. From the finished tracks,
 `maskferry render` and `maskferry export` make more films and files.
 """)
-
-KINDS = (
-    *("davis", "csv", "film", "masks", "youtube-vis", "coco", "labelme", "labelme-masks", "cvat", "cvat-masks"),
-    *("mots", "mots-png", "mot", "label-studio", "parquet", "cutouts", "cutouts-cropped", "webm", "sheet"),
-)
 
 
 def track(  # noqa: PLR0913
@@ -84,10 +83,7 @@ def track(  # noqa: PLR0913
         typer.Option(
             "--write",
             metavar="KINDS",
-            help="What to make of the tracks: davis (OUT/masks, a picture a frame, a value an object), masks "
-            "(OUT/objects, black and white), csv (OUT/tracks.csv), youtube-vis (OUT/tracks.json), film "
-            "(OUT/overlay.mp4), sheet (OUT/sheet.png, some frames at a glance), or none; and every other --format of "
-            "`maskferry export`: " + ", ".join(KINDS[5:-1]) + ". Separate by commas, or give the option several times.",
+            help=options.help_of_kinds(),
         ),
     ] = ["davis,csv,film"],  # noqa: B006
     overlap: options.OverlapOption = options.Overlap.smallest,
@@ -109,14 +105,11 @@ def track(  # noqa: PLR0913
         raise InputError("--audio is for the film: add film to --write")
     if audio and rate is not None:
         raise InputError("--audio with --rate: the sound would not be in step with the picture; leave one of them out")
-    if "parquet" in kinds:
-        from maskferry.formats._parquet import require_pyarrow
-
-        require_pyarrow()
-    from maskferry.cli._given import mask_path, read_given
-    from maskferry.cli._outputs import Outputs
-    from maskferry.cli._running import Request, carry_out, tell
-    from maskferry.tracks._jobs import ENDLESS, FrameRange
+    from maskferry.cli._running import run_and_tell
+    from maskferry.outputs import Outputs
+    from maskferry.prompts import mask_path, read_given
+    from maskferry.tracks import ENDLESS, FrameRange
+    from maskferry.whole_run import Request
 
     request = Request(
         video,
@@ -130,7 +123,7 @@ def track(  # noqa: PLR0913
         rate,
         overwrite,
     )
-    tell(carry_out(request), as_json=as_json)
+    run_and_tell(request, as_json=as_json)
 
 
 def parse_kinds(texts: list[str]) -> tuple[str, ...]:
@@ -143,6 +136,10 @@ def parse_kinds(texts: list[str]) -> tuple[str, ...]:
     if kinds == ["none"]:
         return ()
     for kind in kinds:
-        if kind not in KINDS:
-            raise InputError(f"--write: expected {', '.join(KINDS)}, or none alone, got {kind!r}")
+        if kind not in RENDERINGS and kind not in known_formats():
+            raise InputError(
+                f"--write: expected {', '.join([*known_formats(), *RENDERINGS])}, or none alone, got {kind!r}"
+            )
+        if kind not in RENDERINGS:
+            require_installed(kind)
     return tuple(kinds)

@@ -83,7 +83,7 @@ def write_webm(
     *,
     rate: Fraction | None = None,
     overwrite: bool = False,
-) -> int:
+) -> list[Path]:
     """Write a film in which everything but the objects is transparent, and the frame table beside it.
 
     Without ``rate``, every frame is shown at its own time, rounded to milliseconds, as WebM has them. Sides of odd
@@ -104,7 +104,7 @@ def write_webm(
         overwrite: replace files.
 
     Returns:
-        The number of frames written.
+        The film and its frame table.
 
     Raises:
         InputError: no frames, a frame of another size than the video, times that do not ascend, no rate to be had, or
@@ -139,7 +139,7 @@ def write_webm(
         write_frames(infos, sidecar(path), overwrite=overwrite)
     losses = ("the picture outside of masks", "which object a pixel belongs to", "names", "scores", "states")
     warn_of_loss(path, {**dict.fromkeys(losses, 1), "exactness, as VP9 compresses with loss": 1})
-    return len(infos)
+    return [path, sidecar(path)]
 
 
 def _add_stream(out: Any, video: VideoInfo, clock: Clock) -> av.VideoStream:  # noqa: ANN401

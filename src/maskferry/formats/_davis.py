@@ -8,7 +8,7 @@ more makes a 16-bit grey picture, which has neither palette nor void.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -61,6 +61,7 @@ def write_label_maps(  # noqa: PLR0913
     names: Names = "index",
     img_ext: Literal["png", "tif"] = "png",
     dtype: type[np.unsignedinteger[Any]] | None = None,
+    object_ids: Sequence[int] | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
     """Write a label map for every frame.
@@ -74,8 +75,8 @@ def write_label_maps(  # noqa: PLR0913
             hold both.
         names: see `Names`.
         img_ext: "png" or "tif" (LZW, grey).
-        dtype: ``np.uint8`` or ``np.uint16``; by default, file by file, uint16 as soon as an id is above 254. Give it
-            where all files must be alike.
+        dtype: ``np.uint8`` or ``np.uint16``; by default uint16 as soon as an id is above 254.
+        object_ids: all that there are, so that all files are alike; without them the default is chosen file by file.
 
     Returns:
         The files, in order.
@@ -93,6 +94,8 @@ def write_label_maps(  # noqa: PLR0913
     if dtype not in (None, np.uint8, np.uint16):
         raise InputError(f"dtype: expected numpy.uint8, numpy.uint16 or None, got {dtype!r}")
     check_free(folder, overwrite=overwrite)
+    if dtype is None and object_ids is not None:
+        dtype = _dtype_for(max(object_ids, default=0))
     palette = voc_palette()
     written: dict[Path, None] = {}
     shared = 0

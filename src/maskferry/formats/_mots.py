@@ -70,12 +70,14 @@ def mots_ids(object_ids: Iterable[int], labels: Mapping[int, str] | None = None)
     return out
 
 
-def write(
+def write(  # noqa: PLR0913
     video: VideoInfo,
     frames: Iterable[FrameTracks],
     path: Path,
     *,
-    ids: Mapping[int, int],
+    ids: Mapping[int, int] | None = None,
+    labels: Mapping[int, str] | None = None,
+    object_ids: Iterable[int] = (),
     overlap: Overlap = "smallest",
     first_frame: int = 0,
     overwrite: bool = False,
@@ -88,7 +90,9 @@ def write(
         video: the video.
         frames: its tracks, in the order of frames; one is held at a time.
         path: nobody sees half of a file there.
-        ids: {object id: id in MOTS}, of `mots_ids`.
+        ids: {object id: id in MOTS}; by default `mots_ids` of ``object_ids`` and ``labels``.
+        labels: {object id: name}, for the classes.
+        object_ids: all objects.
         overlap: who gets a pixel that several objects claim.
         first_frame: the number of the video's first frame.
         overwrite: replace files.
@@ -100,6 +104,7 @@ def write(
     """
     for taken in (path, sidecar(path)):
         check_free(taken, overwrite=overwrite)
+    ids = mots_ids(object_ids, labels) if ids is None else ids
     infos: list[FrameInfo] = []
     shared = 0
     with atomic_path(path, overwrite=overwrite) as part, part.open("w", encoding="ascii", newline="\n") as file:
@@ -114,12 +119,14 @@ def write(
     _warn(path, ids, shared)
 
 
-def write_folder(
+def write_folder(  # noqa: PLR0913
     video: VideoInfo,
     frames: Iterable[FrameTracks],
     folder: Path,
     *,
-    ids: Mapping[int, int],
+    ids: Mapping[int, int] | None = None,
+    labels: Mapping[int, str] | None = None,
+    object_ids: Iterable[int] = (),
     overlap: Overlap = "smallest",
     first_frame: int = 0,
     overwrite: bool = False,
@@ -131,6 +138,7 @@ def write_folder(
         The files, in order.
     """
     check_free(folder, overwrite=overwrite)
+    ids = mots_ids(object_ids, labels) if ids is None else ids
     written = []
     shared = 0
     for tracks in checked(video, frames):

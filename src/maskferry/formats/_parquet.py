@@ -90,7 +90,7 @@ def read_frames(path: Path) -> list[FrameInfo]:
 
 
 def require_pyarrow() -> None:
-    """Say at once that Parquet cannot be had.
+    """Say at once that Parquet is unavailable.
 
     Raises:
         MissingExtraError: pyarrow is not installed.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,17 +200,12 @@ def score_sequence(
     head = next(pairs, None)
     if head is None:
         raise InputError("nothing to score: the truth has no frames")
-    ids = sorted(set(object_ids)) if object_ids is not None else _ids(head[1], void_label)
-    if not ids:
-        raise InputError(
-            "nothing to score: the truth of the first frame holds no object "
-            f"(void is {void_label}; for a binary map of 0 and 255 pass label_map > 0)"
-        )
-    pairs = itertools.chain([head], pairs)
+    ids = _ids_to_score(head[1], object_ids, void_label)
     table: dict[int, list[tuple[float, float]]] = {i: [] for i in ids}
+    pairs = itertools.chain([head], pairs)
     for frame, wanted, drawn in _inner(pairs) if skip_ends else pairs:
-        if object_ids is None and (unknown := set(_ids(drawn, None)) - set(ids)):
-            raise InputError(f"frame {frame}: the result has object ids {sorted(unknown)}, the truth only {ids}")
+        if object_ids is None:
+            _check_known(frame, drawn, ids)
         void = None if void_label is None else wanted == void_label
         for i, rows in table.items():
             a, b = wanted == i, drawn == i
@@ -218,6 +213,24 @@ def score_sequence(
     if not table[ids[0]]:
         raise InputError("nothing to score: without its first and last frame the video is empty; pass skip_ends=False")
     return {i: Score(*(sequence_statistics(v) for v in zip(*rows, strict=True))) for i, rows in table.items()}
+
+
+def _ids_to_score(first: LabelMap, object_ids: Iterable[int] | None, void_label: int | None) -> list[int]:
+    """The caller's ids, or those of the first frame's truth."""
+    ids = sorted(set(object_ids)) if object_ids is not None else _ids(first, void_label)
+    if not ids:
+        raise InputError(
+            "nothing to score: the truth of the first frame holds no object "
+            f"(void is {void_label}; for a binary map of 0 and 255 pass label_map > 0)"
+        )
+    return ids
+
+
+def _check_known(frame: int, drawn: LabelMap, ids: Sequence[int]) -> None:
+    """Refuse ids that the truth does not have, as the reference does."""
+    unknown = set(_ids(drawn, None)) - set(ids)
+    if unknown:
+        raise InputError(f"frame {frame}: the result has object ids {sorted(unknown)}, the truth only {ids}")
 
 
 def mean_score(scores: Iterable[Score]) -> Score:

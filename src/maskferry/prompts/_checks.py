@@ -1,4 +1,4 @@
-"""Checks and conversions of what a caller prompts with: frames, points, boxes. All raise `InputError`."""
+"""Checks and conversions of what a caller prompts with: points, boxes. All raise `InputError`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,7 @@ from numpy.typing import ArrayLike
 from maskferry.data import BoxPrompt, PointPrompt, VideoInfo
 from maskferry.errors import InputError
 
-__all__ = ["box_prompt", "check_frame", "point_prompt"]
-
-
-def check_frame(frame_idx: int, video: VideoInfo) -> int:
-    """A frame index inside the video, as int."""
-    if isinstance(frame_idx, bool) or not isinstance(frame_idx, int | np.integer):
-        raise InputError(f"frame_idx: expected a whole number, got {frame_idx!r}")
-    count = video.frame_count
-    if frame_idx < 0 or (count is not None and frame_idx >= count):
-        last = " or more" if count is None else f" to {count - 1}"
-        raise InputError(f"frame_idx: expected 0{last} in {video.name}, got {frame_idx}")
-    return int(frame_idx)
+__all__ = ["box_prompt", "point_prompt"]
 
 
 def point_prompt(frame: int, object_id: int, points: ArrayLike, labels: ArrayLike, video: VideoInfo) -> PointPrompt:

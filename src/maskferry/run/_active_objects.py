@@ -1,4 +1,4 @@
-"""``Roster``: which objects a pass has to find on the frame that it has come to."""
+"""``ActiveObjects``: which objects a pass has to find on the frame that it has come to."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ from maskferry.data import FrameMasks, ObjectMask, State
 from maskferry.rle import Rle
 from maskferry.tracks._jobs import Job, Span
 
-__all__ = ["Roster"]
+__all__ = ["ActiveObjects"]
 
 
-class Roster:
+class ActiveObjects:
     """Which objects a pass has to find on the frame that it has come to.
 
     Attributes:
-        current: {object id: its span}.
-        retired: those of them that the session does not follow: lost, until a detection shows them.
+        spans: {object id: its span}.
+        suspended: ids of those that the session does not follow: lost, until a detection shows them.
     """
 
-    def __init__(self, job: Job, passed: Sequence[int], retired: Iterable[int] = ()) -> None:
-        self.current: dict[int, Span] = {}
-        self.retired = set(retired)
+    def __init__(self, job: Job, passed: Sequence[int], suspended: Iterable[int] = ()) -> None:
+        """Begin a pass, or resume one.
+
+        Args:
+            job: what the pass has to find.
+            passed: its frames that are finished.
+            suspended: ids of objects that were suspended there.
+        """
+        self.spans: dict[int, Span] = {}
+        self.suspended = set(suspended)
         self._backward = job.backward
         self._starts: dict[int, list[Span]] = {}
         for span in job.spans:
@@ -32,35 +39,35 @@ class Roster:
     @property
     def followed(self) -> set[int]:
         """Ids of the objects that the session is to follow."""
-        return self.current.keys() - self.retired
+        return self.spans.keys() - self.suspended
 
     def enter(self, frame: int) -> list[Span]:
-        """Come to a frame: spans that end before it leave, spans whose seed it is begin and are returned."""
+        """Come to a frame: spans that end before it leave, spans that begin there are added and returned."""
         starting = self.pass_by(frame)
         self.begin(starting)
         return starting
 
     def pass_by(self, frame: int) -> list[Span]:
-        """The same for a frame that is finished: what was retired since stays so."""
-        for object_id, span in list(self.current.items()):
+        """The same for a frame that is finished already: what has been suspended since stays so."""
+        for object_id, span in list(self.spans.items()):
             if span.until is not None and (frame <= span.until if self._backward else frame >= span.until):
-                del self.current[object_id]
+                del self.spans[object_id]
         starting = self._starts.get(frame, [])
-        self.current.update((span.object_id, span) for span in starting)
+        self.spans.update((span.object_id, span) for span in starting)
         return starting
 
     def begin(self, spans: Iterable[Span]) -> None:
         """These spans are to be found from here on."""
         for span in spans:
-            self.current[span.object_id] = span
-            self.retired.discard(span.object_id)
+            self.spans[span.object_id] = span
+            self.suspended.discard(span.object_id)
 
-    def with_retired(self, masks: FrameMasks) -> FrameMasks:
-        """The same, with a row for each object that is lost because the session does not follow it."""
-        gone = self.retired & self.current.keys()
-        if not gone:
+    def with_suspended(self, masks: FrameMasks) -> FrameMasks:
+        """The same masks, with an empty one for each object that is suspended."""
+        missing = self.suspended & self.spans.keys()
+        if not missing:
             return masks
         empty = Rle.empty(masks.size_hw)
-        rows = [row for row in masks if row.object_id not in gone]
-        rows += [ObjectMask(i, empty, 0.0, State.LOST) for i in gone]
+        rows = [row for row in masks if row.object_id not in missing]
+        rows += [ObjectMask(i, empty, 0.0, State.LOST) for i in missing]
         return FrameMasks(masks.frame, masks.size_hw, tuple(sorted(rows, key=lambda row: row.object_id)))

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from maskferry import _lazy
 
 if TYPE_CHECKING:
-    from maskferry.tracks._ids import FIRST_ID as FIRST_ID
     from maskferry.tracks._jobs import ENDLESS as ENDLESS
     from maskferry.tracks._jobs import FrameRange as FrameRange
     from maskferry.tracks._planner import Direction as Direction
-    from maskferry.tracks._results import Tracks as Tracks
+    from maskferry.tracks._prompt_store import FIRST_ID as FIRST_ID
+    from maskferry.tracks._tracks import Tracks as Tracks
 
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
-        "maskferry.tracks._ids": ("FIRST_ID",),
+        "maskferry.tracks._prompt_store": ("FIRST_ID",),
         "maskferry.tracks._jobs": ("ENDLESS", "FrameRange"),
         "maskferry.tracks._planner": ("Direction",),
-        "maskferry.tracks._results": ("Tracks",),
+        "maskferry.tracks._tracks": ("Tracks",),
     },
 )

@@ -154,6 +154,15 @@ class Database:
         with self._lock, self._translated():
             return self._connection.execute(sql, values).fetchall()
 
+    def note(self, key: str) -> str | None:
+        """A text that was kept for whoever resumes the run."""
+        found = self.rows("SELECT value FROM meta WHERE key = ?", [f"note:{key}"])
+        return str(found[0][0]) if found else None
+
+    def set_note(self, key: str, value: str) -> None:
+        """Keep a text for whoever resumes the run."""
+        self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [f"note:{key}", value])
+
     def settle(self) -> None:
         """Bring everything written so far into the one file, which can then be copied or sent."""
         if self.path is not None:

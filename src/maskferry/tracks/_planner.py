@@ -13,6 +13,9 @@ __all__ = ["Direction", "plan"]
 
 Direction = Literal["both", "forward", "backward"]
 
+SpanKey = tuple[int, int, int | None]
+"""See `Span.key`."""
+
 
 def plan(
     seeds: Mapping[int, Collection[int]],
@@ -37,23 +40,31 @@ def plan(
     """
     if direction not in get_args(Direction):
         raise InputError(f"direction: expected one of {', '.join(get_args(Direction))}, got {direction!r}")
-    there: dict[bool, set[tuple[int, int, int | None]]] = {False: set(), True: set()}
+    done: dict[bool, set[SpanKey]] = {False: set(), True: set()}
     for job in known:
         if job.frame_range == frame_range:
-            there[job.backward] |= {span.key for span in job.spans}
+            done[job.backward] |= {span.key for span in job.spans}
     jobs: list[Job] = []
     for backward in (False, True):
-        if direction == ("forward" if backward else "backward"):
-            continue
-        spans = []
-        for object_id, frames in seeds.items():
-            for seed, until in _stretches(frames, frame_range, backward=backward, alone=direction == "backward"):
-                other_side = until is not None and (backward or (object_id, until, seed) in there[True])
-                span = Span(object_id, seed, until, blend=direction == "both" and other_side)
-                if span.key not in there[backward]:
-                    spans.append(span)
-        jobs += _group(spans, frame_range, backward=backward)
+        if direction != ("forward" if backward else "backward"):
+            spans = _spans(seeds, direction, frame_range, backward=backward, filled=done[True])
+            jobs += _group((s for s in spans if s.key not in done[backward]), frame_range, backward=backward)
     return jobs
+
+
+def _spans(
+    seeds: Mapping[int, Collection[int]],
+    direction: Direction,
+    frame_range: FrameRange,
+    *,
+    backward: bool,
+    filled: Collection[SpanKey],
+) -> Iterable[Span]:
+    """All spans of one direction; ``filled`` are the backward ones of earlier jobs."""
+    for object_id, frames in seeds.items():
+        for seed, until in _stretches(frames, frame_range, backward=backward, alone=direction == "backward"):
+            second = until is not None and (backward or (object_id, until, seed) in filled)
+            yield Span(object_id, seed, until, blend=direction == "both" and second)
 
 
 def _stretches(

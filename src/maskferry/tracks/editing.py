@@ -7,23 +7,16 @@ that a later correction on one side leaves the other alone. What was tracked cou
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
-from maskferry.tracks._ids import object_ids
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._planner import plan
-from maskferry.tracks._results import Tracks
+from maskferry.tracks._tracks import Tracks
 
 __all__ = ["merge", "remove", "rename", "split", "swap", "undo"]
-
-TABLES = {"object": "id", "mask": "object", "prompt": "object", "span": "object"}
-"""What an edit may change, and the column that names the object."""
 
 
 def rename(tracks: Tracks, object_id: int, label: str | None) -> None:
@@ -32,8 +25,8 @@ def rename(tracks: Tracks, object_id: int, label: str | None) -> None:
     Raises:
         UnknownObjectError: no such object.
     """
-    with _edit(tracks, f"rename {object_id}", [object_id]):
-        tracks.database.execute("UPDATE object SET label = ? WHERE id = ?", [label, object_id])
+    with _edit(tracks, f"rename {object_id}", [object_id]) as journal:
+        journal.prompts.set_label(object_id, label)
 
 
 def remove(tracks: Tracks, object_id: int) -> None:
@@ -42,8 +35,8 @@ def remove(tracks: Tracks, object_id: int) -> None:
     Raises:
         UnknownObjectError: no such object.
     """
-    with _edit(tracks, f"remove {object_id}", [object_id]):
-        Journal(tracks).remove_object(object_id)
+    with _edit(tracks, f"remove {object_id}", [object_id]) as journal:
+        journal.remove_object(object_id)
 
 
 def merge(tracks: Tracks, keep: int, other: int) -> None:
@@ -59,15 +52,10 @@ def merge(tracks: Tracks, keep: int, other: int) -> None:
         InputError: both are the same.
     """
     _check_two(keep, other)
-    database = tracks.database
-    with _edit(tracks, f"merge {other} into {keep}", [keep, other]):
-        empty = (
-            "object = ? AND state = 'lost' AND frame IN (SELECT frame FROM mask WHERE object = ? AND state != 'lost')"
-        )
-        database.execute(f"DELETE FROM mask WHERE {empty}", [keep, other])
-        database.execute("UPDATE OR IGNORE mask SET object = ? WHERE object = ?", [keep, other])
-        database.execute("UPDATE OR IGNORE prompt SET object = ? WHERE object = ?", [keep, other])
-        Journal(tracks).remove_object(other)
+    with _edit(tracks, f"merge {other} into {keep}", [keep, other]) as journal:
+        journal.frames.merge(keep, other)
+        journal.prompts.merge(keep, other)
+        journal.remove_object(other)
 
 
 def split(tracks: Tracks, object_id: int, frame: int) -> int:
@@ -81,16 +69,15 @@ def split(tracks: Tracks, object_id: int, frame: int) -> int:
         InputError: it has no mask on that frame.
     """
     journal = Journal(tracks)
-    journal.require(object_id)
-    if not _has_mask(tracks, object_id, frame):
+    journal.prompts.require(object_id)
+    if not _has_mask(journal, object_id, frame):
         raise InputError(f"object {object_id} has no mask on frame {frame}")
-    (fresh,) = object_ids(None, 1, journal.used_ids())
-    with _edit(tracks, f"split {object_id} at {frame}", [object_id], [fresh]):
-        label = tracks.labels.get(object_id)
-        tracks.database.execute("INSERT INTO object (id, label) VALUES (?, ?)", [fresh, label])
-        _pin(journal, frame, [object_id])
-        _move(tracks, object_id, fresh, frame)
-    return fresh
+    (new,) = journal.prompts.ids(None, 1)
+    with _edit(tracks, f"split {object_id} at {frame}", [object_id], [new]) as journal:
+        journal.prompts.add_object(new, tracks.labels.get(object_id))
+        _make_prompts(journal, frame, [object_id])
+        _move(journal, object_id, new, frame)
+    return new
 
 
 def swap(tracks: Tracks, first: int, second: int, frame: int) -> None:
@@ -101,15 +88,14 @@ def swap(tracks: Tracks, first: int, second: int, frame: int) -> None:
         InputError: both are the same, or none has a mask on that frame.
     """
     _check_two(first, second)
-    journal = Journal(tracks)
-    if not _has_mask(tracks, first, frame) and not _has_mask(tracks, second, frame):
+    if not any(_has_mask(Journal(tracks), i, frame) for i in (first, second)):
         raise InputError(f"neither object {first} nor object {second} has a mask on frame {frame}")
-    with _edit(tracks, f"swap {first} and {second} from {frame}", [first, second]):
-        _pin(journal, frame, [first, second])
+    with _edit(tracks, f"swap {first} and {second} from {frame}", [first, second]) as journal:
+        _make_prompts(journal, frame, [first, second])
         nobody = -1
-        _move(tracks, first, nobody, frame)
-        _move(tracks, second, first, frame)
-        _move(tracks, nobody, second, frame)
+        _move(journal, first, nobody, frame)
+        _move(journal, second, first, frame)
+        _move(journal, nobody, second, frame)
 
 
 def undo(tracks: Tracks) -> str | None:
@@ -120,91 +106,54 @@ def undo(tracks: Tracks) -> str | None:
     Returns:
         What was undone, for people; None where there is nothing to undo.
     """
-    database = tracks.database
-    with database.transaction():
-        for edit, what, objects, before in database.rows("SELECT * FROM edit ORDER BY id DESC LIMIT 1"):
-            _clear(tracks, json.loads(objects))
-            for table, rows in json.loads(zlib.decompress(before)).items():
-                width = len(database.rows(f"PRAGMA table_info({table})"))
-                for row in rows:
-                    values = _from_json(row) + [None] * (width - len(row))  # an edit of format 1 has fewer columns
-                    database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", values)
-            database.execute("DELETE FROM edit WHERE id = ?", [edit])
-            return str(what)
-    return None
+    return Journal(tracks).edits.restore_last()
 
 
 @contextmanager
-def _edit(tracks: Tracks, what: str, objects: Sequence[int], fresh: Sequence[int] = ()) -> Iterator[None]:
+def _edit(tracks: Tracks, what: str, objects: Sequence[int], new: Sequence[int] = ()) -> Iterator[Journal]:
     """Keep what is there before an edit; afterwards say that everything is still tracked.
 
-    ``fresh`` are the ids of objects that the edit makes.
+    ``new`` are the ids of objects that the edit makes.
     """
-    database, journal = tracks.database, Journal(tracks)
-    for i in objects:
-        journal.require(i)
-    with database.transaction():
-        before = {
-            table: [
-                _to_json(row) for i in objects for row in database.rows(f"SELECT * FROM {table} WHERE {key} = ?", [i])
-            ]
-            for table, key in TABLES.items()
-        }
-        packed = zlib.compress(json.dumps(before).encode())
-        touched = [*objects, *fresh]
-        values = [what, json.dumps(touched), packed]
-        database.execute("INSERT INTO edit (what, objects, before) VALUES (?, ?, ?)", values)
-        yield
-        _count_as_tracked(journal, touched)
-        journal.mark_returns()
+    journal = Journal(tracks)
+    journal.prompts.require(*objects)
+    with journal.transaction():
+        journal.edits.record(what, objects, new)
+        yield journal
+        _count_as_tracked(journal, [*objects, *new])
+        journal.frames.mark_returns()
 
 
 def _count_as_tracked(journal: Journal, objects: Sequence[int]) -> None:
     """The spans that the objects' prompts call for now are those of jobs that are done."""
-    seeds = {i: own for i, own in journal.seeds().items() if i in objects}
-    stored = journal.jobs()
+    seeds = {i: own for i, own in journal.prompts.prompt_frames().items() if i in objects}
+    stored = journal.jobs.all()
     for i in objects:
-        journal.tracks.database.execute("DELETE FROM span WHERE object = ?", [i])
+        journal.jobs.drop_spans(i)
     for frame_range in {job.job.frame_range for job in stored}:
         backward = any(job.job.backward for job in stored if job.job.frame_range == frame_range)
-        engine = stored[0].engine
         for job in plan(seeds, "both" if backward else "forward", frame_range):
-            journal.add_jobs([job], engine, done=True)
+            journal.jobs.add([job], stored[0].engine, done=True)
 
 
-def _pin(journal: Journal, frame: int, objects: Sequence[int]) -> None:
-    """Make the masks of a frame prompts, where they are none yet; their states stay what they are."""
+def _make_prompts(journal: Journal, frame: int, objects: Sequence[int]) -> None:
+    """Make the masks of a frame prompts, where they are none yet."""
     for i in objects:
-        if journal.prompt(frame, i) is None and _has_mask(journal.tracks, i, frame):
-            row = journal.tracks[frame][i]
-            journal.add_prompts([MaskPrompt(frame, i, row.rle.decode())], None, [None])
+        row = journal.frames.get(frame, [i]).get(i)
+        if row is not None and row.rle.area and journal.prompts.get(frame, i) is None:
+            journal.add_prompts([MaskPrompt(frame, i, row.rle.decode())])
 
 
-def _move(tracks: Tracks, source: int, target: int, frame: int) -> None:
-    for table in ("mask", "prompt"):
-        tracks.database.execute(
-            f"UPDATE {table} SET object = ? WHERE object = ? AND frame >= ?", [target, source, frame]
-        )
+def _move(journal: Journal, source: int, target: int, frame: int) -> None:
+    journal.frames.move(source, target, frame)
+    journal.prompts.move(source, target, frame)
 
 
-def _clear(tracks: Tracks, objects: Sequence[int]) -> None:
-    for table, key in TABLES.items():
-        for i in objects:
-            tracks.database.execute(f"DELETE FROM {table} WHERE {key} = ?", [i])
-
-
-def _has_mask(tracks: Tracks, object_id: int, frame: int) -> bool:
-    return frame in tracks and object_id in tracks[frame] and tracks[frame][object_id].rle.area > 0
+def _has_mask(journal: Journal, object_id: int, frame: int) -> bool:
+    row = journal.frames.get(frame, [object_id]).get(object_id)
+    return row is not None and row.rle.area > 0
 
 
 def _check_two(first: int, second: int) -> None:
     if first == second:
         raise InputError(f"expected two objects, got {first} twice")
-
-
-def _to_json(row: Sequence[Any]) -> list[Any]:
-    return [{"hex": value.hex()} if isinstance(value, bytes) else value for value in row]
-
-
-def _from_json(row: Sequence[Any]) -> list[Any]:
-    return [bytes.fromhex(value["hex"]) if isinstance(value, dict) else value for value in row]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from maskferry.data import FrameMasks, Image, ObjectMask, Source, State
 from maskferry.masks._matching import looks
 from maskferry.masks._regions import centroid_of_rle_xy
-from maskferry.tracks._results import Tracks
+from maskferry.tracks._tracks import Tracks
 
 __all__ = ["Moment", "ObjectSummary", "summarize", "worst_moments"]
 

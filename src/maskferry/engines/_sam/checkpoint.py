@@ -17,7 +17,7 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNot
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from maskferry.engines._sam.pictures import Mean
+from maskferry.engines._sam.frame_encoder import Mean
 from maskferry.engines._sam.repvit import edgetam_without_timm
 from maskferry.engines._weights import REPOSITORIES, cached, holds_weights, is_offline
 from maskferry.errors import EngineError, InputError, MissingExtraError

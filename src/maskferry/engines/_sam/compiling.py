@@ -25,9 +25,9 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from maskferry.engines._sam.memory import Bundle
+from maskferry.engines._sam.memory_bank import Bundle
 from maskferry.engines._sam.network import Features, Found, Network, Stages
-from maskferry.engines._sam.trouble import is_out_of_memory
+from maskferry.engines._sam.torch_errors import is_out_of_memory
 
 __all__ = ["SIZES", "Compiled", "agrees", "padded_size", "plain_follow"]
 

@@ -16,13 +16,13 @@ from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, TextPromp
 from maskferry.engines._sam.checkpoint import Kind, find_folder, kind_of, load_model
 from maskferry.engines._sam.compiling import Compiled, plain_follow
 from maskferry.engines._sam.devices import pick_devices
-from maskferry.engines._sam.lanes import Lanes
-from maskferry.engines._sam.memory import Bundle
-from maskferry.engines._sam.model import SamModel, fingerprint
+from maskferry.engines._sam.loaded_model import SamModel, fingerprint
+from maskferry.engines._sam.memory_bank import Bundle
+from maskferry.engines._sam.multi_device import SpreadSession
 from maskferry.engines._sam.network import Features, Found, Network
 from maskferry.engines._sam.session import SamSession
-from maskferry.engines._sam.spread import SpreadSession
-from maskferry.engines._sam.text import TextFinder
+from maskferry.engines._sam.streams import Lanes
+from maskferry.engines._sam.text_detector import TextFinder
 from maskferry.engines._weights import REPOSITORIES
 from maskferry.errors import EngineError, InputError
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from maskferry.data import BoxPrompt, Frame, Mask, MaskPrompt, PointPrompt, Prompt, TextPrompt, VideoInfo
+from maskferry.engines._sam.mask_encoding import enlarge_masks
 from maskferry.engines._sam.network import GIVEN
-from maskferry.engines._sam.output import enlarge_masks
 from maskferry.errors import InputError, PromptNotSupportedError
 
 __all__ = ["Prompts", "box_of", "fidelity", "fit_masks", "fit_points", "look_for", "sort_prompts"]

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from maskferry.data import Frame, FrameMasks, Mask, MaskPrompt, ObjectMask, Prompt, State, VideoInfo
 from maskferry.engines._sam import snapshot
-from maskferry.engines._sam.memory import Entry, Limits, Target, gather
-from maskferry.engines._sam.model import SamModel
+from maskferry.engines._sam.frame_encoder import Pictures
+from maskferry.engines._sam.loaded_model import SamModel
+from maskferry.engines._sam.mask_encoding import encode_masks, enlarge_masks
+from maskferry.engines._sam.memory_bank import Entry, Limits, Target, gather
 from maskferry.engines._sam.network import GIVEN, Features, Found
-from maskferry.engines._sam.output import encode_masks, enlarge_masks
-from maskferry.engines._sam.pictures import Pictures
 from maskferry.engines._sam.prompting import Prompts, fidelity, fit_masks, fit_points, look_for, sort_prompts
-from maskferry.engines._sam.trouble import Chunks, translated
+from maskferry.engines._sam.torch_errors import Chunks, translated
 from maskferry.rle import Rle
 
 __all__ = ["SamSession"]

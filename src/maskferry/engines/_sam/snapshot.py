@@ -14,7 +14,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from maskferry.engines._sam.memory import Entry, Target
+from maskferry.engines._sam.memory_bank import Entry, Target
 from maskferry.errors import EngineError
 
 __all__ = ["LARGEST", "Memory", "join", "load", "save", "split"]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from maskferry.data import Frame, FrameMasks, MaskPrompt, Prompt, VideoInfo
 from maskferry.engines._sam import snapshot
-from maskferry.engines._sam.model import SamModel
+from maskferry.engines._sam.loaded_model import SamModel
 from maskferry.engines._sam.prompting import Prompts, look_for, sort_prompts
 from maskferry.engines._sam.session import SamSession
 

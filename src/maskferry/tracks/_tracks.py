@@ -7,18 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, SupportsIndex
+from typing import Self, SupportsIndex
 
-from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
+from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, VideoInfo
 from maskferry.errors import InputError
-from maskferry.rle import Rle
 from maskferry.tracks._database import Database
+from maskferry.tracks._frame_store import MASK_COLUMNS, mask_of_row
 
 __all__ = ["Tracks"]
 
 PIECE = 256  # frames that are read from the database at once
-
-COLUMNS = "frame, object, counts, score, state, fidelity"
 
 
 class Tracks(Mapping[int, FrameMasks]):
@@ -84,6 +82,12 @@ class Tracks(Mapping[int, FrameMasks]):
         found = self.database.rows("SELECT value FROM meta WHERE key = 'damage'")
         return str(found[0][0]) if found else None
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end: nothing that was planned is left to do."""
+        query = "SELECT 1 FROM job WHERE NOT done AND id IN (SELECT job FROM span) LIMIT 1"
+        return not self.database.rows(query)
+
     def __len__(self) -> int:
         return int(self.database.rows("SELECT count(*) FROM frame")[0][0])
 
@@ -139,25 +143,21 @@ class Tracks(Mapping[int, FrameMasks]):
 
     def timeline(self, object_id: int) -> Iterator[tuple[int, ObjectMask]]:
         """(frame, row) of one object, by ascending frame."""
-        query = f"SELECT {COLUMNS} FROM mask WHERE object = ? AND frame > ? ORDER BY frame LIMIT ?"
+        query = f"SELECT {MASK_COLUMNS} FROM mask WHERE object = ? AND frame > ? ORDER BY frame LIMIT ?"
         last = -1
         while piece := self.database.rows(query, [object_id, last, PIECE]):
-            yield from ((row[0], self._row(row)) for row in piece)
+            yield from ((row[0], mask_of_row(row, self.video.size_hw)) for row in piece)
             last = piece[-1][0]
 
     def _masks(self, frames: Sequence[int]) -> dict[int, FrameMasks]:
         """{frame: masks} for some frames, ascending."""
         rows: dict[int, list[ObjectMask]] = {frame: [] for frame in frames}
         if frames:
-            query = f"SELECT {COLUMNS} FROM mask WHERE frame BETWEEN ? AND ? ORDER BY frame, object"
+            query = f"SELECT {MASK_COLUMNS} FROM mask WHERE frame BETWEEN ? AND ? ORDER BY frame, object"
             for row in self.database.rows(query, [frames[0], frames[-1]]):
                 if row[0] in rows:
-                    rows[row[0]].append(self._row(row))
+                    rows[row[0]].append(mask_of_row(row, self.video.size_hw))
         return {frame: FrameMasks(frame, self.video.size_hw, tuple(found)) for frame, found in rows.items()}
-
-    def _row(self, row: tuple[Any, ...]) -> ObjectMask:
-        _, object_id, counts, score, state, fidelity = row
-        return ObjectMask(object_id, Rle(self.video.size_hw, counts), score, State(state), fidelity)
 
     # --- life ---------------------------------------------------------------------------------------------------
 

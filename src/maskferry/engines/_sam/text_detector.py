@@ -12,9 +12,9 @@ from torch import Tensor
 
 from maskferry.data import Frame, Mask
 from maskferry.engines._sam.checkpoint import pretrained
+from maskferry.engines._sam.frame_encoder import Mean, normalise, resize, upload
+from maskferry.engines._sam.mask_encoding import enlarge_masks
 from maskferry.engines._sam.network import Network
-from maskferry.engines._sam.output import enlarge_masks
-from maskferry.engines._sam.pictures import Mean, normalise, resize, upload
 from maskferry.errors import EngineError
 
 __all__ = ["TextFinder", "best_first"]

@@ -6,48 +6,24 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from maskferry.cli import _progress as progress
-from maskferry.cli import _talk as talk
 from maskferry.data import FrameTracks, Source
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.files import check_free, translate_os_errors
 from maskferry.formats._frame_table import sidecar
-from maskferry.masks._labels import Overlap
-from maskferry.outputs._export import Format, export, save_label_maps
+from maskferry.formats.registry import format_spec, known_formats
+from maskferry.masks import Overlap
+from maskferry.outputs._export import export, save_label_maps
+from maskferry.outputs._watch import Silent, Update, Watch
 from maskferry.rendering import render, render_sheet
-from maskferry.tracks._journal import Journal
-from maskferry.tracks._results import Tracks
+from maskferry.tracks import Tracks
 
-__all__ = ["NAMES", "Outputs", "WatchedTracks", "open_tracks", "warn_unfinished"]
+__all__ = ["RENDERINGS", "Outputs", "WatchedTracks", "known_kinds", "open_tracks"]
 
 TRACKS = "tracks.sqlite"
-NAMES = {
-    "davis": "masks",
-    "masks": "objects",
-    "csv": "tracks.csv",
-    "youtube-vis": "tracks.json",
-    "coco": "coco.json",
-    "labelme": "labelme",
-    "labelme-masks": "labelme_masks",
-    "cvat": "cvat.xml",
-    "cvat-masks": "cvat_masks.xml",
-    "mots": "mots.txt",
-    "mots-png": "mots",
-    "mot": "mot.txt",
-    "label-studio": "label_studio.json",
-    "parquet": "tracks.parquet",
-    "cutouts": "cutouts",
-    "cutouts-cropped": "cutouts_cropped",
-    "webm": "cutouts.webm",
-    "film": "overlay.mp4",
-    "sheet": "sheet.png",
-}
-"""{kind of output: its name in the folder}"""
+RENDERINGS = {"film": "overlay.mp4", "sheet": "sheet.png"}
+"""{kind of output that is drawn: its name in the folder}"""
 
-_FOLDERS = frozenset({"davis", "masks", "labelme", "labelme-masks", "mots-png", "cutouts", "cutouts-cropped"})
-_WITH_FRAME_TABLE = frozenset({"cvat", "cvat-masks", "mots", "mot", "webm"})  # beside the file
 _CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
@@ -57,7 +33,7 @@ class Outputs:
 
     Attributes:
         folder: made where it is missing.
-        kinds: what to write, of `NAMES`.
+        kinds: what to write, of `known_kinds`.
         overlap: see `masks.labels.Overlap`; for label maps.
         audio: put the video's sound under the film.
         zoom: enlarge the film this many times.
@@ -76,12 +52,13 @@ class Outputs:
 
     def path(self, kind: str) -> Path:
         """Where one kind of output goes."""
-        return self.folder / NAMES[kind]
+        return self.folder / known_kinds()[kind]
 
     def _paths(self, kind: str) -> list[Path]:
         """Everything that one kind of output consists of."""
         path = self.path(kind)
-        return [path, sidecar(path)] if kind in _WITH_FRAME_TABLE else [path]
+        has_table = kind not in RENDERINGS and format_spec(kind).has_frame_table
+        return [path, sidecar(path)] if has_table else [path]
 
     def missing(self) -> list[str]:
         """The kinds that are not there yet."""
@@ -123,7 +100,7 @@ class Outputs:
         Raises:
             InputError: an input lies where an output goes.
         """
-        places = [self.tracks.resolve(), *(p.resolve() for kind in NAMES for p in self._paths(kind))]
+        places = [self.tracks.resolve(), *(p.resolve() for kind in known_kinds() for p in self._paths(kind))]
         for path in inputs:
             if path.resolve() == self.folder.resolve():
                 raise InputError(f"{path} cannot hold the results too: give another folder with -o")
@@ -142,32 +119,34 @@ class Outputs:
 
     def _replaced(self) -> list[Path]:
         """Everything of an earlier run; where there was none, only what lies in the way."""
-        return [path for kind in (NAMES if self.tracks.exists() else self.kinds) for path in self._paths(kind)]
+        return [path for kind in (known_kinds() if self.tracks.exists() else self.kinds) for path in self._paths(kind)]
 
-    def write(self, kind: str, tracks: Tracks, source: Source) -> None:
-        """Write one kind of output, with a bar.
+    def write(self, kind: str, tracks: Tracks, source: Source, watch: Watch | None = None) -> None:
+        """Write one kind of output.
 
         Raises:
             OutputError: it cannot be written; nothing is left of it.
             SourceError: the film's frames cannot be decoded.
         """
         path = self.path(kind)
-        with progress.bar(f"Writing {path.name}") as update:
+        with (watch or Silent()).bar(f"Writing {path.name}") as update:
             watched = WatchedTracks(tracks, update)
-            if kind == "davis":
-                _write_folder(path, lambda part: save_label_maps(watched, part, overlap=self.overlap))
-            elif kind == "sheet":
+            if kind == "sheet":
                 render_sheet(watched, path, source)
             elif kind == "film":
                 render(watched, path, source, audio=self.audio, zoom=self.zoom)
-            else:
-                _export(watched, path, kind, source)
+            elif kind == "davis":  # the only one with an option
+                _write_folder(path, lambda part: save_label_maps(watched, part, overlap=self.overlap))
+            elif format_spec(kind).is_folder:
+                _write_folder(path, lambda part: export(watched, part, kind, video=source))
+            else:  # what an earlier run left half done gives way
+                export(watched, path, kind, video=source, overwrite=not path.exists())
 
 
 class WatchedTracks(Tracks):
     """Tracks that say how far they have been read."""
 
-    def __init__(self, tracks: Tracks, update: progress.Update) -> None:
+    def __init__(self, tracks: Tracks, update: Update) -> None:
         super().__init__(tracks.database)
         self._update = update
 
@@ -181,13 +160,9 @@ class WatchedTracks(Tracks):
             self._update(done, total)
 
 
-def _export(tracks: Tracks, path: Path, kind: str, source: Source) -> None:
-    """Write one of the formats; see `exporting.export`. What an earlier run left half done gives way."""
-    name = cast(Format, kind)
-    if kind in _FOLDERS:
-        _write_folder(path, lambda part: export(tracks, part, name, video=source))
-    else:
-        export(tracks, path, name, video=source, overwrite=not path.exists())
+def known_kinds() -> dict[str, str]:
+    """{kind of output: its name in the folder}: every format, and what is drawn."""
+    return {name: spec.output for name, spec in known_formats().items()} | RENDERINGS
 
 
 def _is_ours(file: Path) -> bool:
@@ -205,12 +180,6 @@ def open_tracks(path: Path) -> Tracks:
         InputError: there is none.
     """
     return Tracks.open(path / TRACKS if path.is_dir() else path)
-
-
-def warn_unfinished(tracks: Tracks) -> None:
-    """Say where a run has not come to its end yet."""
-    if not all(stored.done for stored in Journal(tracks).jobs()):
-        talk.say(f"warning: {tracks.path} is of a run that is not finished: it has come to {len(tracks)} frames")
 
 
 def _write_folder(path: Path, write: Callable[[Path], object]) -> None:

@@ -14,9 +14,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from maskferry.data import Frame, Image
-from maskferry.engines._sam.lanes import Lanes
 from maskferry.engines._sam.network import Features, Network
-from maskferry.engines._sam.trouble import is_out_of_memory
+from maskferry.engines._sam.streams import Lanes
+from maskferry.engines._sam.torch_errors import is_out_of_memory
 
 __all__ = ["Mean", "Pictures", "normalise", "resize"]
 

@@ -1,4 +1,4 @@
-"""The masks that a person gives on the command line (``--masks``) -> one set of seeds."""
+"""Files of masks as a command names them (``--masks FRAME=PATH``), read into one set of prompts."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from maskferry.data import Frame, Mask
-from maskferry.engines._sam.lanes import Lanes
-from maskferry.engines._sam.memory import Bundle
+from maskferry.engines._sam.frame_encoder import Mean
+from maskferry.engines._sam.memory_bank import Bundle
 from maskferry.engines._sam.network import Features, Found, Network
-from maskferry.engines._sam.pictures import Mean
-from maskferry.engines._sam.trouble import translated
+from maskferry.engines._sam.streams import Lanes
+from maskferry.engines._sam.torch_errors import translated
 
 __all__ = ["Finder", "SamModel", "fingerprint"]
 

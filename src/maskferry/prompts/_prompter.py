@@ -1,0 +1,203 @@
+"""``Prompter``: takes masks, points, boxes and words, checks them, and adds them to the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from maskferry.data import BoxPrompt, Frame, FrameInfo, Mask, MaskPrompt, PointPrompt, Prompt, Source, TextPrompt
+from maskferry.detections import Detections, read_detections
+from maskferry.engines.base import Engine
+from maskferry.errors import InputError, PromptNotSupportedError
+from maskferry.formats._binary import read_mask
+from maskferry.formats._seeds import read_seeds
+from maskferry.masks._convert import as_mask
+from maskferry.prompts._checks import box_prompt, point_prompt
+from maskferry.sources import frame_info_of
+from maskferry.tracks._journal import Journal
+from maskferry.tracks._prompt_store import ObjectPrompt, same_prompt
+
+__all__ = ["Prompter", "read_masks"]
+
+
+class Prompter:
+    """Adds prompts to a run. What is refused leaves nothing behind.
+
+    The arguments of its methods are those of `MaskTracker`'s.
+    """
+
+    def __init__(self, source: Source, journal: Journal, engine: Callable[[], Engine]) -> None:
+        """Take prompts for a run.
+
+        Args:
+            source: the open video.
+            journal: where the prompts go.
+            engine: gives the engine; it is only loaded for prompts other than masks.
+        """
+        self._source, self._journal, self._engine = source, journal, engine
+        frames = journal.prompts.prompt_frames()
+        self._restored = {(frame, i) for i, own in frames.items() for frame in own}  # of a run that is resumed
+
+    def add_mask(
+        self, mask: ArrayLike | str | Path, obj_id: int | None, frame_idx: int, label: str | None, *, replace: bool
+    ) -> int:
+        """One mask, from an array or a file."""
+        video = self._source.info
+        frame_idx = video.check_frame(frame_idx)
+        if isinstance(mask, str | Path):
+            mask = read_mask(Path(mask))
+        if not isinstance(mask, np.ndarray):  # whatever else has one mask in it
+            ids = None if obj_id is None else [obj_id]
+            return self.add_masks([mask], ids, frame_idx, None if label is None else [label], replace=replace)[0]
+        found = as_mask(mask, video.size_hw, what="masks[0]")
+        (object_id,) = self._journal.prompts.ids(None if obj_id is None else [obj_id], 1)
+        labels = {} if label is None else {object_id: label}
+        self._add([MaskPrompt(frame_idx, object_id, found)], labels, {}, replace=replace)
+        return object_id
+
+    def add_masks(
+        self,
+        masks: Any,  # noqa: ANN401
+        obj_ids: Sequence[int] | None,
+        frame_idx: int,
+        labels: Sequence[str | None] | None,
+        *,
+        replace: bool,
+    ) -> list[int]:
+        """Several masks of one frame, in any form that `read_detections` reads."""
+        frame_idx = self._source.info.check_frame(frame_idx)
+        found = read_masks(masks, self._source.info.size_hw)
+        ids = self._journal.prompts.ids(found.object_ids if obj_ids is None else obj_ids, len(found))
+        names = list(labels) if labels is not None else found.labels
+        if len(names) != len(found):
+            raise InputError(f"labels: expected one for each of {len(found)} masks, got {len(names)}")
+        self._add(
+            [MaskPrompt(frame_idx, i, mask) for i, mask in zip(ids, found.masks, strict=True)],
+            {i: name for i, name in zip(ids, names, strict=True) if name is not None},
+            {i: score for i, score in zip(ids, found.scores, strict=True) if score is not None},
+            replace=replace,
+        )
+        return ids
+
+    def add_masks_file(self, path: Path, frame_idx: int, *, replace: bool) -> list[int]:
+        """The masks of a file, on the frames that it names."""
+        given = read_seeds(path, frame=self._source.info.check_frame(frame_idx))
+        for frame, prompts in groupby(given.prompts, key=attrgetter("frame")):
+            masks: dict[int, Mask] = {prompt.object_id: prompt.mask for prompt in prompts}
+            names = [given.labels.get(i) for i in masks]
+            self.add_masks(list(masks.values()), list(masks), frame, names, replace=replace)
+        return sorted({prompt.object_id for prompt in given.prompts})
+
+    def add_points(
+        self, points: ArrayLike, labels: ArrayLike, obj_id: int | None, frame_idx: int, *, replace: bool
+    ) -> int:
+        """Points on and off one object."""
+        frame_idx, object_id = self._frame_and_id(frame_idx, obj_id, PointPrompt, "points")
+        prompt = point_prompt(frame_idx, object_id, points, labels, self._source.info)
+        self._add([prompt], {}, {}, replace=replace)
+        return object_id
+
+    def add_box(self, box: Sequence[float], obj_id: int | None, frame_idx: int, *, replace: bool) -> int:
+        """A box around one object."""
+        frame_idx, object_id = self._frame_and_id(frame_idx, obj_id, BoxPrompt, "boxes")
+        prompt = box_prompt(frame_idx, object_id, box, self._source.info)
+        self._add([prompt], {}, {}, replace=replace)
+        return object_id
+
+    def _frame_and_id(self, frame_idx: int, obj_id: int | None, kind: type[Prompt], what: str) -> tuple[int, int]:
+        frame_idx = self._source.info.check_frame(frame_idx)
+        self._require(kind, what)
+        (object_id,) = self._journal.prompts.ids(None if obj_id is None else [obj_id], 1)
+        return frame_idx, object_id
+
+    def add_text(self, text: str, frame_idx: int) -> list[int]:
+        """Everything on one frame that words name."""
+        frame_idx = self._source.info.check_frame(frame_idx)
+        self._require(TextPrompt, "text")
+        session = self._engine().open(self._source.info)
+        try:
+            found = session.step(self._frame(frame_idx), [TextPrompt(frame_idx, text)])
+        finally:
+            session.close()
+        masks = [row.rle.decode() for row in found if row.rle.area]
+        if not masks:
+            return []
+        return self.add_masks(masks, None, frame_idx, [text] * len(masks), replace=False)
+
+    def _frame(self, frame_idx: int) -> Frame:
+        for frame in self._source.frames([frame_idx]):
+            return frame
+        raise InputError(f"frame {frame_idx}: the video ended before it")
+
+    def _require(self, kind: type[Prompt], what: str) -> None:
+        """Refuse a kind of prompt that the engine does not take."""
+        engine = self._engine()
+        if kind in engine.accepts:
+            return
+        takes = ", ".join(sorted(k.__name__.removesuffix("Prompt").lower() + "s" for k in engine.accepts))
+        raise PromptNotSupportedError(
+            f"engine {engine.name!r} takes {takes}, not {what}: make masks of them with another model "
+            "(any detector or segmenter) and pass those to add_masks_prompt, or choose an engine that takes "
+            f"{what} (`maskferry engines` lists them)"
+        )
+
+    def _add(
+        self,
+        prompts: Sequence[ObjectPrompt],
+        labels: Mapping[int, str],
+        scores: Mapping[int, float],
+        *,
+        replace: bool,
+    ) -> None:
+        """Add prompts of one frame, all or none.
+
+        A prompt that a resumed run has already is left as it is, so that the same calls resume it.
+        """
+        new = [prompt for prompt in prompts if not self._is_restored(prompt)]
+        for prompt in new:
+            if not replace and self._journal.prompts.get(prompt.frame, prompt.object_id) is not None:
+                raise InputError(
+                    f"object {prompt.object_id} has a prompt on frame {prompt.frame} already: pass replace=True to "
+                    "give it another, or correct it on another frame"
+                )
+        if new:
+            self._journal.add_prompts(new, self._frame_info(new[0].frame), labels, scores)
+        self._restored -= {(prompt.frame, prompt.object_id) for prompt in prompts}
+
+    def _is_restored(self, prompt: ObjectPrompt) -> bool:
+        """Whether this very prompt is one of the run that is resumed."""
+        key = (prompt.frame, prompt.object_id)
+        return key in self._restored and same_prompt(self._journal.prompts.get(*key), prompt)
+
+    def _frame_info(self, frame_idx: int) -> FrameInfo | None:
+        """The frame's row of the frame table, where it is known without reading on in a stream."""
+        if not self._source.seekable:
+            return None
+        return frame_info_of(self._source, frame_idx)
+
+    def reset(self) -> None:
+        """Forget all objects and results."""
+        self._journal.reset()
+        self._restored.clear()
+
+
+def read_masks(masks: Any, size_hw: tuple[int, int]) -> Detections:  # noqa: ANN401
+    """Masks in any form, or files of them, with whatever is known of them.
+
+    Raises:
+        InputError: there is none, or one is malformed.
+    """
+    if isinstance(masks, str | Path):
+        raise InputError(f"masks: expected a stack or a list of masks, got the path {masks}: use add_masks_file")
+    if isinstance(masks, Sequence) and any(isinstance(mask, str | Path) for mask in masks):
+        masks = [read_mask(Path(mask)) if isinstance(mask, str | Path) else mask for mask in masks]
+    found = read_detections(masks, size_hw)
+    if not len(found):
+        raise InputError("masks: expected at least one, but nothing was found on this picture")
+    return found

@@ -1,0 +1,108 @@
+"""A run with a detector: what begins it, and the way back from objects that were found on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypedDict
+
+from maskferry.association._associator import Associator
+from maskferry.association._options import AssociationOptions
+from maskferry.association._scheduler import Redetector
+from maskferry.data import Image, MaskPrompt
+from maskferry.detections import read_detections
+from maskferry.errors import InputError
+from maskferry.run._runner import Progress, never, prepare, run
+from maskferry.run._workspace import Workspace
+from maskferry.tracks._jobs import ENDLESS, FrameRange
+from maskferry.tracks._planner import Direction
+
+__all__ = ["Detector", "RunOptions", "steps"]
+
+Detector = Callable[[Image], Any]
+"""Takes a frame, RGB uint8 (H, W, 3); returns its objects in any form that `detections.read_detections` reads."""
+
+
+class RunOptions(TypedDict, total=False):
+    """What a run covers, see `MaskTracker.propagate`."""
+
+    direction: Direction
+    start: int
+    stop: int | None
+    stride: int
+    cancelled: Callable[[], bool]
+    detector: Detector | None
+    association: AssociationOptions | None
+
+
+def steps(  # noqa: PLR0913
+    workspace: Workspace,
+    direction: Direction = "both",
+    start: int = 0,
+    stop: int | None = None,
+    stride: int = 1,
+    *,
+    cancelled: Callable[[], bool] = never,
+    detector: Detector | None = None,
+    association: AssociationOptions | None = None,
+) -> Iterator[Progress]:
+    """Plan a run and return its steps; what is wrong is said at once, before the first. See `MaskTracker.propagate`."""
+    frame_range = FrameRange(start, ENDLESS if stop is None else stop, stride)
+    scheduler = None if detector is None else _scheduler(workspace, detector, association or AssociationOptions())
+    if scheduler is not None and not workspace.journal.prompts.prompt_frames():
+        _begin_with_finds(workspace, scheduler, frame_range)
+    forward = _prepared(workspace, direction, frame_range, cancelled, scheduler)
+    if scheduler is None or direction == "forward":
+        return forward
+    return _and_back(workspace, direction, frame_range, cancelled, forward)
+
+
+def _prepared(
+    workspace: Workspace,
+    direction: Direction,
+    frame_range: FrameRange,
+    cancelled: Callable[[], bool],
+    scheduler: Redetector | None = None,
+) -> Iterator[Progress]:
+    prepare(workspace.journal, workspace.source, workspace.engine_name, direction, frame_range)
+    return run(workspace.journal, workspace.source, workspace.engine, cancelled=cancelled, scheduler=scheduler)
+
+
+def _and_back(
+    workspace: Workspace,
+    direction: Direction,
+    frame_range: FrameRange,
+    cancelled: Callable[[], bool],
+    forward: Iterator[Progress],
+) -> Iterator[Progress]:
+    """The forward passes, then the way back of objects that were found on them."""
+    yield from forward
+    if not cancelled():
+        yield from _prepared(workspace, direction, frame_range, cancelled)
+
+
+def _scheduler(workspace: Workspace, detector: Detector, options: AssociationOptions) -> Redetector:
+    size_hw, rate = workspace.source.info.size_hw, workspace.source.info.rate
+    return Redetector(
+        lambda frame: read_detections(detector(frame.image), size_hw),
+        Associator(options, float(rate) if rate else 25.0),
+    )
+
+
+def _begin_with_finds(workspace: Workspace, scheduler: Redetector, frame_range: FrameRange) -> None:
+    """Prompt with what the detector finds on the first frame on which it finds something."""
+    source, journal = workspace.source, workspace.journal
+    limits = frame_range.within(source.info.frame_count)
+    if not source.seekable:
+        raise InputError("a stream cannot be searched for its first objects: add a mask of its first frame")
+    for index in range(limits.start, limits.stop, scheduler.options.every * limits.stride):
+        frame = workspace.frame(index)
+        found = scheduler.finds(frame)
+        if found:
+            ids = journal.prompts.ids(None, len(found))
+            labels = {i: label for i, (_, label) in zip(ids, found, strict=True) if label is not None}
+            prompts = [MaskPrompt(index, i, mask) for i, (mask, _) in zip(ids, found, strict=True)]
+            journal.add_prompts(prompts, frame.info, labels)
+            scheduler.associator.first = set(ids)
+            journal.detector_state = scheduler.save()
+            return
+    raise InputError(f"the detector found nothing on any {scheduler.options.every}th frame: there is nothing to track")

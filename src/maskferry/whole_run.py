@@ -1,0 +1,204 @@
+"""A whole run, from masks to tracks to files; resumed where an earlier one stopped.
+
+What the commands ``track`` and ``demo`` do, for whoever wants to do it from Python.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from maskferry.data import MaskPrompt, Source, State
+from maskferry.engines.registry import load_engine
+from maskferry.errors import InputError, OutputExistsError
+from maskferry.formats import Seeds
+from maskferry.masks import resize_mask
+from maskferry.outputs._folder import Outputs
+from maskferry.outputs._watch import Silent, Watch
+from maskferry.run._resume import run_difference
+from maskferry.run._runner import prepare
+from maskferry.sources import open_source
+from maskferry.tracker import MaskTracker
+from maskferry.tracks._jobs import FrameRange
+from maskferry.tracks._journal import Journal
+from maskferry.tracks._planner import Direction
+from maskferry.tracks._tracks import Tracks
+
+__all__ = ["Request", "carry_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is wanted of a run.
+
+    Attributes:
+        video: a file, a folder of pictures or a URL.
+        seeds: masks to start from, at any size.
+        outputs: where results go.
+        inputs: files that must not be written over.
+        engine: a name, or "auto".
+        options: what it is loaded with.
+        direction: "both", "forward" or "backward", see `MaskTracker.propagate`.
+        frames: what part of the video.
+        rate: frames per second, where the video has none or a wrong one.
+        overwrite: start over where there are results.
+    """
+
+    video: str | Path
+    seeds: Seeds
+    outputs: Outputs
+    inputs: tuple[Path, ...] = ()
+    engine: str = "auto"
+    options: Mapping[str, str] = field(default_factory=dict)
+    direction: Direction = "both"
+    frames: FrameRange = field(default_factory=FrameRange)
+    rate: str | None = None
+    overwrite: bool = False
+
+
+def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
+    """Track and write. What can be refused is refused before anything is touched.
+
+    Args:
+        request: what is wanted.
+        watch: who is told how far it is, and may stop it.
+
+    Returns:
+        What was done, for JSON.
+
+    Raises:
+        OutputExistsError: there is a finished run, and ``overwrite`` is false.
+        KeyboardInterrupt: the watch wanted it to stop; finished frames are kept, the same request resumes the run.
+        MaskferryError: see `MaskTracker`. Finished frames are kept.
+    """
+    outputs, watch = request.outputs, watch or Silent()
+    with closing(load_engine(request.engine, **request.options)) as engine, _open(request, watch) as source:
+        wanted = _wanted(request, source, engine.name)
+        resume = _can_resume(request, wanted, watch)
+        if request.overwrite:
+            outputs.clear()
+        tracker = MaskTracker(source, engine=engine, tracks=outputs.tracks, resume=resume, overwrite=True)
+        with closing(tracker.tracks), tracker:
+            if not resume:
+                _add(tracker, wanted, request.seeds)
+            started = time.monotonic()
+            steps = _track(tracker, request, watch)
+            seconds = time.monotonic() - started
+            for kind in outputs.missing():
+                outputs.write(kind, tracker.tracks, source, watch)
+            return _report(request, tracker.tracks, engine.name, steps, seconds)
+
+
+@contextmanager
+def _open(request: Request, watch: Watch) -> Iterator[Source]:
+    request.outputs.check_folder()
+    with watch.bar("Opening the video"):
+        source = open_source(request.video, rate=request.rate)
+    with source:
+        path = Path(source.info.path) if source.info.path else None
+        request.outputs.check_apart(*request.inputs, *([path] if path else []))
+        if request.outputs.audio and (path is None or not path.is_file()):
+            raise InputError(f"--audio: {source.info.name} is no video file, it has no sound")
+        yield source
+
+
+def _wanted(request: Request, source: Source, engine: str) -> Journal:
+    """The run as it is asked for, in memory: it passes every check that the real one will."""
+    info, limits = source.info, request.frames.within(source.info.frame_count)
+    prompts = []
+    for given in request.seeds.prompts:
+        info.check_frame(given.frame)
+        what = f"the mask of object {given.object_id} on frame {given.frame}"
+        if not limits.start <= given.frame < limits.stop:
+            raise InputError(
+                f"{what} lies outside of the frames to track, {limits.start} to {limits.stop - 1}: say which frame it "
+                "belongs to (--frame, or --masks FRAME=FILE), or change --start and --stop"
+            )
+        mask = resize_mask(given.mask, info.size_hw, what=what)
+        if not mask.any():
+            raise InputError(f"{what} is too small: nothing is left of it in {info.width}x{info.height}")
+        prompts.append(MaskPrompt(given.frame, given.object_id, mask))
+    journal = Journal(Tracks.create(info))
+    journal.add_prompts(prompts)
+    prepare(journal, source, engine, request.direction, request.frames)
+    return journal
+
+
+def _can_resume(request: Request, wanted: Journal, watch: Watch) -> bool:
+    """Whether there is a run of this very request that can be resumed."""
+    outputs = request.outputs
+    if request.overwrite:
+        outputs.check_replaceable()
+        return False
+    if not outputs.tracks.exists():
+        outputs.check_free()
+        return False
+    with Tracks.open(outputs.tracks) as tracks:
+        there = Journal(tracks)
+        if not there.jobs.all():  # killed before it began
+            outputs.check_free()
+            return False
+        other = run_difference(there, wanted)
+        if other:
+            raise OutputExistsError(
+                f"{outputs.folder} holds a run of {other}: give another folder with -o, or start over with --overwrite"
+            )
+        if there.jobs.unfinished():
+            outputs.check_free()
+            watch.say(f"going on with the run in {outputs.folder}, which has come to {len(tracks)} frames")
+        elif outputs.missing():
+            watch.say(f"{outputs.folder} holds all tracks already; writing what is missing")
+        else:
+            raise OutputExistsError(
+                f"{outputs.folder} holds this run, finished: give another folder with -o, or start over with "
+                "--overwrite"
+            )
+    return True
+
+
+def _add(tracker: MaskTracker, wanted: Journal, seeds: Seeds) -> None:
+    for frame, prompts in groupby(seeds.prompts, key=lambda prompt: prompt.frame):
+        ids = [prompt.object_id for prompt in prompts]
+        masks = [found.mask for i in ids if isinstance(found := wanted.prompts.get(frame, i), MaskPrompt)]
+        tracker.add_masks_prompt(masks, ids, frame, labels=[seeds.labels.get(i) for i in ids])
+
+
+def _track(tracker: MaskTracker, request: Request, watch: Watch) -> int:
+    """Track what is left; the number of steps that it took."""
+    limits, progressed = request.frames, None
+    with watch.stoppable() as stopped, watch.bar(f"Tracking {tracker.source.info.name}") as update:
+        for progressed in tracker.steps(
+            direction=request.direction,
+            start=limits.start,
+            stop=limits.stop,
+            stride=limits.stride,
+            cancelled=stopped,
+        ):
+            update(progressed.done, progressed.total)
+    if stopped() and not tracker.tracks.finished:
+        raise KeyboardInterrupt
+    return progressed.done if progressed else 0
+
+
+def _report(request: Request, tracks: Tracks, engine: str, steps: int, seconds: float) -> dict[str, Any]:
+    outputs, labels = request.outputs, tracks.labels
+    objects = []
+    for object_id in tracks.object_ids:
+        states = [row.state for _, row in tracks.timeline(object_id)]
+        lost = sum(state is State.LOST for state in states)
+        objects.append({"id": object_id, "label": labels.get(object_id), "frames": len(states), "lost": lost})
+    return {
+        "video": tracks.video.name,
+        "engine": engine,
+        "frames": len(tracks),
+        "steps": steps,
+        "fps": round(steps / seconds, 2) if steps else None,
+        "stopped_at": tracks.stopped_at,
+        "objects": objects,
+        "files": {"tracks": str(outputs.tracks), **{kind: str(outputs.path(kind)) for kind in outputs.kinds}},
+    }
