@@ -21,10 +21,9 @@ from crossing import FRAMES, SIZE_HW, Detector, World
 from machine import stamp
 from numpy.typing import NDArray
 
-from maskferry import FrameMasks, MaskTracker, ObjectMask, Rle, State
-from maskferry.association._options import AssociationOptions
-from maskferry.masks._matching import assign, iou_matrix
-from maskferry.metrics._tracking import score_tracking
+from maskferry import AssociationOptions, FrameMasks, MaskTracker, ObjectMask, Rle, State
+from maskferry.masks import assign, iou_matrix
+from maskferry.metrics import score_tracking
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results" / "association.json", HERE.parent / "docs" / "tutorial.md"

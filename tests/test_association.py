@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from maskferry import MaskTracker, State, track
-from maskferry.association import _associator as associator
-from maskferry.association import _options as association
+from maskferry.association import _associator, _types
 from maskferry.association._options import AssociationOptions
 from maskferry.detections import Detections
 from maskferry.engines._hold import HoldEngine, HoldSession
@@ -277,9 +276,9 @@ def test_what_a_person_gives_is_believed(tmp_path):
 
 def test_each_detection_is_described_once(monkeypatch):
     seen = []
-    real = association.looks
-    for module in (association, associator):
-        monkeypatch.setattr(module, "looks", lambda image, rle: seen.append(rle) or real(image, rle))
+    real = _types.appearance
+    for module in (_types, _associator):
+        monkeypatch.setattr(module, "appearance", lambda image, rle: seen.append(rle) or real(image, rle))
     world = World({"red": lambda t: (5, 10), "blue": lambda t: (60, 30)})
     run(world, engine=ScriptedEngine({20: {100: None}}), every=10)
     assert len(seen) == 2 + 2 * len(world.calls)  # the objects once, then the detections of each run

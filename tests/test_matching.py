@@ -1,4 +1,4 @@
-"""Overlap, looks and assignment against what can be computed by hand."""
+"""Overlap and assignment against what can be computed by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from maskferry.masks._matching import assign, iou_matrix, looks, share_matrix
+from maskferry.masks._matching import assign, iou_matrix, share_matrix
 from maskferry.masks._regions import intersection_over_union
 from maskferry.rle import Rle
 
@@ -42,15 +42,13 @@ def test_no_pairing_is_better(likeness):
     assert np.isclose(sum(worth[i, j] for i, j in pairs), best)
 
 
-def test_looks_tell_colours_apart_and_ignore_the_place():
-    image = np.zeros((20, 40, 3), dtype=np.uint8)
-    image[:, :20], image[:, 20:] = (200, 30, 30), (30, 30, 200)
-    left, middle, right = np.zeros((3, 20, 40), dtype=bool)
-    left[2:8, 2:8] = right[4:9, 30:39] = middle[10:14, 16:24] = True
-    red, both, blue = (looks(image, Rle.encode(m)) for m in (left, middle, right))
-    red_again = looks(image, Rle.encode(np.roll(left, 5, axis=1)))
-    assert np.isclose(red @ red, 1)
-    assert np.isclose(red @ red_again, 1)
-    assert red @ blue == 0
-    assert np.isclose(red @ both, np.sqrt(0.5))
-    assert not looks(image, Rle.empty((20, 40))).any()
+def test_masks_are_decoded_inside_their_boxes_only(monkeypatch):
+    def refuse(rle):
+        raise AssertionError("decoded at full size")
+
+    a, b = np.zeros((2, 200, 300), dtype=bool)
+    a[10:20, 30:50] = b[15:25, 40:60] = True
+    masks = [Rle.encode(a), Rle.empty((200, 300))], [Rle.encode(b)]
+    monkeypatch.setattr(Rle, "decode", refuse)
+    assert iou_matrix(*masks).tolist() == [[np.float32(50 / 350)], [0]]
+    assert share_matrix(*masks).tolist() == [[np.float32(50 / 200)], [0]]

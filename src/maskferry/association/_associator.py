@@ -2,251 +2,200 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from maskferry.association._options import AssociationOptions, Changes, Find, Sight
+from maskferry.association._assignment import Assigner, Assignment
+from maskferry.association._memory import ObjectMemory
+from maskferry.association._options import AssociationOptions
+from maskferry.association._types import Candidate, FrameContext, TrackUpdate
 from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, State
-from maskferry.masks._matching import assign, iou_matrix, looks, share_matrix
-from maskferry.masks._regions import centroid_of_rle_xy
+from maskferry.masks._appearance import appearance
+from maskferry.masks._matching import share_matrix
 from maskferry.rle import Rle
-from maskferry.tracks._prompt_store import object_ids
 
-__all__ = ["Associator", "Memory"]
-
-
-@dataclass(slots=True)
-class Memory:
-    """What is remembered of one object between detections.
-
-    Attributes:
-        looks: see `matching.looks`.
-        believed: whether it is known that there is such an object.
-        confirmed: detections that agreed with it.
-        missed: detections in a row that did not; they count while it is in doubt.
-        returned: the frame on which the engine found it again, if no detection has agreed since.
-    """
-
-    looks: NDArray[np.float32]
-    believed: bool = True
-    confirmed: int = 0
-    missed: int = 0
-    returned: int | None = None
-
-    @property
-    def sure(self) -> bool:
-        """Whether its mask can be relied on."""
-        return self.believed and self.returned is None
+__all__ = ["Associator"]
 
 
 @dataclass(slots=True)
 class Associator:
-    """Knows the objects of a run, and says what detections change.
+    """Remembers the objects of a run, and says what detections change.
+
+    `observe` takes every tracked frame, in order; `associate` the detections of some of them. What it knows is in
+    `state`, and comes back with `restore`.
 
     Attributes:
         options: see there.
         rate: frames per second of the video.
-        memory: {object id: what is remembered of it}.
-        lost: ids of those out of sight on the last frame.
-        first: ids of those that a detector gave the run to begin with: new objects like others.
     """
 
     options: AssociationOptions = field(default_factory=AssociationOptions)
     rate: float = 25.0
-    memory: dict[int, Memory] = field(default_factory=dict)
-    lost: set[int] = field(default_factory=set)
-    first: set[int] = field(default_factory=set)
+    _memory: dict[int, ObjectMemory] = field(default_factory=dict)
+    _lost: set[int] = field(default_factory=set)  # ids of those that are out of sight on the last frame
+    _begun_with: set[int] = field(default_factory=set)  # ids of those that start out as tentative
 
-    def begin(self) -> None:
-        """Come to a pass: objects are known, but not where they are."""
-        self.lost.clear()
-        for memory in self.memory.values():
-            memory.returned, memory.missed = None, 0
+    def begin_with(self, object_ids: Collection[int]) -> None:
+        """These objects start the run. A detector found them, so that they are tentative, as all that it finds."""
+        self._begun_with = set(object_ids)
+
+    def begin_pass(self) -> None:
+        """A new pass begins: objects are known, but not where they are."""
+        self._lost.clear()
+        for memory in self._memory.values():
+            memory.begin_pass()
 
     def observe(self, frame: Frame, masks: FrameMasks) -> bool:
-        """Take in a tracked frame; whether a sure object has just been lost."""
-        lost = {row.object_id for row in masks if row.state is State.LOST}
-        for row in masks:
-            i, memory = row.object_id, self.memory.get(row.object_id)
-            if memory is None:
-                if row.rle.area:
-                    believed = i not in self.first or self.options.confirm == 0
-                    self.memory[i] = Memory(looks(frame.image, row.rle), believed)
-            elif row.state is State.GIVEN:
-                memory.believed, memory.returned = True, None
-            elif i in self.lost - lost and memory.sure and memory.confirmed:  # a detector that never saw it has no say
-                memory.returned, memory.missed = frame.index, 0
-        just_lost, self.lost = lost - self.lost, lost
-        return any(i in self.memory and self.memory[i].sure for i in just_lost)
-
-    @property
-    def unproven(self) -> list[int]:
-        """Ids of new objects that are not yet believed."""
-        return sorted(i for i, memory in self.memory.items() if not memory.believed)
-
-    def end(self, followed: Collection[int]) -> list[int]:
-        """Come to the end of a pass: which new objects, of those that it followed, are given up, being in doubt."""
-        gone = [i for i in self.unproven if i in followed]
-        for i in gone:
-            del self.memory[i]
-        return gone
-
-    def join(self, sight: Sight, finds: Sequence[Find]) -> Changes:
-        """Say which detection is which object, and what follows from it."""
-        finds = self._without_others(sight, finds)
-        overlap = iou_matrix([row.rle for row in sight.masks], [find.rle for find in finds])
-        owners: dict[int, int] = {}  # of detections
-        for believed in (True, False):
-            rows = [n for n, row in enumerate(sight.masks) if self._stands(row, believed=believed)]
-            self._take(owners, sight.masks, rows, np.where(overlap >= self.options.min_iou, overlap, 0))
-        back = self._returned(sight, finds, owners)
-        owners |= back
-        new = self._new(sight, finds, owners)
-        for k, i in owners.items():
-            if self.memory[i].believed or sight.masks[i].state is not State.GIVEN:  # a find does not confirm itself
-                self._confirm(i, finds[k].looks)
-        for k, i in new.items():
-            self.memory[i] = Memory(finds[k].looks, believed=self.options.confirm == 0)
-        rough = self._rough(sight.masks, overlap, owners, back)
-        dropped, lost = self._take_back(sight, finds, owners)
-        chosen = sorted({**rough, **new}.items(), key=lambda item: item[1])
-        self.lost = (self.lost - set(rough.values())) | set(lost)
-        return Changes(
-            tuple(MaskPrompt(sight.masks.frame, i, finds[k].mask) for k, i in chosen),
-            tuple(finds[k].label if k in new else None for k, _ in chosen),
-            tuple(dropped),
-            lost,
-        )
-
-    # --- which detection is which object ----------------------------------------------------------------------------
-
-    def _without_others(self, sight: Sight, finds: Sequence[Find]) -> list[Find]:
-        """The detections that are not of objects which this pass does not follow."""
-        rles = [find.rle for find in finds]
-        own = iou_matrix([row.rle for row in sight.masks], rles).max(axis=0, initial=0)
-        other = iou_matrix(sight.others, rles).max(axis=0, initial=0)
-        theirs = (other >= self.options.min_iou) & (other > own)
-        return [find for find, is_theirs in zip(finds, theirs, strict=True) if not is_theirs]
-
-    def _stands(self, row: ObjectMask, *, believed: bool) -> bool:
-        """Whether an object is where its mask says, as far as is known."""
-        memory = self.memory.get(row.object_id)
-        return bool(row.rle.area) and memory is not None and memory.returned is None and memory.believed == believed
-
-    def _take(
-        self, owners: dict[int, int], masks: FrameMasks, rows: Sequence[int], likeness: NDArray[np.floating[Any]]
-    ) -> None:
-        """Give detections that have no owner to the objects of these rows, by the best assignment."""
-        free = [k for k in range(likeness.shape[1]) if k not in owners]
-        for n, j in assign(likeness[np.ix_(rows, free)], 1e-9):
-            owners[free[j]] = masks.objects[rows[n]].object_id
-
-    def _returned(self, sight: Sight, finds: Sequence[Find], owners: Mapping[int, int]) -> dict[int, int]:
-        """{detection: object} of lost objects, and of those the engine found again, that a detection shows."""
-        likeness = np.zeros((len(sight.masks), len(finds)))
-        sought: dict[bool, list[int]] = {True: [], False: []}  # rows, by whether their object is believed
-        for n, row in enumerate(sight.masks):
-            memory = self.memory.get(row.object_id)
-            if memory is not None and (not row.rle.area or memory.returned is not None):
-                sought[memory.believed].append(n)
-                likeness[n] = self._likeness(sight, row.object_id, memory, finds)
-        found = dict(owners)
-        for rows in sought.values():
-            self._take(found, sight.masks, rows, likeness)
-        return {k: i for k, i in found.items() if k not in owners}
-
-    def _likeness(self, sight: Sight, object_id: int, memory: Memory, finds: Sequence[Find]) -> list[float]:
-        """How likely each detection is an object that was lost; 0 where it looks different or is out of reach."""
-        frame = sight.masks.frame
-        last = sight.last_seen(object_id, frame if memory.returned is None else memory.returned)
-        there = centroid_of_rle_xy(last[1]) if last is not None else None
-        if last is None or there is None:
-            return [0.0] * len(finds)
-        alike = [float(memory.looks @ find.looks) for find in finds]
-        area = last[1].area
-        sizes = [math.sqrt(max(find.area, area)) for find in finds]
-        return [
-            a * self._nearness(math.dist(find.centre_xy, there) / size, abs(frame - last[0]))
-            if a >= self.options.min_looks
-            else 0.0
-            for a, size, find in zip(alike, sizes, finds, strict=True)
-        ]
-
-    def _nearness(self, distance: float, frames: int) -> float:
-        """How likely an object has come from there to here, against not having moved at once; 0 out of reach.
-
-        A normal distribution about where it was last seen, whose width grows with time: of two look-alikes, the one
-        that was lost just now and close by comes before the one that has been away for long.
+        """Take in a tracked frame.
 
         Args:
-            distance: in sizes of the object.
-            frames: how long ago.
+            frame: the picture.
+            masks: what was tracked on it.
+
+        Returns:
+            Whether a reliable object has just been lost.
         """
-        growth = 1 + frames / self.rate
-        limit = self.options.reach * growth  # two standard deviations
-        return math.exp(-2 * (distance / limit) ** 2) / growth**2 if 0 < limit >= distance else 0.0
+        lost = {row.object_id for row in masks if row.state is State.LOST}
+        recovered = self._lost - lost
+        for row in masks:
+            memory = self._memory.get(row.object_id)
+            if memory is None:
+                self._remember(frame, row)
+            elif row.state is State.GIVEN:
+                memory.confirm()
+            elif row.object_id in recovered:
+                memory.mark_returned(frame.index)
+        just_lost = [self._memory[i] for i in lost - self._lost if i in self._memory]
+        self._lost = lost
+        return any(memory.is_reliable for memory in just_lost)
 
-    def _new(self, sight: Sight, finds: Sequence[Find], owners: Mapping[int, int]) -> dict[int, int]:
-        """{detection: new id} of those that are nobody's, and no part of somebody; larger ones first."""
-        known = np.zeros(sight.masks.size_hw, dtype=np.bool_)
-        standing = [r.rle for r in sight.masks if self._stands(r, believed=True) or self._stands(r, believed=False)]
-        for rle in (*standing, *sight.others, *(finds[k].rle for k in owners)):
-            known |= rle.decode()
-        fresh = []
-        for k in sorted(set(range(len(finds))) - owners.keys(), key=lambda k: (-finds[k].area, k)):
-            if np.count_nonzero(known & finds[k].mask) <= self.options.covered * finds[k].area:
-                fresh.append(k)
-                known |= finds[k].mask
-        return dict(zip(sorted(fresh), object_ids(None, len(fresh), sight.used_ids), strict=True))
+    def _remember(self, frame: Frame, row: ObjectMask) -> None:
+        """Remember an object that is met for the first time, if it can be seen."""
+        if not row.rle.area:
+            return
+        is_confirmed = row.object_id not in self._begun_with or self.options.confirm == 0
+        self._memory[row.object_id] = ObjectMemory(appearance(frame.image, row.rle), is_confirmed)
 
-    # --- what follows from it ---------------------------------------------------------------------------------------
+    @property
+    def tentative(self) -> list[int]:
+        """Ids of objects that are not yet confirmed, ascending."""
+        return sorted(i for i, memory in self._memory.items() if not memory.confirmed)
 
-    def _confirm(self, object_id: int, seen: NDArray[np.float32]) -> None:
-        memory = self.memory[object_id]
-        mixed = memory.looks + seen
-        memory.looks = mixed / max(float(np.linalg.norm(mixed)), 1e-6)
-        memory.confirmed, memory.missed, memory.returned = memory.confirmed + 1, 0, None
-        memory.believed |= memory.confirmed >= self.options.confirm
+    def end_pass(self, followed: Collection[int]) -> list[int]:
+        """A pass ends.
 
-    def _rough(
-        self, masks: FrameMasks, overlap: NDArray[np.floating[Any]], owners: Mapping[int, int], back: Collection[int]
-    ) -> dict[int, int]:
-        """{detection: object} of those that take the detection's mask. The caller's own masks stay."""
-        rough, numbers = {}, {row.object_id: n for n, row in enumerate(masks)}
-        for k, i in owners.items():
-            row, least = masks[i], max(self.options.refresh_below, self.options.min_iou if k in back else 0)
-            if row.state is not State.GIVEN and (not row.rle.area or overlap[numbers[i], k] < least):
-                rough[k] = i
-        return rough
+        Args:
+            followed: ids of the objects that it followed.
 
-    def _take_back(
-        self, sight: Sight, finds: Sequence[Find], owners: Mapping[int, int]
+        Returns:
+            Ids of those that are still tentative; they are forgotten, and their tracks are to be removed.
+        """
+        removed = [i for i in self.tentative if i in followed]
+        for object_id in removed:
+            del self._memory[object_id]
+        return removed
+
+    def associate(self, context: FrameContext, candidates: Sequence[Candidate]) -> TrackUpdate:
+        """Say which detection is which object, and what follows from it.
+
+        Args:
+            context: the frame that `observe` took in last.
+            candidates: what the detector found on it.
+        """
+        assigner = Assigner(self.options, self.rate, self._memory)
+        candidates = assigner.without_others(context, candidates)
+        assignment = assigner.assign(context, candidates)
+        self._add_hits(context, candidates, assignment)
+        for k, object_id in assignment.new.items():
+            self._memory[object_id] = ObjectMemory(candidates[k].appearance, confirmed=self.options.confirm == 0)
+        refreshed = self._refreshed(context.masks, assignment)
+        removed, lost_since = self._undo(context, candidates, assignment)
+        self._lost = (self._lost - set(refreshed.values())) | set(lost_since)
+        chosen = sorted({**refreshed, **assignment.new}.items(), key=lambda item: item[1])
+        return TrackUpdate(
+            prompts=tuple(MaskPrompt(context.masks.frame, i, candidates[k].mask) for k, i in chosen),
+            labels=tuple(candidates[k].label if k in assignment.new else None for k, _ in chosen),
+            removed=tuple(removed),
+            lost_since=lost_since,
+        )
+
+    def _add_hits(self, context: FrameContext, candidates: Sequence[Candidate], assignment: Assignment) -> None:
+        """Count the detections that agree with known objects."""
+        for k, object_id in assignment.owners.items():
+            memory = self._memory[object_id]
+            # A tentative object whose mask is given on this frame was found here: its own detection confirms nothing.
+            if memory.confirmed or context.masks[object_id].state is not State.GIVEN:
+                memory.add_hit(candidates[k].appearance, self.options.confirm)
+
+    def _refreshed(self, masks: FrameMasks, assignment: Assignment) -> dict[int, int]:
+        """{candidate: object} of known objects that take the detection's mask. The caller's own masks stay."""
+        refreshed = {}
+        row_of = {row.object_id: n for n, row in enumerate(masks)}
+        for k, object_id in assignment.owners.items():
+            row = masks[object_id]
+            needed = self.options.refresh_below
+            if k in assignment.returned:
+                needed = max(needed, self.options.min_iou)
+            is_rough = not row.rle.area or assignment.overlap[row_of[object_id], k] < needed
+            if is_rough and row.state is not State.GIVEN:
+                refreshed[k] = object_id
+        return refreshed
+
+    def _undo(
+        self, context: FrameContext, candidates: Sequence[Candidate], assignment: Assignment
     ) -> tuple[list[int], dict[int, int]]:
-        """New objects that nothing confirmed, and {id: from frame} of known ones that were found again wrongly."""
-        dropped, lost = [], {}
-        matched = set(owners.values())
-        unseen = [row for row in sight.masks if row.object_id not in matched]
-        doubtful = [row for row in unseen if not self._is_sure(row.object_id) and row.state is not State.GIVEN]
-        of_others = np.zeros(sight.masks.size_hw, dtype=np.bool_)
-        for k in owners:
-            of_others |= finds[k].mask
-        inside = share_matrix([row.rle for row in doubtful], [Rle.encode(of_others)])[:, 0]
-        for row, share in zip(doubtful, inside, strict=True):
-            i, memory = row.object_id, self.memory[row.object_id]
-            memory.missed += 1
-            wrong = memory.missed > self.options.patience
-            if not memory.believed and (wrong or sight.is_last):
-                dropped.append(i)
-                del self.memory[i]
-            elif memory.returned is not None and (wrong or share > self.options.covered):
-                lost[i], memory.returned = memory.returned, None
-        return dropped, lost
+        """Count the misses of objects that no detection agreed with, and give up those that were missed too often.
 
-    def _is_sure(self, object_id: int) -> bool:
-        memory = self.memory.get(object_id)
-        return memory is None or memory.sure
+        Returns:
+            Ids of tentative objects to remove, and {id: first frame} of objects that were found again wrongly.
+        """
+        removed: list[int] = []
+        lost_since: dict[int, int] = {}
+        doubtful = self._doubtful_rows(context, assignment.owners)
+        for row, share in zip(doubtful, _shares_inside(doubtful, context, candidates, assignment), strict=True):
+            object_id, memory = row.object_id, self._memory[row.object_id]
+            memory.misses += 1
+            is_missed = memory.misses > self.options.patience
+            if not memory.confirmed and (is_missed or context.is_last):
+                removed.append(object_id)
+                del self._memory[object_id]
+            elif memory.returned_at is not None and (is_missed or share > self.options.covered):
+                lost_since[object_id] = memory.returned_at
+                memory.returned_at = None
+        return removed, lost_since
+
+    def _doubtful_rows(self, context: FrameContext, owners: Mapping[int, int]) -> list[ObjectMask]:
+        """Rows of known objects that are not reliable and that no detection agreed with."""
+        hit = set(owners.values())
+        rows = [row for row in context.masks if row.object_id not in hit and row.object_id in self._memory]
+        return [row for row in rows if not self._memory[row.object_id].is_reliable and row.state is not State.GIVEN]
+
+    # --- suspend and resume -----------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything that is remembered, ready for JSON. Tracks files hold this: `restore` must go on reading it."""
+        return {
+            "lost": sorted(self._lost),
+            "first": sorted(self._begun_with),
+            "memory": {str(i): memory.to_json() for i, memory in self._memory.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        self._lost = set(state["lost"])
+        self._begun_with = set(state["first"])
+        self._memory = {int(i): ObjectMemory.from_json(values) for i, values in state["memory"].items()}
+
+
+def _shares_inside(
+    rows: Sequence[ObjectMask], context: FrameContext, candidates: Sequence[Candidate], assignment: Assignment
+) -> list[float]:
+    """How much of each row's mask lies inside the detections of other objects, 0 to 1."""
+    others = np.zeros(context.masks.size_hw, dtype=np.bool_)
+    for k in assignment.owners:
+        others |= candidates[k].mask
+    shares: list[float] = share_matrix([row.rle for row in rows], [Rle.encode(others)])[:, 0].tolist()
+    return shares

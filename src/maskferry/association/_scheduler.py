@@ -1,24 +1,25 @@
-"""Detecting again while a pass is tracked: when the detector runs, and what is remembered where a run stops."""
+"""``DetectorScheduler``: when the detector runs in a pass, and what is remembered where a run stops."""
 
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from maskferry.association._associator import Associator, Memory
-from maskferry.association._options import AssociationOptions, Changes, Find, Sight
+from maskferry.association._associator import Associator
+from maskferry.association._memory import pack, unpack
+from maskferry.association._options import AssociationOptions
 from maskferry.association._scene_change import Thumbnail, new_share, thumbnail
+from maskferry.association._types import Candidate, FrameContext, TrackUpdate
 from maskferry.data import Frame, FrameMasks, Mask
 
-__all__ = ["Found", "Redetector"]
+__all__ = ["DetectorResult", "DetectorScheduler"]
 
 
-class Found(Protocol):
+class DetectorResult(Protocol):
     """What a detector found on a frame: N objects at the size of the video. `detections.Detections` is one."""
 
     @property
@@ -38,95 +39,109 @@ class Found(Protocol):
 
 
 @dataclass(slots=True)
-class Redetector:
-    """Runs a detector now and then, and joins what it finds to the tracks.
+class DetectorScheduler:
+    """Decides when the detector runs, runs it, and has its detections associated with the tracks.
 
-    Every frame of a pass is shown to `observe`, once and in order, those too over which a run that goes on steps again;
-    where `is_due` then says so, `look` lets the detector run. What it decides follows from what `save` keeps and from
-    the frames since, so that a run that was stopped and goes on decides the same.
+    In each forward pass, `begin_pass` comes first. `observe` takes every frame, once and in order, also those that a
+    resumed run steps over again. Where `is_due` says so, `update` runs the detector. `end_pass` comes last.
+
+    What it decides follows from what `save` wrote and from the frames since, so that a resumed run decides the same.
 
     Attributes:
         detect: the detector.
         associator: knows the objects.
-        job: the pass that it is in.
-        at: the last frame that it has taken in of this pass; -1 before the first.
+        job: id of the pass that it is in; None before the first.
+        last_frame: index of the last frame that `observe` took in this pass; -1 before the first.
     """
 
-    detect: Callable[[Frame], Found]
+    detect: Callable[[Frame], DetectorResult]
     associator: Associator = field(default_factory=Associator)
     job: int | None = None
-    at: int = -1
-    _turn: int | None = None  # in which block of `every` frames the detector ran last
-    _view: Thumbnail | None = None  # when the detector ran last
-    _just_lost: bool = False
+    last_frame: int = -1
+    _interval: int | None = None  # number of the interval of `every` frames in which the detector ran last
+    _view: Thumbnail | None = None  # the frame on which the detector ran last
+    _just_lost: bool = False  # whether a reliable object was lost on the last frame
 
     @property
     def options(self) -> AssociationOptions:
         """See there."""
         return self.associator.options
 
-    def begin(self, job: int) -> None:
-        """Come to a pass; nothing happens where that is the one that was stopped."""
-        if self.job != job:
-            self.job, self.at, self._turn, self._view = job, -1, None, None
-            self.associator.begin()
+    def begin_with(self, object_ids: Collection[int]) -> None:
+        """These objects, found by the detector, start the run: they are tentative until a later detection agrees."""
+        self.associator.begin_with(object_ids)
+
+    def begin_pass(self, job: int) -> None:
+        """Begin a pass; a no-op if resuming the one that was stopped."""
+        if self.job == job:
+            return
+        self.job, self.last_frame = job, -1
+        self._interval, self._view = None, None
+        self.associator.begin_pass()
 
     def observe(self, frame: Frame, masks: FrameMasks) -> None:
         """Take in a tracked frame."""
         self._just_lost = self.associator.observe(frame, masks)
-        self.at = frame.index
+        self.last_frame = frame.index
 
     def is_due(self, frame: Frame, *, is_last: bool) -> bool:
-        """Whether the detector is to look at the frame that was just taken in, the last of its pass or not."""
-        options, seen = self.options, self._view
-        return (
-            frame.index // options.every != self._turn
-            or (options.on_loss and self._just_lost)
-            or (is_last and bool(self.associator.unproven))
-            or (options.new_area is not None and seen is not None and _is_new(frame, seen, options.new_area))
-        )
+        """Whether the detector is to run on the frame that was just observed.
 
-    def look(self, frame: Frame, sight: Sight) -> Changes:
-        """Let the detector look at the frame that was just taken in."""
-        self._turn, self._view = frame.index // self.options.every, thumbnail(frame.image)
-        return self.associator.join(sight, [Find.on(frame, mask, label) for mask, label in self.finds(frame)])
+        Args:
+            frame: it.
+            is_last: whether it is the last of its pass.
+        """
+        if self._interval_of(frame) != self._interval:
+            return True
+        if self._just_lost and self.options.on_loss:
+            return True
+        if is_last and self.associator.tentative:
+            return True
+        return self._is_new_scene(frame)
 
-    def finds(self, frame: Frame) -> list[tuple[Mask, str | None]]:
-        """What the detector sees on a frame and is sure enough of: masks and names."""
-        found = self.detect(frame)
-        scores = [1.0 if score is None else score for score in found.scores]
-        keep = (k for k, score in enumerate(scores) if score >= self.options.min_score and found.masks[k].any())
-        return [(found.masks[k], found.labels[k]) for k in keep]
+    def update(self, frame: Frame, context: FrameContext) -> TrackUpdate:
+        """Run the detector on the frame that was just observed, and say what that changes."""
+        self._interval, self._view = self._interval_of(frame), thumbnail(frame.image)
+        candidates = [Candidate.describe(frame, mask, label) for mask, label in self.detections(frame)]
+        return self.associator.associate(context, candidates)
 
-    # --- going on with a stopped run --------------------------------------------------------------------------------
+    def detections(self, frame: Frame) -> list[tuple[Mask, str | None]]:
+        """Run the detector: masks and names of what it finds with a sufficient score."""
+        result = self.detect(frame)
+        found = []
+        for mask, score, label in zip(result.masks, result.scores, result.labels, strict=True):
+            if (score is None or score >= self.options.min_score) and mask.any():
+                found.append((mask, label))
+        return found
+
+    def end_pass(self, followed: Collection[int]) -> list[int]:
+        """End a pass that followed these objects; ids of those that are still tentative, to be removed."""
+        return self.associator.end_pass(followed)
+
+    def _interval_of(self, frame: Frame) -> int:
+        return frame.index // self.options.every
+
+    def _is_new_scene(self, frame: Frame) -> bool:
+        """Whether much of the picture is new since the detector ran last."""
+        least = self.options.new_area
+        if least is None or self._view is None:
+            return False
+        return new_share(self._view, thumbnail(frame.image)) > least
+
+    # --- suspend and resume -----------------------------------------------------------------------------------------
 
     def save(self) -> str:
-        """What is remembered, as JSON."""
-        memory = {
-            i: [_pack(m.looks), m.believed, m.confirmed, m.missed, m.returned]
-            for i, m in self.associator.memory.items()
-        }
-        view = None if self._view is None else [self._view.shape, _pack(self._view)]
-        lost, first = sorted(self.associator.lost), sorted(self.associator.first)
-        state = {"job": self.job, "at": self.at, "turn": self._turn, "view": view}
-        return json.dumps({**state, "lost": lost, "first": first, "memory": memory})
+        """Everything that is remembered, as JSON. Tracks files hold this: `restore` must go on reading it."""
+        view = None if self._view is None else [self._view.shape, pack(self._view)]
+        own = {"job": self.job, "at": self.last_frame, "turn": self._interval, "view": view}
+        return json.dumps({**own, **self.associator.state()})
 
     def restore(self, saved: str) -> None:
-        """Take over what `save` gave."""
-        value: dict[str, Any] = json.loads(saved)
-        self.job, self.at, self._turn = value["job"], value["at"], value["turn"]
-        view = value["view"]
-        self._view = None if view is None else np.frombuffer(b64decode(view[1]), dtype=np.uint8).reshape(view[0])
-        self.associator.lost, self.associator.first = set(value["lost"]), set(value["first"])
-        self.associator.memory = {
-            int(i): Memory(np.frombuffer(b64decode(packed), dtype=np.float32).copy(), *rest)
-            for i, (packed, *rest) in value["memory"].items()
-        }
-
-
-def _is_new(frame: Frame, seen: Thumbnail, share: float) -> bool:
-    return new_share(seen, thumbnail(frame.image)) > share
-
-
-def _pack(values: np.ndarray[Any, Any]) -> str:
-    return b64encode(np.ascontiguousarray(values).tobytes()).decode()
+        """Go back to what `save` returned."""
+        state: dict[str, Any] = json.loads(saved)
+        self.job, self.last_frame, self._interval = state["job"], state["at"], state["turn"]
+        self._view = None
+        if state["view"] is not None:
+            shape, packed = state["view"]
+            self._view = unpack(packed, np.uint8).reshape(shape)
+        self.associator.restore(state)

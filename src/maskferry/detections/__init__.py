@@ -12,7 +12,7 @@ base          the value that all of them give; plain arrays
 
 from __future__ import annotations
 
-from maskferry.detections._base import Detections
+from maskferry.detections._columns import Detections
 from maskferry.detections._reading import detect_kind, read_detections
 
 __all__ = ["Detections", "detect_kind", "read_detections"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from maskferry.detections._base import Detections, Names, build, name_of
+from maskferry.detections._columns import Detections, Names, build, name_of
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maskferry.detections._base import Detections, Names, build, name_of
+from maskferry.detections._columns import Detections, Names, build, name_of
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from maskferry.data import Mask
-from maskferry.detections._base import Detections, Names, build, name_of
+from maskferry.detections._columns import Detections, Names, build, name_of
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 

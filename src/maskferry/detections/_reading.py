@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from maskferry.detections._base import Detections, Names, single
+from maskferry.detections._columns import Detections, Names, single
 from maskferry.detections._detectron2 import is_detectron2, read_detectron2
 from maskferry.detections._grounding import is_grounding, read_grounding
 from maskferry.detections._huggingface import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maskferry.detections._base import Detections, Names, build
+from maskferry.detections._columns import Detections, Names, build
 from maskferry.errors import InputError
 from maskferry.rle import Rle
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from maskferry.data import Mask
-from maskferry.detections._base import Detections, Names, build, name_of
+from maskferry.detections._columns import Detections, Names, build, name_of
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from maskferry import _lazy
 
 if TYPE_CHECKING:
+    from maskferry.masks._appearance import appearance as appearance
+    from maskferry.masks._appearance import similarity as similarity
     from maskferry.masks._convert import as_mask as as_mask
     from maskferry.masks._convert import as_masks as as_masks
     from maskferry.masks._convert import resize_mask as resize_mask
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from maskferry.masks._labels import to_label_map as to_label_map
     from maskferry.masks._matching import assign as assign
     from maskferry.masks._matching import iou_matrix as iou_matrix
-    from maskferry.masks._matching import looks as looks
     from maskferry.masks._matching import share_matrix as share_matrix
     from maskferry.masks._merge import merge as merge
     from maskferry.masks._polygons import Part as Part
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
+        "maskferry.masks._appearance": ("appearance", "similarity"),
         "maskferry.masks._convert": ("as_mask", "as_masks", "resize_mask", "to_numpy"),
         "maskferry.masks._labels": ("Overlap", "label_dtype", "split_labels", "to_label_map"),
-        "maskferry.masks._matching": ("assign", "iou_matrix", "looks", "share_matrix"),
+        "maskferry.masks._matching": ("assign", "iou_matrix", "share_matrix"),
         "maskferry.masks._merge": ("merge",),
         "maskferry.masks._polygons": ("Part", "Polygon", "join", "parts_of", "rasterize"),
         "maskferry.masks._regions": (

@@ -1,21 +1,20 @@
-"""Which of one set of masks are the same objects as which of another: overlap, looks, and the best assignment."""
+"""Which masks of one set belong to which of another: overlap of every pair, and the best assignment."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from maskferry.data import Image, Mask
+from maskferry.data import Mask
 from maskferry.rle import Rle
 
-__all__ = ["assign", "iou_matrix", "looks", "share_matrix"]
+__all__ = ["assign", "iou_matrix", "share_matrix"]
 
-Box = tuple[int, int, int, int]
+Box = tuple[int, int, int, int]  # xyxy, pixels, x2 and y2 exclusive
 
 
 def iou_matrix(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray[np.float32]:
@@ -50,36 +49,19 @@ def _intersections(
 
 
 def _crop(rle: Rle) -> tuple[Box, Mask]:
-    box = rle.box_xyxy or (0, 0, 0, 0)
-    x1, y1, x2, y2 = box
-    return box, rle.decode()[y1:y2, x1:x2]
+    """The bounding box and the mask inside of it, bool (h, w); of no size where the mask is empty."""
+    return rle.decode_crop() or ((0, 0, 0, 0), np.zeros((0, 0), dtype=np.bool_))
 
 
 def _common(a: Box, b: Box) -> Box | None:
+    """Where two boxes overlap; None where they do not."""
     x1, y1, x2, y2 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
     return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
 
 
 def _part(mask: Mask, box: Box, common: Box) -> Mask:
+    """A view of the pixels of ``common``, given the mask inside of ``box``."""
     return mask[common[1] - box[1] : common[3] - box[1], common[0] - box[0] : common[2] - box[0]]
-
-
-def looks(image: Image, rle: Rle) -> NDArray[np.float32]:
-    """What an object looks like: the square root of its colour histogram in Lab, 8 bins an axis, float32 (512,).
-
-    The inner product of two of them is the Bhattacharyya coefficient: 1 for the same colours in the same shares, 0 for
-    none in common. Zeros for an empty mask.
-
-    Args:
-        image: RGB, uint8 (H, W, 3).
-        rle: the object, of the same size.
-    """
-    (x1, y1, x2, y2), mask = _crop(rle)
-    if not mask.any():
-        return np.zeros(512, dtype=np.float32)
-    lab = np.asarray(cv2.cvtColor(np.ascontiguousarray(image[y1:y2, x1:x2]), cv2.COLOR_RGB2LAB), np.intp)[mask] // 32
-    counts = np.bincount(lab @ np.array([64, 8, 1]), minlength=512)
-    return np.asarray(np.sqrt(counts / counts.sum()), dtype=np.float32)
 
 
 def assign(likeness: NDArray[np.floating[Any]], least: float) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from maskferry.association._associator import Associator
 from maskferry.association._options import AssociationOptions
-from maskferry.association._scheduler import Redetector
+from maskferry.association._scheduler import DetectorScheduler
 from maskferry.data import Image, MaskPrompt
 from maskferry.detections import read_detections
 from maskferry.errors import InputError
@@ -61,7 +61,7 @@ def _prepared(
     direction: Direction,
     frame_range: FrameRange,
     cancelled: Callable[[], bool],
-    scheduler: Redetector | None = None,
+    scheduler: DetectorScheduler | None = None,
 ) -> Iterator[Progress]:
     prepare(workspace.journal, workspace.source, workspace.engine_name, direction, frame_range)
     return run(workspace.journal, workspace.source, workspace.engine, cancelled=cancelled, scheduler=scheduler)
@@ -80,15 +80,15 @@ def _and_back(
         yield from _prepared(workspace, direction, frame_range, cancelled)
 
 
-def _scheduler(workspace: Workspace, detector: Detector, options: AssociationOptions) -> Redetector:
+def _scheduler(workspace: Workspace, detector: Detector, options: AssociationOptions) -> DetectorScheduler:
     size_hw, rate = workspace.source.info.size_hw, workspace.source.info.rate
-    return Redetector(
+    return DetectorScheduler(
         lambda frame: read_detections(detector(frame.image), size_hw),
         Associator(options, float(rate) if rate else 25.0),
     )
 
 
-def _begin_with_finds(workspace: Workspace, scheduler: Redetector, frame_range: FrameRange) -> None:
+def _begin_with_finds(workspace: Workspace, scheduler: DetectorScheduler, frame_range: FrameRange) -> None:
     """Prompt with what the detector finds on the first frame on which it finds something."""
     source, journal = workspace.source, workspace.journal
     limits = frame_range.within(source.info.frame_count)
@@ -96,13 +96,13 @@ def _begin_with_finds(workspace: Workspace, scheduler: Redetector, frame_range: 
         raise InputError("a stream cannot be searched for its first objects: add a mask of its first frame")
     for index in range(limits.start, limits.stop, scheduler.options.every * limits.stride):
         frame = workspace.frame(index)
-        found = scheduler.finds(frame)
+        found = scheduler.detections(frame)
         if found:
             ids = journal.prompts.ids(None, len(found))
             labels = {i: label for i, (_, label) in zip(ids, found, strict=True) if label is not None}
             prompts = [MaskPrompt(index, i, mask) for i, (mask, _) in zip(ids, found, strict=True)]
             journal.add_prompts(prompts, frame.info, labels)
-            scheduler.associator.first = set(ids)
+            scheduler.begin_with(ids)
             journal.detector_state = scheduler.save()
             return
     raise InputError(f"the detector found nothing on any {scheduler.options.every}th frame: there is nothing to track")

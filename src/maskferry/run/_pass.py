@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 
-from maskferry.association._options import Changes, Sight
-from maskferry.association._scheduler import Redetector
+from maskferry.association._scheduler import DetectorScheduler
+from maskferry.association._types import FrameContext, TrackUpdate
 from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, Prompt, Source
 from maskferry.engines.base import Engine, LooksAhead, Session
 from maskferry.errors import DamagedSourceWarning, EngineError, SourceError
@@ -34,7 +34,7 @@ class Pass:
     """
 
     def __init__(
-        self, journal: Journal, source: Source, engine: Engine, stored: StoredJob, scheduler: Redetector | None
+        self, journal: Journal, source: Source, engine: Engine, stored: StoredJob, scheduler: DetectorScheduler | None
     ) -> None:
         self.job = stored.job
         self.endless = self.job.frame_range.stop == ENDLESS
@@ -58,7 +58,7 @@ class Pass:
         self._active = ActiveObjects(self.job, self._frames[: self._begin], self._journal.jobs.suspended(self._id))
         self._in_order: int | None = None  # the last frame after which session and journal agree
         if self._scheduler is not None:
-            self._scheduler.begin(self._id)
+            self._scheduler.begin_pass(self._id)
         try:
             with closing(self._read()) as frames:
                 for count, frame in enumerate(self._in_groups(frames), self._begin + 1):
@@ -117,7 +117,7 @@ class Pass:
         masks = self._active.with_suspended(masks)
         if is_new:
             self._commit(frame, masks, prompts)
-        elif self._scheduler is not None and frame.index > self._scheduler.at:
+        elif self._scheduler is not None and frame.index > self._scheduler.last_frame:
             self._scheduler.observe(frame, masks)
         self._in_order = frame.index
         return masks
@@ -179,22 +179,22 @@ class Pass:
         if not scheduler.is_due(frame, is_last=is_last):
             return False
         others = [row.rle for row in journal.tracks[frame.index] if row.object_id not in self._active.spans]
-        sight = Sight(masks, others, journal.frames.last_seen, journal.prompts.used_ids(), is_last)
-        self._apply(scheduler.look(frame, sight), frame)
+        context = FrameContext(masks, others, journal.frames.last_seen, journal.prompts.used_ids(), is_last)
+        self._apply(scheduler.update(frame, context), frame)
         return True
 
-    def _apply(self, changes: Changes, frame: Frame) -> None:
+    def _apply(self, update: TrackUpdate, frame: Frame) -> None:
         """Do what follows from a detector's finds, in the session, in the active objects and in the journal alike."""
         session, active, journal = self._session, self._active, self._journal
-        session.reprompt(frame, changes.prompts)
-        names = zip(changes.prompts, changes.labels, strict=True)
+        session.reprompt(frame, update.prompts)
+        names = zip(update.prompts, update.labels, strict=True)
         labels = {prompt.object_id: label for prompt, label in names if label is not None}
-        active.begin(journal.extend(self._id, changes.prompts, labels))
-        for object_id in changes.dropped:
+        active.begin(journal.extend(self._id, update.prompts, labels))
+        for object_id in update.removed:
             session.drop(object_id)
             active.spans.pop(object_id, None)
             journal.remove_object(object_id)
-        for object_id, since in changes.lost.items():
+        for object_id, since in update.lost_since.items():
             session.drop(object_id)
             active.suspended.add(object_id)
             journal.frames.mark_lost(object_id, since, frame.index)
@@ -207,7 +207,7 @@ class Pass:
         with self._journal.transaction():
             self._journal.jobs.finish(self._id)
             if self._scheduler is not None:
-                for object_id in self._scheduler.associator.end(self._active.spans):
+                for object_id in self._scheduler.end_pass(self._active.spans):
                     self._journal.remove_object(object_id)
                 self._journal.detector_state = self._scheduler.save()
         self._in_order = None

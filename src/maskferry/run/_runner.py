@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 
-from maskferry.association._scheduler import Redetector
+from maskferry.association._scheduler import DetectorScheduler
 from maskferry.data import FrameMasks, Source
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError
@@ -103,7 +103,7 @@ def run(
     engine: Engine,
     *,
     cancelled: Callable[[], bool] = never,
-    scheduler: Redetector | None = None,
+    scheduler: DetectorScheduler | None = None,
 ) -> Generator[Progress]:
     """Do the jobs that are not done, one frame at each turn of the generator.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import FrameMasks, Image, ObjectMask, Source, State
-from maskferry.masks._matching import looks
+from maskferry.masks._appearance import appearance, similarity
 from maskferry.masks._regions import centroid_of_rle_xy
 from maskferry.tracks._tracks import Tracks
 
@@ -27,8 +27,8 @@ AREA_JUMP = 1.6
 PLACE_JUMP = 0.5, 5.0
 """A step is a jump beyond this part of the object's size, and beyond this many of its usual steps."""
 
-LOOKS_JUMP = 0.75
-"""Bhattacharyya coefficient of the colours on one frame and the next."""
+APPEARANCE_JUMP = 0.75
+"""Similarity of the appearance on one frame and the next, below which the colours have changed."""
 
 AFTER_CONTACT = 3
 """Frames after two objects have parted, on which it is asked who is who."""
@@ -106,7 +106,7 @@ def summarize(tracks: Tracks, source: Source | None = None) -> list[ObjectSummar
 
     Args:
         tracks: what to look at.
-        source: its video; without it nothing can be said of looks and swaps.
+        source: its video; without it, changes of appearance and swaps are not reported.
 
     Returns:
         One summary for each object, by ascending id.
@@ -118,13 +118,18 @@ def summarize(tracks: Tracks, source: Source | None = None) -> list[ObjectSummar
         for row in masks:
             watched[row.object_id].take(masks.frame, row, image)
         if image is not None:
-            for moment in contacts.take(masks, {i: w.looks for i, w in watched.items() if w.looks is not None}):
+            for moment in contacts.take(masks, _appearances(watched)):
                 watched[moment.object_id].summary.moments.append(moment)
     return [watched[i].finish() for i in sorted(watched)]
 
 
+def _appearances(watched: Mapping[int, _Watch]) -> dict[int, NDArray[np.float32]]:
+    """{object id: how it looked when it was seen last}, of those seen so far."""
+    return {i: watch.appearance for i, watch in watched.items() if watch.appearance is not None}
+
+
 def worst_moments(summaries: list[ObjectSummary], count: int = 12) -> list[Moment]:
-    """The moments to look at first: swaps, then changes of looks, leaps, areas, losses; the worst of each first."""
+    """The moments to look at first: swaps, then appearance, leaps, areas, losses; the worst of each first."""
     order: dict[str, int] = {"swap": 0, "looks": 1, "place": 2, "area": 3, "lost": 4}
     every = [moment for summary in summaries for moment in summary.moments]
     return sorted(every, key=lambda m: (order[m.kind], -m.severity, m.frame, m.object_id))[:count]
@@ -143,7 +148,7 @@ class _Watch:
 
     def __init__(self, summary: ObjectSummary) -> None:
         self.summary = summary
-        self.looks: NDArray[np.float32] | None = None
+        self.appearance: NDArray[np.float32] | None = None
         self._scores = 0.0
         self._last: tuple[float, tuple[float, float]] | None = None  # area and place, on the frame before
         self._steps: list[tuple[int, float, float]] = []  # frame, length of the step, size of the object
@@ -167,7 +172,7 @@ class _Watch:
             self._compare(frame, area, place)
         self._last = area, place
         if image is not None:
-            self._see(frame, looks(image, row.rle), given=row.state is State.GIVEN)
+            self._see(frame, appearance(image, row.rle), given=row.state is State.GIVEN)
 
     def _lose(self, frame: int) -> None:
         spans = self.summary.lost_spans
@@ -186,12 +191,12 @@ class _Watch:
         self._steps.append((frame, math.dist(place, there), math.sqrt(max(area, before))))
 
     def _see(self, frame: int, seen: NDArray[np.float32], *, given: bool) -> None:
-        if self.looks is not None and not given:
-            alike = float(self.looks @ seen)
-            if alike < LOOKS_JUMP:
-                moment = Moment(frame, self.summary.object_id, "looks", 1 + LOOKS_JUMP - alike)
+        if self.appearance is not None and not given:
+            alike = similarity(self.appearance, seen)
+            if alike < APPEARANCE_JUMP:
+                moment = Moment(frame, self.summary.object_id, "looks", 1 + APPEARANCE_JUMP - alike)
                 self.summary.moments.append(moment)
-        self.looks = seen
+        self.appearance = seen
 
     def finish(self) -> ObjectSummary:
         """The summary, with the leaps: what a leap is follows from the object's usual steps."""
