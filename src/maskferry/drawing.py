@@ -37,7 +37,11 @@ _TAB10 = (
     (188, 189, 34),
     (23, 190, 207),
 )
-_TOWARDS = ((0, 0.0), (0, 0.4), (255, 0.5))  # (black or white, how far) by tens of the id
+_LIGHTNESS = ((0, 0.0), (0, 0.4), (255, 0.5))
+"""By tens of the id: (black or white, how far a colour is moved towards it)."""
+
+_GAP, _CAPTION_HEIGHT = 8, 24
+"""Of a contact sheet, in pixels."""
 
 
 def color_of(object_id: int) -> Color:
@@ -49,7 +53,7 @@ def color_of(object_id: int) -> Color:
     >>> color_of(1), color_of(11)
     ((255, 127, 14), (153, 76, 8))
     """
-    end, part = _TOWARDS[object_id // 10 % 3]
+    end, part = _LIGHTNESS[object_id // 10 % 3]
     red, green, blue = (round(c + (end - c) * part) for c in _TAB10[object_id % 10])
     return red, green, blue
 
@@ -126,29 +130,38 @@ def contact_sheet(
     Raises:
         InputError: no pictures, a picture that is no RGB, a wrong number of captions, or no room for the columns.
     """
-    gap, count = 8, None
     if columns is None:
         images = list(images)
         columns = math.ceil(math.sqrt(max(1, len(images))))
-    tile_width = (width - gap) // columns - gap if columns >= 1 else 0
+    tile_width = (width - _GAP) // columns - _GAP if columns >= 1 else 0
     if tile_width < 8:
         raise InputError(f"contact sheet: {columns} columns on {width} pixels; expected 1 or more, 16 pixels for each")
-    tiles: list[Image] = []
-    for count, image in enumerate(images, start=1):
-        _check_picture(image, f"images[{count - 1}]")
-        tile_height = tiles[0].shape[0] if tiles else max(1, round(image.shape[0] * tile_width / image.shape[1]))
-        tiles.append(_fit(image, tile_height, tile_width))
-    if count is None or len(captions) not in (0, count):
-        raise InputError(f"contact sheet: expected pictures and a caption for each, got {count or 0}, {len(captions)}")
-    text_height = 24 if captions else 0
-    step_y, step_x = tiles[0].shape[0] + text_height + gap, tile_width + gap
-    sheet = np.full((math.ceil(count / columns) * step_y + gap, columns * step_x + gap, 3), 255, dtype=np.uint8)
+    tiles = _make_tiles(images, tile_width)
+    count = len(tiles)
+    if not tiles or len(captions) not in (0, count):
+        raise InputError(f"contact sheet: expected pictures and a caption for each, got {count}, {len(captions)}")
+    tile_height = tiles[0].shape[0]
+    step_y = tile_height + (_CAPTION_HEIGHT if captions else 0) + _GAP
+    step_x = tile_width + _GAP
+    rows = math.ceil(count / columns)
+    sheet = np.full((rows * step_y + _GAP, columns * step_x + _GAP, 3), 255, dtype=np.uint8)
     for i, tile in enumerate(tiles):
-        y, x = gap + i // columns * step_y, gap + i % columns * step_x
-        sheet[y : y + tile.shape[0], x : x + tile_width] = tile
+        row, column = divmod(i, columns)
+        y, x = _GAP + row * step_y, _GAP + column * step_x
+        sheet[y : y + tile_height, x : x + tile_width] = tile
         if captions:
-            _write(sheet, captions[i], (x, y + tile.shape[0] + 5), 14, tile_width)
+            _write(sheet, captions[i], (x, y + tile_height + 5), 14, tile_width)
     return sheet
+
+
+def _make_tiles(images: Iterable[Image], width: int) -> list[Image]:
+    """Pictures scaled to one size: the given width, and the height that gives the first picture its shape."""
+    tiles: list[Image] = []
+    for i, image in enumerate(images):
+        _check_picture(image, f"images[{i}]")
+        height = tiles[0].shape[0] if tiles else max(1, round(image.shape[0] * width / image.shape[1]))
+        tiles.append(_fit(image, height, width))
+    return tiles
 
 
 def _check_picture(image: Image, what: str) -> None:

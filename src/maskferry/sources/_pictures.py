@@ -153,19 +153,22 @@ def _translated(path: Path) -> Iterator[None]:
     """Turn what Pillow, OpenCV and the system say of a file into a `SourceError`."""
     try:
         yield
-    except SourceError as err:
-        raise _geotiff_error(path) or err from None
+    except SourceError:
+        if is_geotiff(path):
+            raise _geotiff_error(path) from None
+        raise
     except PilImage.DecompressionBombError as err:
         raise SourceError(f"{path} is too large: {err}") from err
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, cv2.error) as err:
-        message = f"{path} cannot be read as a picture ({err}): it is damaged or of a kind unknown here"
-        raise _geotiff_error(path) or SourceError(message) from err
+        if is_geotiff(path):
+            raise _geotiff_error(path) from err
+        raise SourceError(
+            f"{path} cannot be read as a picture ({err}): it is damaged or of a kind unknown here"
+        ) from err
 
 
-def _geotiff_error(path: Path) -> SourceError | None:
-    """What to say of a TIFF with geographic tags that no picture library reads (many bands, odd samples)."""
-    if not is_geotiff(path):
-        return None
+def _geotiff_error(path: Path) -> SourceError:
+    """Of a GeoTIFF that no picture library reads (many bands, samples of a rare kind)."""
     return SourceError(
         f"{path} is a GeoTIFF that cannot be shown as a picture (number of bands or kind of samples): series of "
         "GeoTIFFs are planned; until then write three bands as 8 or 16 bit, such as with "
