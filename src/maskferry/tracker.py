@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from numpy.typing import ArrayLike
 
 from maskferry.association._options import AssociationOptions
+from maskferry.closing import Closing
 from maskferry.data import Frame, Source, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError
@@ -25,7 +25,7 @@ from maskferry.tracks._tracks import Tracks
 __all__ = ["MaskTracker"]
 
 
-class MaskTracker(SessionViews):
+class MaskTracker(Closing, SessionViews):
     """Carry masks through a video.
 
     >>> import numpy as np
@@ -338,10 +338,5 @@ class MaskTracker(SessionViews):
         self._work.shutdown()
         self._prompts = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _leave(self) -> None:
         self.shutdown()

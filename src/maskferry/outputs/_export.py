@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from maskferry.masks import Overlap
 from maskferry.rendering._tracked_video import film_rate, pictures, require_frames, source_of
 from maskferry.tracks import Tracks
 
-__all__ = ["export", "save_label_maps"]
+__all__ = ["LabelMapOptions", "export", "save_label_maps"]
 
 
 def export(
@@ -82,6 +82,16 @@ def _arguments(tracks: Tracks, spec: FormatSpec) -> dict[str, Any]:
         "rate": lambda: film_rate(tracks, None),
     }
     return {name: values[name]() for name in spec.takes}
+
+
+class LabelMapOptions(TypedDict, total=False):
+    """How label maps are written, see `save_label_maps`."""
+
+    overlap: Overlap
+    names: Names
+    img_ext: Literal["png", "tif"]
+    dtype: str | None
+    overwrite: bool
 
 
 def save_label_maps(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from maskferry.data import Frame, FrameMasks, Source
-from maskferry.errors import MissingExtraError
-from maskferry.outputs._export import save_label_maps
-from maskferry.rendering._film import render
-from maskferry.rendering._notebook import plot_frame, plot_frames
+from maskferry.outputs._export import LabelMapOptions, save_label_maps
+from maskferry.rendering._film import RenderOptions, render
+from maskferry.rendering._notebook import PlotOptions, check_notebook, play_in_notebook, plot_frame, plot_frames
 from maskferry.tracks._jobs import ENDLESS, FrameRange
 from maskferry.tracks._tracks import Tracks
 
@@ -46,14 +45,14 @@ class SessionViews(ABC):
         frame_idx = self.source.info.check_frame(frame_idx)
         return self.tracks.get(frame_idx) or FrameMasks(frame_idx, self.source.info.size_hw)
 
-    def show_frame(self, frame_idx: int = 0, **options: Any) -> Figure:  # noqa: ANN401
-        """Plot one frame under its masks; options as in `viewing.plot_frame`.
+    def show_frame(self, frame_idx: int = 0, **options: Unpack[PlotOptions]) -> Figure:
+        """Plot one frame under its masks; options as in `rendering.plot_frame`.
 
         Raises:
             InputError: the frame is outside the video, or the video is a stream.
             MissingExtraError: matplotlib is not installed.
         """
-        return plot_frame(self.frame(frame_idx), self.masks(frame_idx), **self._look(options))
+        return plot_frame(self.frame(frame_idx), self.masks(frame_idx), **self._with_labels(options))
 
     def show_frames(
         self,
@@ -62,9 +61,9 @@ class SessionViews(ABC):
         *,
         start: int = 0,
         stop: int | None = None,
-        **options: Any,  # noqa: ANN401
+        **options: Unpack[PlotOptions],
     ) -> Figure:
-        """Plot every ``frame_stride``-th frame side by side; options as in `viewing.plot_frames`.
+        """Plot every ``frame_stride``-th frame side by side; options as in `rendering.plot_frames`.
 
         Raises:
             InputError: no frame is in the range, or the video is a stream.
@@ -73,30 +72,27 @@ class SessionViews(ABC):
         limits = FrameRange(start, ENDLESS if stop is None else stop, frame_stride).within(self.source.info.frame_count)
         wanted = range(limits.start, limits.stop, limits.stride)
         frames = [(frame, self.masks(frame.index)) for frame in self.source.frames(wanted)]
-        return plot_frames(frames, ncols=ncols, **self._look(options))
+        return plot_frames(frames, ncols=ncols, **self._with_labels(options))
 
-    def show_video(self, output: str | Path, **options: Any) -> Any:  # noqa: ANN401
+    def show_video(self, output: str | Path, **options: Unpack[RenderOptions]) -> Any:  # noqa: ANN401
         """Save the film (see `save_video`) and return it as something that a notebook plays.
 
         Raises:
             MissingExtraError: IPython is not installed.
         """
-        try:
-            from IPython import display
-        except ModuleNotFoundError as err:
-            raise MissingExtraError("show_video is for notebooks (IPython); elsewhere use save_video") from err
-        player: Any = display.Video
-        return player(str(self.save_video(output, **options)), embed=True)
+        check_notebook()
+        return play_in_notebook(self.save_video(output, **options))
 
-    def _look(self, options: dict[str, Any]) -> dict[str, Any]:
+    def _with_labels(self, options: PlotOptions) -> PlotOptions:
         """Names instead of ids for the objects that have one."""
-        labels = options.pop("labels", True)
-        return {**options, "labels": self.tracks.labels or True if labels is True else labels}
+        if options.get("labels", True) is True:
+            options["labels"] = self.tracks.labels or True
+        return options
 
-    def save_masks(self, folder: str | Path, **options: Any) -> list[Path]:  # noqa: ANN401
-        """Write a label map for every tracked frame; options as in `exporting.save_label_maps`."""
+    def save_masks(self, folder: str | Path, **options: Unpack[LabelMapOptions]) -> list[Path]:
+        """Write a label map for every tracked frame; options as in `outputs.save_label_maps`."""
         return save_label_maps(self.tracks, folder, **options)
 
-    def save_video(self, path: str | Path, **options: Any) -> Path:  # noqa: ANN401
-        """Draw the masks over the video and write an MP4 film; options as in `filming.render`."""
+    def save_video(self, path: str | Path, **options: Unpack[RenderOptions]) -> Path:
+        """Draw the masks over the video and write an MP4 film; options as in `rendering.render`."""
         return render(self.tracks, path, self.source, **options)

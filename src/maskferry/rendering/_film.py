@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from maskferry.data import VideoLike
 from maskferry.drawing import draw_overlay
@@ -14,7 +15,20 @@ from maskferry.files import check_free
 from maskferry.rendering._tracked_video import film_rate, pictures, require_frames, source_of
 from maskferry.tracks import Tracks
 
-__all__ = ["film_rate", "pictures", "render", "require_frames", "source_of"]
+__all__ = ["RenderOptions", "render"]
+
+
+class RenderOptions(TypedDict, total=False):
+    """How a film is drawn, see `render`."""
+
+    rate: float | str | Fraction | None
+    stride: int
+    alpha: float
+    outline: bool
+    labels: bool | Mapping[int, str]
+    zoom: int
+    audio: bool
+    overwrite: bool
 
 
 def render(  # noqa: PLR0913

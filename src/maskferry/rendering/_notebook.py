@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from maskferry.data import Frame, FrameMasks
 from maskferry.drawing import draw_overlay, fitting_zoom
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_notebook", "play_in_notebook", "plot_frame", "plot_frames"]
+__all__ = ["PlotOptions", "check_notebook", "play_in_notebook", "plot_frame", "plot_frames"]
+
+
+class PlotOptions(TypedDict, total=False):
+    """How pictures are plotted, see `plot_frame`."""
+
+    figsize: tuple[float, float] | None
+    axis: str
+    alpha: float
+    labels: bool | Mapping[int, str]
+    output: str | Path | None
 
 
 def plot_frame(

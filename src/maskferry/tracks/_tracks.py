@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self, SupportsIndex
+from typing import SupportsIndex
 
+from maskferry.closing import Closing
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, VideoInfo
 from maskferry.errors import InputError
 from maskferry.tracks._database import Database
@@ -19,7 +19,7 @@ __all__ = ["Tracks"]
 PIECE = 256  # frames that are read from the database at once
 
 
-class Tracks(Mapping[int, FrameMasks]):
+class Tracks(Closing, Mapping[int, FrameMasks]):
     """A mapping from frame index to `FrameMasks`, by ascending index, over the frames that are finished.
 
     It can be read while the run goes on, by other processes too, where it has a path. Masks stay run-length encoded
@@ -168,14 +168,6 @@ class Tracks(Mapping[int, FrameMasks]):
     def close(self) -> None:
         """Close the file. May be called twice."""
         self.database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Tracks of {self.video.name}: {len(self.object_ids)} objects, {len(self)} frames>"
