@@ -26,8 +26,8 @@ GIVEN_LOGIT = 10.0
 class Network(nn.Module):
     """A loaded model of transformers, split into stages that run for many objects at once.
 
-    Every stage computes what the loop of transformers (``Sam3TrackerVideoModel.forward`` and those of the other models) computes
-    for one object after the other; a test compares them in float64.
+    Every stage computes what the loop of transformers computes for one object after the other
+    (``Sam3TrackerVideoModel.forward`` and those of the other models); a test compares them in float64.
 
     Args:
         model: Sam3TrackerVideoModel, Sam2VideoModel or EdgeTamVideoModel, on its device.
