@@ -13,7 +13,7 @@ from trials import trial
 
 from maskferry import Frame, FrameInfo, MaskPrompt, VideoInfo
 from maskferry.engines._flow import FlowEngine
-from maskferry.engines._flow.scoring import Signs
+from maskferry.engines._flow.target import Signs
 from maskferry.masks._regions import intersection_over_union
 
 Array = NDArray[np.float64]

@@ -42,9 +42,8 @@ from machine import stamp
 
 from maskferry import MaskTracker
 from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, VideoInfo
-from maskferry.engines._sam import SamEngine
+from maskferry.engines._sam import SamEngine, SessionHooks
 from maskferry.engines._sam.checkpoint import kind_of
-from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.preprocessing import normalise, resize, upload
 from maskferry.engines._sam.prompting import resize_masks
 from maskferry.run._pass import looking_ahead

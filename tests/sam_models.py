@@ -133,7 +133,7 @@ def _randomise(model: Any, gain: float = 1.0) -> None:
         for name, weight in sorted(model.named_parameters()):
             noise = torch.randn(weight.shape, generator=generator)
             if weight.ndim >= 2 and "embed" not in name and "encoding" not in name:
-                strength = 4 * gain if "cross_attn_image.o_proj" in name else gain  # memories are to be heard
+                strength = 4 * gain if "cross_attn_image.o_proj" in name else gain  # so that memories have an effect
                 weight.copy_(noise * strength / max(1, weight[0].numel()) ** 0.5)
             elif "norm" in name and name.endswith("weight"):
                 weight.fill_(1.0)

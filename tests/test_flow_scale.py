@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from maskferry.data import Frame, FrameInfo, Mask, MaskPrompt, State, VideoInfo
 from maskferry.engines._flow import FlowEngine
 from maskferry.engines._flow.compiled import compiled
-from maskferry.engines._flow.finding import PATIENCE
+from maskferry.engines._flow.finding import PATIENCE, lattice_for
 from maskferry.engines._flow.grid import Grid
 from maskferry.engines._flow.session import TURNS, FlowSession
-from maskferry.engines._flow.windows import lattice_for
 
 HEIGHT, WIDTH = 540, 960
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from maskferry.data import Frame, FrameInfo, Mask, MaskPrompt, VideoInfo
 from maskferry.engines._flow import FlowEngine
 from maskferry.engines._flow.grid import FloatArray
-from maskferry.engines._flow.scoring import WEIGHTS, Signs
 from maskferry.engines._flow.session import FlowSession
+from maskferry.engines._flow.target import WEIGHTS, Signs
 
 HEIGHT, WIDTH, SIDE = 60, 80, 20
 

@@ -229,7 +229,7 @@ def test_a_snapshot_that_does_not_fit_is_refused(engines, monkeypatch):
     with pytest.raises(EngineError, match="has size"):
         engines[2].open(VideoInfo(WIDTH + 1, HEIGHT), data)
     for broken in (b"", b"rubbish", data[:-5], data.replace(b'"homes": {"1": 0', b'"homes": {"1": 5')):
-        with pytest.raises(EngineError, match="no whole snapshot"):
+        with pytest.raises(EngineError, match="not a complete snapshot"):
             engines[2].open(VIDEO, broken)
     monkeypatch.setattr("maskferry.engines._sam.snapshot.MAX_BYTES", len(data) - 2000)
     assert all(part.snapshot() is not None for part in session._sessions)

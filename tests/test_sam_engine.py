@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ pytest.importorskip("transformers", reason="the SAM engines need transformers")
 import sam_models
 from maskferry import MaskTracker, Tracks
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
-from maskferry.engines._sam import SamEngine, snapshot
+from maskferry.engines._sam import SamEngine, SessionHooks, snapshot
 from maskferry.engines._sam.batching import BatchRunner
 from maskferry.engines._sam.mask_encoding import logits_to_masks, masks_to_rles
 from maskferry.engines._sam.text_detector import non_maximum_suppression
@@ -276,7 +277,7 @@ def test_a_snapshot_that_does_not_fit_is_refused(sam2, sam3, monkeypatch):
         with pytest.raises(EngineError, match=message):
             engine.open(video, data)
     for broken in (b"", b"rubbish", data[:-5]):
-        with pytest.raises(EngineError, match="no whole snapshot"):
+        with pytest.raises(EngineError, match="not a complete snapshot"):
             sam2.open(VIDEO, broken)
     monkeypatch.setattr(snapshot, "MAX_BYTES", 1000)
     assert session.snapshot() is None
@@ -313,7 +314,7 @@ def test_batches_are_halved_when_the_device_is_full(caplog):
     batches = BatchRunner(64)
     assert sum(batches.run(range(10), work)) == 45
     assert taken == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
-    assert (batches.size, "going on with 2 objects at a time" in caplog.text) == (2, True)
+    assert (batches.size, "continuing with 2 objects at a time" in caplog.text) == (2, True)
 
 
 def test_out_of_memory_at_last_says_what_can_be_done(sam2, monkeypatch):
@@ -355,6 +356,27 @@ def test_a_tracker_runs_both_ways_and_corrects(sam3):
     assert after[:4] == before[:4]
     assert after[6:] != before[6:]
     tracker.close()
+
+
+def test_hooks_time_the_stages_and_change_masks_but_not_memories(sam3):
+    entered, left = [], []
+
+    @contextmanager
+    def timer(stage):
+        entered.append(stage)
+        yield
+        left.append(stage)
+
+    plain, hooked = sam3.open(VIDEO), sam_models.twin(sam3)
+    hooked.hooks = SessionHooks(timer=timer, change_logits=lambda logits: torch.ones_like(logits))
+    session = hooked.open(VIDEO)
+    for i in range(3):
+        prompts = [MaskPrompt(0, 1, LEFT)] if not i else []
+        rows, plain_rows = session.step(picture(i), prompts), plain.step(picture(i), prompts)
+    assert rows.mask(1).all()
+    assert not plain_rows.mask(1).all()
+    assert rows.scores == plain_rows.scores
+    assert entered == left == ["encode", "track", "prompts", "masks"] * 3
 
 
 def test_how_well_a_mask_is_seen_stands_in_the_tracks(sam3, tmp_path):

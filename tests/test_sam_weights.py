@@ -145,7 +145,7 @@ def test_a_gated_repository_and_a_missing_network(checkpoint, monkeypatch):
         def fail(*args, error=error, **kwargs):
             raise error
 
-        monkeypatch.setattr(checkpoint, "snapshot_download", fail)
+        monkeypatch.setattr("maskferry.engines._sam.weights_folder.snapshot_download", fail)
         with pytest.raises(EngineError, match=message):
             load_engine("sam3")
 

@@ -1,4 +1,4 @@
-"""Where a model's weights come from, and whether they are on this machine already. Imports no library of models."""
+"""Where a model's weights come from, and whether they are on this machine. Imports neither torch nor transformers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def is_offline() -> bool:
 
 
 def holds_weights(folder: Path) -> bool:
-    """Whether a folder holds a whole model: its config and its weights as safetensors."""
+    """Whether a folder holds a complete model: its config and all parts of its weights as safetensors."""
     if not (folder / "config.json").is_file():
         return False
     shards = {path.name for path in folder.glob("model*.safetensors") if path.is_file()}
@@ -57,7 +57,7 @@ def holds_weights(folder: Path) -> bool:
 
 
 def cached(repository: str) -> Path | None:
-    """The folder of a repository's main revision in the hub's cache; None where it is not there, or not whole."""
+    """The folder of a repository's main revision in the hub's cache; None where it is missing or incomplete."""
     root = cache_folder() / f"models--{repository.replace('/', '--')}"
     try:
         revision = (root / "refs" / "main").read_text(encoding="utf-8").strip()

@@ -1,10 +1,17 @@
-"""What belongs to an object and what to its background: ridge regression on random features, per object."""
+"""What belongs to an object and what to its background: ridge regression on random features, per object.
+
+Linear algebra is done in pieces so small that BLAS keeps to one thread. BLAS spreads products over threads from about
+2^18 multiplications on (OpenBLAS: ``interface/gemm.c``, ``gemv.c``). For the small matrices of this engine that gains
+nothing, and where cores are shared the threads wait for each other: frames then take up to five times as long. The
+number of threads is a setting of the whole process, which is the caller's.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,14 +20,106 @@ from numpy.typing import NDArray
 
 from maskferry.data import Mask
 from maskferry.engines._flow.compiled import compiled
-from maskferry.engines._flow.features import CHANNELS, RandomFeatures, project_quad
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of
-from maskferry.engines._flow.linear import gram, solve
-from maskferry.engines._flow.place import REACH, Place
-from maskferry.engines._flow.workers import Workers
+from maskferry.engines._flow.scene import CHANNELS, RandomFeatures, project_quad
 from maskferry.masks._regions import signed_distance
 
-__all__ = ["Model", "NormalEquations", "evaluate", "fit"]
+__all__ = ["Model", "NormalEquations", "Place", "evaluate", "fit", "gram", "mirror", "solve"]
+
+REACH = 1.5
+"""Cells further away than this all have the same coordinates: beside it."""
+
+SMALLEST = 10
+"""Objects smaller than this, in reference cells, are taken to be so large: where in a few cells says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object is, as its centre and size.
+
+    Attributes:
+        centre_xy: mean position of its cells, in cells.
+        size: root of its area, in cells; infinite where nothing is known: then all coordinates are 0.
+    """
+
+    centre_xy: tuple[float, float]
+    size: float
+
+    @classmethod
+    def of(cls, mask: Mask, grid: Grid) -> Place:
+        """The place of a mask, bool (h, w)."""
+        cells = grid.xy[mask]
+        if not len(cells):
+            return cls((0.0, 0.0), math.inf)
+        x, y = cells.mean(axis=0, dtype=np.float64)
+        return cls((float(x), float(y)), max(SMALLEST * grid.unit, math.sqrt(len(cells))))
+
+    def coordinates(self, xy: FloatArray) -> FloatArray:
+        """Positions in cells, float32 (..., 2) -> relative to the centre, in sizes, within `REACH`."""
+        away = (xy - np.array(self.centre_xy, dtype=np.float32)) / np.float32(self.size)
+        return np.asarray(np.clip(away, -REACH, REACH), dtype=np.float32)
+
+
+BLOCK, DEPTH = 64, 48
+
+
+def gram(rows: FloatArray, weights: FloatArray, workers: Executor | None = None) -> FloatArray:
+    """Sum of w x x^T over the rows x (n, d), float32 (d, d), exactly symmetric; weights (n,).
+
+    Workers share the blocks; each block is computed by one of them, always in the same way.
+    """
+    d = rows.shape[1]
+    right = _pad(rows, DEPTH, BLOCK)
+    left = _pad(rows * weights[:, None], DEPTH, BLOCK)
+    n, size = right.shape
+    count = size // BLOCK
+    left = left.reshape(n // DEPTH, DEPTH, count, BLOCK).transpose(2, 0, 3, 1)
+    right = right.reshape(n // DEPTH, DEPTH, count, BLOCK).transpose(2, 0, 1, 3)
+    out = np.zeros((size, size), dtype=np.float32)
+
+    def strip(i: int) -> None:
+        for j in range(i, count):
+            part = np.matmul(left[i], right[j]).sum(axis=0)
+            out[i * BLOCK : (i + 1) * BLOCK, j * BLOCK : (j + 1) * BLOCK] = part
+
+    list((map if workers is None else workers.map)(strip, range(count)))
+    return mirror(out[:d, :d])
+
+
+def mirror(upper: FloatArray) -> FloatArray:
+    """The symmetric matrix (d, d) with this upper triangle; what is below the diagonal is ignored."""
+    return np.asarray(np.triu(upper) + np.triu(upper, 1).T, dtype=np.float32)
+
+
+def solve(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+    """Solve a symmetric positive definite system (d, d), (d,) by elimination of blocks; float32 (d,)."""
+    d = len(vector)
+    count = -(-d // BLOCK)
+    size = count * BLOCK
+    full = np.eye(size, dtype=np.float64)
+    full[:d, :d] = matrix
+    a = np.ascontiguousarray(full.reshape(count, BLOCK, count, BLOCK).transpose(0, 2, 1, 3))
+    b = np.zeros((count, BLOCK, 1))
+    b.ravel()[:d] = vector
+    inverses = []
+    for k in range(count):
+        inverses.append(np.linalg.inv(a[k, k]))
+        factors = np.matmul(a[k + 1 :, k], inverses[k])
+        a[k + 1 :, k + 1 :] -= np.matmul(factors[:, None], a[None, k, k + 1 :])
+        b[k + 1 :] -= np.matmul(factors, b[k])
+    x = np.zeros_like(b)
+    for k in reversed(range(count)):
+        x[k] = inverses[k] @ (b[k] - np.matmul(a[k, k + 1 :], x[k + 1 :]).sum(axis=0))
+    return x.ravel()[:d].astype(np.float32)
+
+
+def _pad(array: FloatArray, rows: int, columns: int) -> FloatArray:
+    """Zeros below and to the right, up to multiples of ``rows`` and ``columns``."""
+    n, d = array.shape
+    out = np.zeros((-(-n // rows) * rows, -(-d // columns) * columns), dtype=np.float32)
+    out[:n, :d] = array
+    return out
+
 
 NEAR = 60
 """Most negatives are drawn this near to the object, in reference cells; wider costs accuracy."""
@@ -90,7 +189,7 @@ def fit(
     grid: Grid,
     count: int,
     rng: np.random.Generator,
-    workers: Workers | None = None,
+    workers: Executor | None = None,
 ) -> NormalEquations:
     """Learn one frame.
 
@@ -141,7 +240,7 @@ def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]
 
 
 def evaluate(
-    features: FloatArray, lift: RandomFeatures, models: Mapping[int, Model], workers: Workers | None = None
+    features: FloatArray, lift: RandomFeatures, models: Mapping[int, Model], workers: Executor | None = None
 ) -> dict[int, FloatArray]:
     """How much each cell looks like each object: about +1 on it, -1 on its background.
 
@@ -176,7 +275,7 @@ def evaluate(
         band((first, last))
     else:
         edges = np.linspace(first, last, BANDS + 1).astype(int).tolist()
-        workers.map(band, list(itertools.pairwise(edges)))
+        list(workers.map(band, itertools.pairwise(edges)))
     return {
         i: values[start : start + size].reshape(m.box[3] - m.box[1], m.box[2] - m.box[0])
         for (i, m), start, size in zip(models.items(), starts, sizes, strict=False)

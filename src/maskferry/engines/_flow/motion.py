@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from maskferry.data import Image, Mask
 from maskferry.engines._flow.compiled import compiled
 from maskferry.engines._flow.grid import Box, FloatArray, Grid
-from maskferry.engines._flow.workers import Workers
 
 __all__ = [
     "Camera",
@@ -98,7 +98,7 @@ class FlowEstimator:
     def __init__(self) -> None:
         self._own = threading.local()
 
-    def between(self, before: Grey, after: Grey, grid: Grid, workers: Workers | None = None) -> FlowField:
+    def between(self, before: Grey, after: Grey, grid: Grid, workers: Executor | None = None) -> FlowField:
         """Flow between two pictures of `flow_grey` on a lattice; both directions at once where there are workers."""
         ways = (_pad(after), _pad(before)), (_pad(before), _pad(after))
         run = map if workers is None else workers.map

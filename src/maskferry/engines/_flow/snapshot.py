@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import State
-from maskferry.engines._flow.appearance import NormalEquations
+from maskferry.engines._flow.appearance import NormalEquations, mirror
 from maskferry.engines._flow.grid import FloatArray, Grid
-from maskferry.engines._flow.linear import mirror
 from maskferry.engines._flow.motion import Grey
 from maskferry.engines._flow.options import FlowOptions
-from maskferry.engines._flow.scoring import Signs
-from maskferry.engines._flow.target import Target
+from maskferry.engines._flow.target import Signs, Target
 from maskferry.errors import EngineError
 
 __all__ = ["Memory", "load", "save"]

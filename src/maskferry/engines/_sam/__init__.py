@@ -24,7 +24,8 @@ Loading, and what all of them stand on:
     engine          what a caller loads
     loading         a model onto a device
     loaded_model    what is loaded on a device; sessions share it
-    checkpoint      weights from a folder, the hub's cache or the hub
+    weights_folder  the folder of an engine's weights, downloaded where needed
+    checkpoint      a model of transformers from such a folder
     devices         which devices an engine runs on, and in which precision
     compiling       compiled stages, tested before they are used
     stage_checks    whether a compiled stage is as accurate as the plain one
@@ -36,5 +37,6 @@ Loading, and what all of them stand on:
 """
 
 from maskferry.engines._sam.engine import SamEngine
+from maskferry.engines._sam.hooks import SessionHooks
 
-__all__ = ["SamEngine"]
+__all__ = ["SamEngine", "SessionHooks"]

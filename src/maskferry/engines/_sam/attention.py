@@ -36,7 +36,7 @@ class MemoryAttention(nn.Module):
     """Runs a model's ``memory_attention`` for many objects on one frame.
 
     The same arithmetic as in transformers' module, which takes one object. The self-attention of the first layer does
-    not depend on the object: it is done once.
+    not depend on the object and is done once.
 
     Args:
         model: a video model of transformers.

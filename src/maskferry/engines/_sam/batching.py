@@ -60,4 +60,4 @@ class BatchRunner:
     def _halve(self, failed: int) -> None:
         """Continue with half of the size that failed."""
         self.size = max(1, min(self.size, failed) // 2)
-        log.warning("out of memory: going on with %d objects at a time", self.size)
+        log.warning("out of memory: continuing with %d objects at a time", self.size)

@@ -1,9 +1,8 @@
-"""Loading a model from a local folder, the hub's cache or the hub; and advice where that fails."""
+"""Loading a model from a folder: which kinds of checkpoint there are, and what each needs."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,26 +11,18 @@ from typing import Any
 
 import torch
 import transformers
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from maskferry.engines._sam.preprocessing import MeanStd
 from maskferry.engines._sam.repvit import edgetam_without_timm
 from maskferry.engines._sam.untyped import ModelClass, ModelConfig, VideoModel
-from maskferry.engines._weights import REPOSITORIES, cached, holds_weights, is_offline
 from maskferry.errors import EngineError, InputError, MissingExtraError
 
-__all__ = ["FAMILIES", "CheckpointKind", "Float32Module", "find_folder", "kind_of", "load_model", "load_pretrained"]
-
-log = logging.getLogger(__name__)
+__all__ = ["FAMILIES", "CheckpointKind", "Float32Module", "kind_of", "load_model", "load_pretrained"]
 
 CENTRED: MeanStd = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET: MeanStd = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-UNGATED = "sam2.1-large, sam2.1-base-plus, sam2.1-small, sam2.1-tiny and edgetam need no permission"
-FLOW_RUNS = "Engine 'flow' needs no weights and runs now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,73 +50,12 @@ FAMILIES: dict[str, dict[str, CheckpointKind]] = {
     "sam2.1": {"sam2_video": CheckpointKind("Sam2VideoModel", IMAGENET)},
     "edgetam": {"edgetam_video": CheckpointKind("EdgeTamVideoModel", IMAGENET, bfloat16=False)},
 }
-"""By family, then by ``model_type``. EdgeTAM's backbone normalises over batches, which wants float32."""
+"""By family, then by ``model_type``. EdgeTAM's backbone normalises over batches, which needs float32."""
 
 
 def family_of(name: str) -> dict[str, CheckpointKind]:
     """The kinds of checkpoint that an engine takes, by ``model_type``."""
     return FAMILIES[name.split("-")[0]]
-
-
-def find_folder(name: str, checkpoint: str | Path | None = None) -> Path:
-    """The folder that holds an engine's weights, downloaded where they are not here yet.
-
-    Args:
-        name: of the engine.
-        checkpoint: a local folder or a repository of the hub; by default the engine's own repository.
-
-    Raises:
-        EngineError: the weights are unavailable; the message says what can be done.
-    """
-    wanted = REPOSITORIES[name].name if checkpoint is None else str(checkpoint)
-    if (folder := Path(wanted).expanduser()).is_dir():
-        if not holds_weights(folder):
-            raise EngineError(
-                f"engine {name!r}: the folder {folder} holds no model: expected config.json and all parts of "
-                "model*.safetensors, as save_pretrained of transformers writes them"
-            )
-        return folder
-    if isinstance(checkpoint, Path) or wanted.count("/") != 1 or wanted.startswith((".", "/", "~")):
-        raise EngineError(f"engine {name!r}: there is no folder {wanted}, and it is no name of a repository either")
-    return cached(wanted) or _download(name, wanted)
-
-
-def _download(name: str, repository: str) -> Path:
-    if is_offline():
-        raise EngineError(
-            f"engine {name!r}: the weights of {repository} are not on this machine, and the network is forbidden "
-            f"(HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set). {_advice(name, repository)}"
-        )
-    log.info("engine %s: fetching the weights of %s, once", name, repository)
-    try:
-        folder = Path(snapshot_download(repository, allow_patterns=["*.json", "*.txt", "model*.safetensors"]))
-    except GatedRepoError as err:
-        raise EngineError(
-            f"engine {name!r}: the weights of {repository} are gated, and this account or machine has no access. "
-            f"{_advice(name, repository, gated=True)}"
-        ) from err
-    except RepositoryNotFoundError as err:
-        raise EngineError(f"engine {name!r}: the hub knows no repository {repository}, or does not show it") from err
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as err:
-        raise EngineError(
-            f"engine {name!r}: the weights of {repository} are not on this machine and cannot be fetched: "
-            f"{str(err).splitlines()[0]}. {_advice(name, repository)}"
-        ) from err
-    if not holds_weights(folder):
-        raise EngineError(f"engine {name!r}: {repository} holds no model*.safetensors of transformers")
-    return folder
-
-
-def _advice(name: str, repository: str, *, gated: bool = False) -> str:
-    gated = gated or (name in REPOSITORIES and REPOSITORIES[name].gated and REPOSITORIES[name].name == repository)
-    access = (
-        f"Ask for access at https://huggingface.co/{repository}, then log in (`hf auth login`, formerly "
-        "`huggingface-cli login`, or set HF_TOKEN). "
-        if gated
-        else ""
-    )
-    other = f" {UNGATED}." if gated else ""
-    return f'{access}A local folder works too: checkpoint="path/to/folder".{other} {FLOW_RUNS}'
 
 
 def kind_of(name: str, folder: Path) -> CheckpointKind:
@@ -165,7 +95,7 @@ class Float32Module(nn.Module):
 def load_model(name: str, folder: Path, kind: CheckpointKind, device: torch.device, dtype: torch.dtype) -> VideoModel:
     """The tracker, on its device.
 
-    In half precision, what is sensitive stays in float32: the prompt encoder, position codes, and the head that says
+    In half precision, the sensitive parts stay in float32: the prompt encoder, position codes, and the head that says
     which of several masks is best.
 
     Raises:
@@ -184,7 +114,7 @@ def load_model(name: str, folder: Path, kind: CheckpointKind, device: torch.devi
     try:
         return model.to(device).requires_grad_(requires_grad=False)
     except RuntimeError as err:
-        raise EngineError(f"engine {name!r}: the model cannot be brought to {device}: {err}") from err
+        raise EngineError(f"engine {name!r}: the model cannot be moved to {device}: {err}") from err
 
 
 def load_pretrained(name: str, class_name: str, folder: Path) -> VideoModel:
@@ -218,7 +148,7 @@ def load_pretrained(name: str, class_name: str, folder: Path) -> VideoModel:
 
 
 def _class_of(class_name: str, folder: Path) -> tuple[ModelClass, dict[str, ModelConfig]]:
-    """A class of transformers, or what stands in for it, and what its ``from_pretrained`` needs besides."""
+    """A class of transformers, or its replacement, and further arguments of its ``from_pretrained``."""
     if class_name == "EdgeTamVideoModel" and (found := edgetam_without_timm(folder)) is not None:
         return found[0], {"config": found[1]}
     return getattr(transformers, class_name), {}

@@ -9,12 +9,13 @@ from typing import Literal
 import torch
 
 from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, TextPrompt, VideoInfo
-from maskferry.engines._sam.checkpoint import find_folder, kind_of
+from maskferry.engines._sam.checkpoint import kind_of
 from maskferry.engines._sam.devices import pick_devices, pick_dtype
 from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.loading import Checkpoint, load_on_device
 from maskferry.engines._sam.multi_device import MultiDeviceSession
 from maskferry.engines._sam.session import SamSession
+from maskferry.engines._sam.weights_folder import find_folder
 from maskferry.engines._weights import REPOSITORIES
 from maskferry.errors import EngineError, InputError
 
@@ -34,6 +35,11 @@ class SamEngine:
             (from the first frame that has all its memories; takes a minute or two, later seconds), or False.
         max_batch: how many objects go through the network at a time; less needs less memory. Halved automatically
             when the device runs out of memory.
+
+    Attributes:
+        name: as in the registry.
+        accepts: the kinds of prompt that its sessions take.
+        hooks: what its sessions call, for measurements; sessions take it when they are opened.
 
     Raises:
         InputError: no such model, device or precision, or a checkpoint of another model.

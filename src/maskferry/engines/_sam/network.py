@@ -24,10 +24,10 @@ GIVEN_LOGIT = 10.0
 
 
 class Network(nn.Module):
-    """A loaded model of transformers, taken apart into stages that run for many objects at once.
+    """A loaded model of transformers, split into stages that run for many objects at once.
 
-    Every stage computes what the loop of transformers (``Sam3TrackerVideoModel.forward`` and its sisters) computes
-    for one object after the other; a test compares them in float64.
+    Every stage computes what the loop of transformers computes for one object after the other
+    (``Sam3TrackerVideoModel.forward`` and those of the other models); a test compares them in float64.
 
     Args:
         model: Sam3TrackerVideoModel, Sam2VideoModel or EdgeTamVideoModel, on its device.
@@ -36,7 +36,7 @@ class Network(nn.Module):
 
     Attributes:
         image_size: side of the model's input, in pixels; S below.
-        mask_size: height and width of the masks that the model takes, (4h, 4w).
+        mask_hw: height and width of the masks that the model takes, (4h, 4w).
         grid_hw: height and width of the features at which objects are remembered.
         memory_dim: channels of memories.
         accurate_dtype: of what is computed in float32 although the features are in half precision.
@@ -49,7 +49,7 @@ class Network(nn.Module):
         self.dtype = dtype
         self.config = model.config
         self.image_size = int(model.prompt_encoder.input_image_size)
-        self.mask_size: tuple[int, int] = tuple(model.prompt_encoder.mask_input_size)
+        self.mask_hw: tuple[int, int] = tuple(model.prompt_encoder.mask_input_size)
         self.grid_hw: tuple[int, int] = tuple(model.backbone_feature_sizes[-1])
         self.memory_dim = int(model.mem_dim)
         self.resampler = getattr(model, "spatial_perceiver", None)  # EdgeTAM's
@@ -59,6 +59,7 @@ class Network(nn.Module):
             self._constants()
 
     def _constants(self) -> None:
+        """Position codes and the embedding of no prompt, which no frame changes."""
         model, device = self.model, self.device
         height, width = self.grid_hw
         code = model.vision_encoder.neck.position_encoding
@@ -99,7 +100,7 @@ class Network(nn.Module):
             top.transpose(0, 1),
         )
 
-    # --- stage 2: what is remembered ------------------------------------------------------------------------------
+    # --- stage 2: a frame's features in relation to memories ------------------------------------------------------
 
     def attend_to_memory(
         self, top: Tensor, memory: Tensor, position: Tensor, pointer_tokens: int, memory_frames: int
@@ -134,7 +135,7 @@ class Network(nn.Module):
 
     def embed_masks(self, masks: Tensor) -> PromptEmbedding:
         """Encode given masks (B, 1, S, S), 0 or 1."""
-        small = _resize(self.model.mask_downsample(masks.to(self.dtype)), self.mask_size)
+        small = _resize_masks(self.model.mask_downsample(masks.to(self.dtype)), self.mask_hw)
         dense = self.model.prompt_encoder.mask_embed(small.to(self.accurate_dtype))
         return PromptEmbedding(self.unprompted.sparse, dense.to(self.dtype))
 
@@ -227,7 +228,7 @@ class Network(nn.Module):
         """Logits at the size of the model's picture, (B, 1, S, S)."""
         size = (self.image_size, self.image_size)
         wide = logits.float()
-        if wide.device.type == "cpu":  # whose kernel rounds a single channel otherwise than transformers' three masks
+        if wide.device.type == "cpu":  # its kernel rounds one channel differently from transformers' three masks
             wide = wide.repeat(1, 3, 1, 1)
         return F.interpolate(wide, size=size, mode="bilinear", align_corners=False)[:, :1].to(logits.dtype)
 
@@ -238,22 +239,22 @@ class Network(nn.Module):
             top: of the frame's `Features`.
             large: (B, 1, S, S), logits.
             presence: (B, 1), logits.
-            hard: the masks were prompted: nothing about them is uncertain.
+            hard: use binary masks, because they were prompted; otherwise probabilities.
 
         Returns:
             (B, T, 64).
         """
         config, encoder = self.config, self.model.memory_encoder
         if self.resampler is None:
-            large = _resize(large, (4 * self.mask_size[0], 4 * self.mask_size[1]))
+            large = _resize_masks(large, (4 * self.mask_hw[0], 4 * self.mask_hw[1]))
         inside = (large > 0).to(large.dtype) if hard else large.sigmoid()
         inside = inside * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
         features = top.transpose(1, 2).unflatten(2, self.grid_hw)
         x = encoder.feature_projection(features) + encoder.mask_downsampler(inside)
         x = encoder.projection(encoder.memory_fuser(x))
-        hidden = self.model.occlusion_spatial_embedding_parameter
-        if hidden is not None:
-            x = x + ((presence <= 0)[..., None, None] * hidden[..., None, None]).to(x.dtype)
+        occluded_code = self.model.occlusion_spatial_embedding_parameter
+        if occluded_code is not None:
+            x = x + ((presence <= 0)[..., None, None] * occluded_code[..., None, None]).to(x.dtype)
         if self.resampler is None:
             memory: Tensor = x.to(torch.bfloat16).flatten(2).transpose(1, 2)
             return memory
@@ -293,8 +294,8 @@ class Network(nn.Module):
         return self.encode_memory(top, self.upscale_logits(logits), presence, hard=False)
 
 
-def _resize(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """As the models do to masks; nothing where the size fits."""
+def _resize_masks(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Masks (B, 1, h, w) at another size, resized as the models do; unchanged where the size fits."""
     if tuple(x.shape[-2:]) == size_hw:
         return x
     return F.interpolate(x.float(), size=size_hw, mode="bilinear", align_corners=False, antialias=True).to(x.dtype)

@@ -149,7 +149,7 @@ def _errors_translated() -> Generator[None]:
     try:
         yield
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as err:
-        raise EngineError(f"this is no whole snapshot of a SAM engine: {err}") from err
+        raise EngineError(f"this is not a complete snapshot of a SAM engine: {err}") from err
 
 
 def _check(header: Header, expected: Mapping[str, str]) -> None:

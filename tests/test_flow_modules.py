@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -12,12 +12,8 @@ from hypothesis import strategies as st
 
 from maskferry.data import State
 from maskferry.engines._flow import appearance
-from maskferry.engines._flow.appearance import Model, evaluate, fit
-from maskferry.engines._flow.competition import Claim, nested_pairs, settle
-from maskferry.engines._flow.cuts import is_cut
-from maskferry.engines._flow.features import CHANNELS, RandomFeatures, feature_map, lab_image
+from maskferry.engines._flow.appearance import Model, Place, evaluate, fit, gram, solve
 from maskferry.engines._flow.grid import Grid, box_of
-from maskferry.engines._flow.linear import gram, solve
 from maskferry.engines._flow.motion import (
     FlowEstimator,
     fit_affine,
@@ -28,12 +24,10 @@ from maskferry.engines._flow.motion import (
     warp,
 )
 from maskferry.engines._flow.options import PRESETS, FlowOptions
-from maskferry.engines._flow.place import Place
-from maskferry.engines._flow.propagation import distance_prior
-from maskferry.engines._flow.recovery import keep_believable
-from maskferry.engines._flow.segmentation import edge_weights, minimise
+from maskferry.engines._flow.propagation import distance_prior, keep_believable
+from maskferry.engines._flow.scene import CHANNELS, RandomFeatures, feature_map, is_cut, lab_image
+from maskferry.engines._flow.segmentation import Claim, edge_weights, minimise, nested_pairs, settle
 from maskferry.engines._flow.target import Target
-from maskferry.engines._flow.workers import Workers
 from maskferry.errors import InputError
 from maskferry.masks._regions import intersection_over_union, signed_distance
 
@@ -270,7 +264,7 @@ def test_a_value_does_not_depend_on_the_other_objects_nor_on_the_workers(monkeyp
     xy = Grid.for_frame((70, 90), 70 * 90).xy
     models = {i + 1: Model(*parts) for i, parts in enumerate(zip(thetas, boxes, places, strict=True))}
     together = evaluate(features, lift, models)
-    with closing(Workers(3)) as workers:
+    with ThreadPoolExecutor(3) as workers:
         shared = evaluate(features, lift, models, workers)
     assert all(np.array_equal(shared[i], together[i]) for i in models)
     for i, (theta, (x1, y1, x2, y2), place) in models.items():
@@ -300,7 +294,7 @@ def test_pieces_make_the_whole(n: int, d: int, seed: int) -> None:
     exact = (rows.astype(np.float64).T * weights) @ rows
     found = gram(rows, weights)
     assert np.allclose(found, exact, atol=1e-3)
-    with closing(Workers(3)) as workers:
+    with ThreadPoolExecutor(3) as workers:
         assert np.array_equal(gram(rows, weights, workers), found)
     assert np.array_equal(found, found.T)
     system = found + np.float32(0.5) * np.eye(d, dtype=np.float32)
