@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from synthetic import aerial, crowd
 
 from maskferry import Frame, FrameInfo, FrameMasks, MaskPrompt, VideoInfo
-from maskferry.engines._flow import FlowEngine, finding, scene, session
+from maskferry.engines import FlowEngine
+from maskferry.engines._flow.timing import STAGES, Timer
 from maskferry.evaluation import evaluate_davis
 from maskferry.formats._davis import read_label_map
 
@@ -41,22 +42,6 @@ Array = NDArray[np.float64]
 Video = Iterable[tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]
 
 OBJECTS = (1, 5, 20, 50, 100)
-STAGES = (
-    (scene, "flow_grey", "frame to grid"),
-    (scene.FlowEstimator, "between", "optical flow, both ways"),
-    (scene, "is_cut", "cut?"),
-    (scene, "lab_image", "frame to grid"),
-    (scene, "feature_map", "features"),
-    (scene, "edge_weights", "edge weights"),
-    (scene, "camera_of", "camera motion"),
-    (finding, "arrival", "carry and motion cue"),
-    (finding, "carry", "carry and motion cue"),
-    (finding, "evaluate", "appearance, evaluation"),
-    (finding, "minimise", "segmentation"),
-    (session, "share", "masks in pixels"),
-    (session.FlowSession, "_take_in", "run lengths, state"),
-    (session.FlowSession, "_learn", "appearance, refit"),
-)
 
 
 def davis(root: Path, seeds: list[int]) -> Iterator[Row]:
@@ -160,44 +145,37 @@ def profile() -> Iterator[Row]:
         spent: dict[str, float] = defaultdict(float)
         frames = list(crowd(count, 33))
         _track(frames[:3])  # compile
-        with _stopwatch(spent):
-            seconds, _, _ = _track(frames)
+        seconds, _, _ = _track(frames, timer=_stopwatch(spent))
         total = 1000 * sum(seconds) / len(seconds)
-        stages = {name: 1000 * s / len(seconds) for name, s in spent.items()}
+        stages = {name: 1000 * spent[name] / len(seconds) for name in STAGES}
         stages["the rest"] = total - sum(stages.values())
         for name, milliseconds in stages.items():
             yield {"part": "profile", "objects": count, "stage": name, "ms": round(milliseconds, 2)}
 
 
-@contextmanager
-def _stopwatch(spent: dict[str, float]) -> Iterator[None]:
-    """Add up the time that each stage takes from the second frame on."""
-    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in STAGES]
+def _stopwatch(spent: dict[str, float]) -> Timer:
+    """Adds up the time that each stage takes."""
 
-    def timed(function: Callable[..., Any], stage: str) -> Callable[..., Any]:
-        def run(*args: Any, **options: Any) -> Any:  # noqa: ANN401
-            started = time.perf_counter()
-            result = function(*args, **options)
-            spent[stage] += time.perf_counter() - started
-            return result
-
-        return run
-
-    for owner, name, stage in STAGES:
-        setattr(owner, name, timed(getattr(owner, name), stage))
-    try:
+    @contextmanager
+    def timer(stage: str) -> Iterator[None]:
+        started = time.perf_counter()
         yield
-    finally:
-        for owner, name, original in originals:
-            setattr(owner, name, original)
+        spent[stage] += time.perf_counter() - started
+
+    return timer
 
 
 def _track(
-    frames: list[tuple[NDArray[np.uint8], NDArray[Any]]], preset: str = "fast", seed: int = 0
+    frames: list[tuple[NDArray[np.uint8], NDArray[Any]]],
+    preset: str = "fast",
+    seed: int = 0,
+    timer: Timer = nullcontext,
 ) -> tuple[list[float], list[FrameMasks], float]:
     """Seconds and result of each frame but the first, whose objects are given; processor seconds a frame."""
     image, labels = frames[0]
-    tracker = FlowEngine(preset, seed=seed).open(VideoInfo(image.shape[1], image.shape[0]))
+    engine = FlowEngine(preset, seed=seed)
+    engine.timer = timer
+    tracker = engine.open(VideoInfo(image.shape[1], image.shape[0]))
     tracker.step(_frame(0, image), _prompts(labels))
     seconds, masks = [], []
     busy = time.process_time()

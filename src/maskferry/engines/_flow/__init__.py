@@ -14,6 +14,7 @@ A frame passes through these modules, in this order:
     snapshot      all that is remembered, as bytes
     options       the numbers of the method, and its presets
     engine        what a caller loads
+    timing        the stages of a frame, for measurements
     compiled      how inner loops become machine code
 """
 

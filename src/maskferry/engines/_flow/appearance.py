@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from maskferry.data import Mask
 from maskferry.engines._flow.compiled import compiled
-from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of
+from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of, draw_cells
 from maskferry.engines._flow.scene import CHANNELS, RandomFeatures, project_quad
 from maskferry.masks._regions import signed_distance
 
@@ -203,7 +203,7 @@ def fit(
         workers: share the work.
     """
     highest = float(soft.max())
-    inside = _draw(soft > min(0.9, 0.9 * highest), count, rng)
+    inside = draw_cells(soft > min(0.9, 0.9 * highest), count, rng)
     around = _surroundings(soft, math.ceil(NEAR * grid.unit), count, rng)
     cells = np.concatenate((inside, around))
     weight = np.concatenate(
@@ -225,18 +225,13 @@ def _surroundings(soft: FloatArray, near: int, count: int, rng: np.random.Genera
         x1, y1, x2, y2 = 0, 0, w, h
     crop = soft[y1:y2, x1:x2]
     outside, close = crop < 0.1, signed_distance(crop > 0.5) > -near
-    ys, xs = np.divmod(_draw(outside & close, count, rng), x2 - x1)
+    ys, xs = np.divmod(draw_cells(outside & close, count, rng), x2 - x1)
     around = (y1 + ys) * w + x1 + xs
     if crowded:
-        return np.concatenate((around, _draw(outside & ~close, count // 2, rng)))
+        return np.concatenate((around, draw_cells(outside & ~close, count // 2, rng)))
     ys, xs = np.divmod(rng.choice(h * w, min(count, h * w), replace=False, shuffle=False), w)
     far = (xs < x1) | (xs >= x2) | (ys < y1) | (ys >= y2)
     return np.concatenate((around, (ys * w + xs)[far]))
-
-
-def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    cells = np.flatnonzero(where)
-    return cells if cells.size <= count else rng.choice(cells, count, replace=False, shuffle=False)
 
 
 def evaluate(

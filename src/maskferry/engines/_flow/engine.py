@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from maskferry.data import MaskPrompt, Prompt, VideoInfo
 from maskferry.engines._flow.options import FlowOptions
 from maskferry.engines._flow.session import FlowSession
+from maskferry.engines._flow.timing import Timer
 from maskferry.errors import InputError
 
 __all__ = ["AccurateFlowEngine", "FlowEngine"]
@@ -21,6 +24,9 @@ class FlowEngine:
         seed: of the random features and of what is sampled, a whole number >= 0.
         overrides: single numbers of `FlowOptions`.
 
+    Attributes:
+        timer: for measurements: gives the context in which a stage of a frame runs, see `timing.Timer`.
+
     Raises:
         InputError: no such preset or option, or a value outside of its range.
     """
@@ -33,6 +39,7 @@ class FlowEngine:
             raise InputError(f"engine 'flow': seed must be a whole number >= 0, got {seed!r}")
         self.options = FlowOptions.from_preset(preset, **overrides)
         self.seed = seed
+        self.timer: Timer = nullcontext
 
     def open(self, video: VideoInfo, snapshot: bytes | None = None) -> FlowSession:
         """Start a session, or go on from a snapshot.
@@ -40,7 +47,7 @@ class FlowEngine:
         Raises:
             EngineError: the snapshot is not one of this engine's with these options.
         """
-        return FlowSession(video, self.options, self.seed, snapshot)
+        return FlowSession(video, self.options, self.seed, snapshot, self.timer)
 
     def close(self) -> None:
         """Nothing is held: memory belongs to sessions."""

@@ -1,8 +1,7 @@
 """What is found of one object on a frame, as if it were alone: prediction, appearance, segmentation, belief.
 
-A small object is looked at through a window: a virtual camera that follows it at a finer scale. What is seen through it
-is a video like any other, in which the object has a usual size, so that everything else is the same for large and
-small objects.
+A small object is looked at through a window, a virtual camera that follows it at a finer scale. In it the object has a
+usual size, so that everything else is the same for large and small objects.
 """
 
 from __future__ import annotations
@@ -33,11 +32,9 @@ from maskferry.engines._flow.target import Signs, Target
 
 __all__ = ["Finding", "expected_place", "find", "follow", "lattice_for", "refocus"]
 
-SMALL = 400.0
-"""Objects below this area on the frame's lattice, in reference cells squared, get a window ..."""
-
-LEAVE = 1.5
-"""... and lose it above this many times as much."""
+SMALL, LEAVE = 400.0, 1.5
+"""Objects below this area on the frame's lattice, in reference cells squared, get a window; above this many times as
+much they lose it."""
 
 USUAL = 1024.0
 """About the area of an object as its window shows it, in reference cells squared, where the frame has the pixels."""
@@ -175,7 +172,6 @@ LOOKS_LIMIT = 1.5
 PATIENCE, PAUSE = 12, 4
 """An object that is lost for more frames than the first is looked for only on every so manieth frame."""
 
-
 SAMPLE = 256
 """About so many cells of a mask are compared with what was given; the mean of more is the same."""
 
@@ -244,7 +240,8 @@ def find(
             target.lose_place()
     views = _views(targets, frame, scene, observer, options)
     looks = _look(views, targets, observer)
-    found = {i: _segment(target, views[i], looks[i], options) for i, target in targets.items()}
+    with observer.timer("segmentation"):
+        found = {i: _segment(target, views[i], looks[i], options) for i, target in targets.items()}
     return {i: _doubt(targets[i], f, observer) if targets[i].cut_off else f for i, f in found.items()}
 
 
@@ -296,12 +293,14 @@ def _view(target: Target, step: _Step, local: Scene, observer: Observer, options
     """Where an object is looked for on its lattice."""
     if step.pausing:
         return _View(local, local.part((0, 0, 1, 1)), Prediction.nothing(), step.still_xy)
-    box = arrival(target.soft, target.box, local) if step.moving else None
+    with observer.timer("carry and motion cue"):
+        box = arrival(target.soft, target.box, local) if step.moving else None
     carried = None
     searching = box is None or bool(target.hidden)
     part = local.part(union(box, search_box(target, local.grid)) if searching or box is None else box)
     if box is not None:
-        carried = carry(target.soft, part, options, observer.random(local.frame, target.object_id))
+        with observer.timer("carry and motion cue"):
+            carried = carry(target.soft, part, options, observer.random(local.frame, target.object_id))
     if carried is None or target.hidden:
         carried = search(target, part.grid, carried)
     return _View(local, part, carried, step.still_xy)
@@ -317,7 +316,8 @@ def _look(views: Mapping[int, _View], targets: Mapping[int, Target], observer: O
             for i, view in views.items()
             if id(view.whole) == key
         }
-        looks |= evaluate(whole.features, observer.lift, models, observer.workers)
+        with observer.timer("appearance, evaluation"):
+            looks |= evaluate(whole.features, observer.lift, models, observer.workers)
     return looks
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from maskferry.data import Mask
 
-__all__ = ["Box", "FloatArray", "Grid", "box_of", "union"]
+__all__ = ["Box", "FloatArray", "Grid", "box_of", "draw_cells", "union"]
 
 FloatArray = NDArray[np.float32]
 
@@ -199,3 +199,9 @@ def box_of(mask: Mask, margin: int = 0) -> Box | None:
 def union(a: Box | None, b: Box) -> Box:
     """The smallest box around both; the second where there is no first."""
     return b if a is None else (min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3]))
+
+
+def draw_cells(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Flat indices of ``count`` cells of a mask at random; of all of them where it has no more."""
+    cells = np.flatnonzero(where)
+    return cells if cells.size <= count else rng.choice(cells, count, replace=False, shuffle=False)

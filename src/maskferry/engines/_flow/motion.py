@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from maskferry.data import Image, Mask
 from maskferry.engines._flow.compiled import compiled
-from maskferry.engines._flow.grid import Box, FloatArray, Grid
+from maskferry.engines._flow.grid import Box, FloatArray, Grid, draw_cells
 
 __all__ = [
     "Camera",
@@ -152,7 +152,7 @@ def _agreement(back: FloatArray, there: FloatArray, tolerance: np.float32) -> Fl
 
 def fit_homography(flow: FloatArray, where: Mask, grid: Grid, rng: np.random.Generator) -> Matrix | None:
     """The plane motion (3, 3) that most cells of ``where`` follow, by RANSAC; None where too few agree."""
-    points = _draw(where, min(MAX_CAMERA_POINTS, max(100, where.size // 16)), rng)
+    points = draw_cells(where, min(MAX_CAMERA_POINTS, max(100, where.size // 16)), rng)
     if len(points) < 16:
         return None
     start, end = _ends(flow, points, grid)
@@ -162,7 +162,7 @@ def fit_homography(flow: FloatArray, where: Mask, grid: Grid, rng: np.random.Gen
 
 def fit_affine(flow: FloatArray, where: Mask, grid: Grid, rng: np.random.Generator) -> Matrix | None:
     """The affine motion, as (3, 3), that most cells of ``where`` follow, by RANSAC; None where too few agree."""
-    points = _draw(where, MAX_OBJECT_POINTS, rng)
+    points = draw_cells(where, MAX_OBJECT_POINTS, rng)
     if len(points) < 8:
         return None
     start, end = _ends(flow, points, grid)
@@ -212,11 +212,6 @@ def _checked(matrix: Matrix | None, grid: Grid) -> Matrix | None:
     h, w = grid.size_hw
     depth = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1]]) @ matrix[2]
     return matrix if depth.min() > 0.1 and depth.max() < 10 else None
-
-
-def _draw(where: Mask, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    cells = np.flatnonzero(where)
-    return cells if cells.size <= count else rng.choice(cells, count, replace=False, shuffle=False)
 
 
 def _ends(flow: FloatArray, cells: NDArray[np.intp], grid: Grid) -> tuple[FloatArray, FloatArray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import cv2
@@ -28,6 +29,7 @@ from maskferry.engines._flow.motion import (
 )
 from maskferry.engines._flow.options import FlowOptions
 from maskferry.engines._flow.segmentation import edge_weights
+from maskferry.engines._flow.timing import Timer
 
 __all__ = [
     "CHANNELS",
@@ -259,11 +261,13 @@ class Observer:
         grid: the lattice of the whole frame.
         lift: the random-feature map.
         last: the last frame in grey, uint8 (H, W); None before the first one.
+        timer: see `Timer`.
         workers: two threads, which start when they are first needed; what is computed does not depend on them.
     """
 
-    def __init__(self, grid: Grid, options: FlowOptions, seed: int) -> None:
+    def __init__(self, grid: Grid, options: FlowOptions, seed: int, timer: Timer = nullcontext) -> None:
         self.grid = grid
+        self.timer = timer
         self.lift = RandomFeatures(options.random_features, seed)
         self.last: Grey | None = None
         self._before: Grey | None = None
@@ -282,9 +286,10 @@ class Observer:
         self._before, self.last = self.last, grey_image(frame.image)
         flow, cut = None, False
         if tracking and self._before is not None:
-            greys = flow_grey(self._before, self.grid), flow_grey(self.last, self.grid)
-            flow = self._estimator.between(*greys, self.grid, self.workers)
-            cut = is_cut(*greys, flow, self.grid)
+            greys = self._flow_greys(self._before, self.last, self.grid, self.grid)
+            flow = self._flow_between(greys, self.grid, self.workers)
+            with self.timer("cut?"):
+                cut = is_cut(*greys, flow, self.grid)
         return self._describe(frame, self.grid, None if cut else flow, cut=cut)
 
     def look_closer(self, frame: Frame, windows: Sequence[Window]) -> list[Scene]:
@@ -305,9 +310,17 @@ class Observer:
     def _look_through(self, frame: Frame, window: Window, workers: Executor | None) -> Scene:
         flow = None
         if window.flow and self._before is not None and self.last is not None:
-            greys = flow_grey(self._before, window.before), flow_grey(self.last, window.now)
-            flow = self._estimator.between(*greys, window.now, workers)
+            greys = self._flow_greys(self._before, self.last, window.before, window.now)
+            flow = self._flow_between(greys, window.now, workers)
         return self._describe(frame, window.now, flow, cut=False)
+
+    def _flow_greys(self, before: Grey, now: Grey, grid_before: Grid, grid_now: Grid) -> tuple[Grey, Grey]:
+        with self.timer("frame to grid"):
+            return flow_grey(before, grid_before), flow_grey(now, grid_now)
+
+    def _flow_between(self, greys: tuple[Grey, Grey], grid: Grid, workers: Executor | None) -> FlowField:
+        with self.timer("optical flow, both ways"):
+            return self._estimator.between(*greys, grid, workers)
 
     def random(self, frame: int, object_id: int, purpose: int = 0) -> np.random.Generator:
         """Random numbers that depend on nothing but seed, frame, object (0: the background) and purpose."""
@@ -318,9 +331,19 @@ class Observer:
         self.workers.shutdown()
 
     def _describe(self, frame: Frame, grid: Grid, flow: FlowField | None, *, cut: bool) -> Scene:
-        lab = lab_image(grid.sample(frame.image))
-        features, edges = feature_map(lab, grid.unit), edge_weights(lab, self._options.smoothness)
-        everywhere = np.ones(grid.size_hw, dtype=np.bool_)
-        camera = None if flow is None else camera_of(flow, everywhere, grid, self.random(frame.index, 0))
+        with self.timer("frame to grid"):
+            lab = lab_image(grid.sample(frame.image))
+        with self.timer("features"):
+            features = feature_map(lab, grid.unit)
+        with self.timer("edge weights"):
+            edges = edge_weights(lab, self._options.smoothness)
+        with self.timer("camera motion"):
+            camera = self._camera(frame.index, grid, flow)
         h, w = grid.size_hw
         return Scene(frame.index, grid, h * w, features, edges, flow, camera, cut)
+
+    def _camera(self, frame: int, grid: Grid, flow: FlowField | None) -> Camera | None:
+        if flow is None:
+            return None
+        everywhere = np.ones(grid.size_hw, dtype=np.bool_)
+        return camera_of(flow, everywhere, grid, self.random(frame, 0))

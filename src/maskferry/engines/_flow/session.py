@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,7 @@ from maskferry.engines._flow.options import FlowOptions
 from maskferry.engines._flow.scene import Observer, Scene, Window
 from maskferry.engines._flow.segmentation import Claim, nested_pairs, rivals, settle
 from maskferry.engines._flow.target import Target
+from maskferry.engines._flow.timing import Timer
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 from maskferry.rle import Rle
 
@@ -86,10 +88,12 @@ TURNS = 5
 class FlowSession:
     """An engine's memory of one pass; see `maskferry.engines.base.Session`."""
 
-    def __init__(self, video: VideoInfo, options: FlowOptions, seed: int, data: bytes | None = None) -> None:
+    def __init__(
+        self, video: VideoInfo, options: FlowOptions, seed: int, data: bytes | None = None, timer: Timer = nullcontext
+    ) -> None:
         self._options, self._seed = options, seed
         self._grid = Grid.for_frame(video.size_hw, options.grid_cells)
-        self._observer = Observer(self._grid, options, seed)
+        self._observer = Observer(self._grid, options, seed, timer)
         self._targets: dict[int, Target] = {}
         self._nested: set[tuple[int, int]] = set()
         if data is not None:
@@ -163,12 +167,15 @@ class FlowSession:
         scene = self._observer.look(frame, tracking=bool(tracked))
         found = find(tracked, frame, scene, self._observer, self._options)
         self._note_nesting(given)
-        kept = share(found, given, self._nested)
+        with self._observer.timer("masks in pixels"):
+            kept = share(found, given, self._nested)
         rows = {i: ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN) for i, mask in given.items()}
         for i, target in tracked.items():
-            rows[i] = self._take_in(target, found[i], kept[i])
+            with self._observer.timer("run lengths, state"):
+                rows[i] = self._take_in(target, found[i], kept[i])
         for i in whose_turn(tracked):
-            self._learn(tracked[i], found[i].scene)
+            with self._observer.timer("appearance, refit"):
+                self._learn(tracked[i], found[i].scene)
         for i, mask in given.items():
             self._give(i, mask, frame, scene)
         return FrameMasks(frame.index, self._grid.frame_hw, tuple(rows[i] for i in sorted(rows)))
