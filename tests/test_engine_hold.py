@@ -40,13 +40,19 @@ def test_a_loaded_engine_passes_through():
     assert registry.load_engine(engine) is engine
 
 
-def test_auto_says_what_it_took(caplog):
+@pytest.fixture
+def no_weights(monkeypatch):
+    """As on a machine without a GPU's engines: no weights in any cache."""
+    monkeypatch.setattr(registry, "cached", lambda _: None)
+
+
+def test_auto_says_what_it_took(caplog, no_weights):
     with caplog.at_level(logging.INFO, logger="maskferry"):
         assert registry.pick_engine() == "flow"
     assert "engine auto: flow" in caplog.text
 
 
-def test_an_engine_without_its_packages_says_which_extra(monkeypatch):
+def test_an_engine_without_its_packages_says_which_extra(monkeypatch, no_weights):
     spec = registry.EngineSpec("nowhere:Engine", "needs much", extra="sam", requires=("no_such_package",), rank=99)
     monkeypatch.setitem(registry.BUILT_IN, "big", spec)
     with pytest.raises(MissingExtraError, match=r"no_such_package.*maskferry\[sam\]"):

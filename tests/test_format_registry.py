@@ -6,7 +6,6 @@ import importlib
 import inspect
 import logging
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,26 +36,6 @@ def write(video, frames, path, *, labels, overwrite):
             for row in frame.masks:
                 file.write(f"{frame.info.index} {labels.get(row.object_id)} {row.rle.area}\\n")
 '''
-
-
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Make a module and its entry points importable, as if a package with them were installed."""
-    folder = tmp_path / "site"
-    monkeypatch.syspath_prepend(str(folder))
-
-    def installed(module: str, source: str, entry_points: dict[str, str]) -> None:
-        info = folder / f"{module}-1.0.dist-info"
-        info.mkdir(parents=True)
-        (folder / f"{module}.py").write_text(source)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-        lines = "".join(f"{name} = {value}\n" for name, value in entry_points.items())
-        (info / "entry_points.txt").write_text(f"[maskferry.formats]\n{lines}")
-        importlib.invalidate_caches()
-        monkeypatch.delitem(sys.modules, module, raising=False)
-
-    yield installed
-    sys.modules.pop("other_package", None)
 
 
 @pytest.fixture
@@ -120,8 +99,8 @@ def test_a_missing_package_is_named_before_anything_is_written(tracks, tmp_path,
 # --- of other packages ------------------------------------------------------------------------------------------
 
 
-def test_a_plugins_format_is_written_like_any_other(install, tracks, tmp_path, capsys):
-    install("other_package", WRITER, {"areas": "other_package:SPEC"})
+def test_a_plugins_format_is_written_like_any_other(install_package, tracks, tmp_path, capsys):
+    install_package({"other_package": WRITER}, "maskferry.formats", {"areas": "other_package:SPEC"})
     assert known_formats()["areas"].output == "areas.txt"
     assert maskferry.export(tracks, tmp_path / "a.txt", "areas") == [tmp_path / "a.txt"]
     assert (tmp_path / "a.txt").read_text() == "0 None 35\n1 None 35\n2 None 35\n"
@@ -129,8 +108,8 @@ def test_a_plugins_format_is_written_like_any_other(install, tracks, tmp_path, c
     assert (tmp_path / "run" / "areas.txt").read_text() == (tmp_path / "a.txt").read_text()
 
 
-def test_a_plugins_format_on_the_command_line(install, tmp_path, capsys):
-    install("other_package", WRITER, {"areas": "other_package:SPEC"})
+def test_a_plugins_format_on_the_command_line(install_package, tmp_path, capsys):
+    install_package({"other_package": WRITER}, "maskferry.formats", {"areas": "other_package:SPEC"})
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     mask = np.zeros((24, 32), dtype=np.uint8)
@@ -148,8 +127,8 @@ def test_a_plugins_format_on_the_command_line(install, tmp_path, capsys):
     assert (tmp_path / "b.txt").exists()
 
 
-def test_a_builtin_name_cannot_be_taken(install, caplog):
-    install("other_package", WRITER, {"csv": "other_package:SPEC"})
+def test_a_builtin_name_cannot_be_taken(install_package, caplog):
+    install_package({"other_package": WRITER}, "maskferry.formats", {"csv": "other_package:SPEC"})
     with caplog.at_level(logging.WARNING):
         assert known_formats()["csv"] is BUILT_IN["csv"]
     assert "the name is that of a built-in one" in caplog.text
@@ -163,8 +142,8 @@ def test_a_builtin_name_cannot_be_taken(install, caplog):
         ("x = 1", "other_package:SPEC", "AttributeError"),
     ],
 )
-def test_a_broken_plugin_is_reported_and_stops_nobody(install, tracks, tmp_path, caplog, source, value, says):
-    install("other_package", source, {"broken": value})
+def test_a_broken_plugin_is_reported_and_stops_nobody(install_package, tracks, tmp_path, caplog, source, value, says):
+    install_package({"other_package": source}, "maskferry.formats", {"broken": value})
     with caplog.at_level(logging.WARNING):
         found = known_formats()
     assert "broken" not in found and set(BUILT_IN) <= set(found)
@@ -172,9 +151,9 @@ def test_a_broken_plugin_is_reported_and_stops_nobody(install, tracks, tmp_path,
     maskferry.export(tracks, tmp_path / "t.csv", "csv")
 
 
-def test_a_writer_that_is_not_there_is_an_input_error(install):
+def test_a_writer_that_is_not_there_is_an_input_error(install_package):
     source = "from maskferry.formats.registry import FormatSpec\nSPEC = FormatSpec('other_package:gone', 'x.txt', 'x')"
-    install("other_package", source, {"gone": "other_package:SPEC"})
+    install_package({"other_package": source}, "maskferry.formats", {"gone": "other_package:SPEC"})
     assert format_spec("gone") == FormatSpec("other_package:gone", "x.txt", "x")
     with pytest.raises(InputError, match="'other_package:gone'"):
         load_writer("gone")

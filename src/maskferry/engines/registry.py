@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import inspect
 import logging
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from typing import Any
 
+from maskferry._plugins import entry_points_of, load_target
 from maskferry.engines._weights import REPOSITORIES, Repository, cached
 from maskferry.engines.base import Engine
-from maskferry.errors import EngineError, InputError, MissingExtraError, UnknownEngineError
+from maskferry.errors import EngineError, InputError, MaskferryError, MissingExtraError, UnknownEngineError
 
 __all__ = ["EngineSpec", "EngineStatus", "engine_status", "known_engines", "load_engine", "pick_engine"]
 
@@ -98,21 +99,33 @@ BUILT_IN = {
 }
 
 
-def known_engines() -> dict[str, EngineSpec | str]:
-    """Every engine by name: the built-in ones, then plugins' entry points (group ``maskferry.engines``).
+def known_engines() -> dict[str, EngineSpec]:
+    """Every engine by name: plugins' (entry points of the group ``maskferry.engines``), then the built-in ones.
 
-    A plugin's value is its "package.module:Class"; a built-in name cannot be taken over.
+    An entry point loads to an `EngineSpec`, which should lie in a module that imports nothing heavy, or to the engine's
+    class, of which nothing is known before. A built-in name cannot be taken over.
     """
-    plugins = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return {**plugins, **BUILT_IN}
+    return {name: _plugin_spec(point) for name, point in entry_points_of(ENTRY_POINT_GROUP).items()} | BUILT_IN
+
+
+def _plugin_spec(point: EntryPoint) -> EngineSpec:
+    """What a plugin says of itself; a class, or what cannot be loaded, says nothing."""
+    try:
+        value = point.load()
+    except Exception as err:  # whatever the plugin's module raises
+        log.warning("engine plugin %r (%s) cannot be loaded: %s: %s", point.name, point.value, type(err).__name__, err)
+        value = None
+    return value if isinstance(value, EngineSpec) else EngineSpec(point.value, f"plugin {point.value}", rank=-1)
 
 
 def _spec(name: str) -> EngineSpec:
-    known = known_engines()
-    if name not in known:
-        raise UnknownEngineError(f"no engine is called {name!r}; there are: {', '.join(sorted(known))}, and auto")
-    found = known[name]
-    return EngineSpec(found, f"plugin {found}") if isinstance(found, str) else found
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    plugins = entry_points_of(ENTRY_POINT_GROUP)
+    if name not in plugins:
+        known = ", ".join(sorted({*plugins, *BUILT_IN}))
+        raise UnknownEngineError(f"no engine is called {name!r}; there are: {known}, and auto")
+    return _plugin_spec(plugins[name])
 
 
 def engine_status(name: str) -> EngineStatus:
@@ -120,6 +133,8 @@ def engine_status(name: str) -> EngineStatus:
     spec = _spec(name)
     if missing := _missing(spec):
         return EngineStatus(name, spec.summary, ready=False, reason=missing)
+    if name not in BUILT_IN and spec.weights is None:
+        return _plugin_status(name, spec)
     if spec.weights is None:
         return EngineStatus(name, spec.summary, ready=True, reason="runs here, on the CPU")
     if cached(spec.weights.name) is None:
@@ -127,6 +142,18 @@ def engine_status(name: str) -> EngineStatus:
     device = _accelerator()
     where = f"runs here, on the {device}" if device else "runs here, but slowly: torch finds no GPU"
     return EngineStatus(name, spec.summary, ready=True, reason=f"{where}; weights in the cache", fast=bool(device))
+
+
+def _plugin_status(name: str, spec: EngineSpec) -> EngineStatus:
+    """What can be said of another package's engine that needs no weights which this module knows."""
+    try:
+        if not spec.requires:
+            load_target(spec.target, f"engine {name!r}")
+    except Exception as err:  # whatever the plugin's module raises
+        reason = f"cannot be loaded: {type(err).__name__}: {err}"
+        return EngineStatus(name, spec.summary, ready=False, reason=reason, fast=False)
+    found = f"installed, with {', '.join(spec.requires)}" if spec.requires else "installed"
+    return EngineStatus(name, spec.summary, ready=True, reason=f"{found}; it has not been tried here")
 
 
 def _missing(spec: EngineSpec) -> str | None:
@@ -155,7 +182,7 @@ def _accelerator() -> str | None:
 
 def pick_engine() -> str:
     """The name of the best engine that can run here; logs which and why."""
-    specs = {name: spec for name, spec in known_engines().items() if isinstance(spec, EngineSpec) and spec.rank >= 0}
+    specs = {name: spec for name, spec in known_engines().items() if spec.rank >= 0}
     skipped: list[str] = []
     for name in sorted(specs, key=lambda n: -specs[n].rank):
         status = engine_status(name)
@@ -177,7 +204,7 @@ def load_engine(engine: str | Engine = "auto", **options: Any) -> Engine:  # noq
     Raises:
         UnknownEngineError: no engine of this name.
         MissingExtraError: its dependencies are not installed.
-        EngineError: its weights cannot be had.
+        EngineError: its weights are unavailable, or it is a plugin that failed.
         InputError: it has no such option.
     """
     if not isinstance(engine, str):
@@ -186,15 +213,34 @@ def load_engine(engine: str | Engine = "auto", **options: Any) -> Engine:  # noq
     spec = _spec(name)
     if missing := _missing(spec):
         raise MissingExtraError(f"engine {name!r} cannot run here: {missing}")
-    for option in ("device", "checkpoint"):
-        if option in options and name in BUILT_IN and option not in spec.takes:
-            others = ", ".join(other for other, known in BUILT_IN.items() if option in known.takes)
-            raise InputError(f"engine {name!r} runs on the CPU, without weights; {option} is an option of {others}")
-    module, _, cls = spec.target.partition(":")
+    if name in BUILT_IN:
+        _check_taken(name, spec, options)
+    cls = load_target(spec.target, f"engine {name!r}")
+    arguments = {**spec.options, **options}
     try:
-        loaded: Engine = getattr(importlib.import_module(module), cls)(**{**spec.options, **options})
-    except ModuleNotFoundError as err:
-        raise MissingExtraError(f"engine {name!r} needs the package {err.name!r}, which is not installed") from err
+        inspect.signature(cls).bind(**arguments)
     except TypeError as err:
         raise InputError(f"engine {name!r}: {err}") from err
-    return loaded
+    return _create(name, cls, arguments)
+
+
+def _check_taken(name: str, spec: EngineSpec, options: Mapping[str, object]) -> None:
+    """Refuse a device or weights for an engine that has none."""
+    for option in ("device", "checkpoint"):
+        if option in options and option not in spec.takes:
+            others = ", ".join(other for other, known in BUILT_IN.items() if option in known.takes)
+            raise InputError(f"engine {name!r} runs on the CPU, without weights; {option} is an option of {others}")
+
+
+def _create(name: str, cls: Callable[..., Engine], arguments: Mapping[str, object]) -> Engine:
+    """Call an engine's class. What goes wrong inside of a plugin is said to be the plugin's."""
+    try:
+        return cls(**arguments)
+    except ModuleNotFoundError as err:
+        raise MissingExtraError(f"engine {name!r} needs the package {err.name!r}, which is not installed") from err
+    except MaskferryError:
+        raise
+    except Exception as err:
+        if name in BUILT_IN:
+            raise
+        raise EngineError(f"engine {name!r}, a plugin, failed to load: {type(err).__name__}: {err}") from err
