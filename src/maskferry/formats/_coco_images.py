@@ -195,16 +195,23 @@ def _assemble(
         for object_id in image.lost:
             at, label = f"{image.at}.{_EXTRA}.lost", tracks.get(object_id)
             rows.add(image.info.index, object_id, empty, at, score=0.0, state=State.LOST, label=label)
-    record, at = {}, f"{where}: videos"
-    for i, candidate in enumerate(get(data, "videos", (list, NoneType), where) or ()):
-        if get(candidate, "id", int, f"{where}: videos[{i}]") == key:
-            record, at = candidate, f"{where}: videos[{i}]"
+    record, at = _record_of_video(data, key, where)
     extra = get(record, _EXTRA, (dict, NoneType), at)
     count = get(extra, "frame_count", (int, NoneType), f"{at}.{_EXTRA}") if extra else len(images)
     rate = read_rate(get(extra or {}, "rate", (str, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.rate")
     name = check_name(get(record, "name", (str, NoneType), at) or "video", f"{at}.name")
     video = VideoInfo(width, height, rate, count, name)
     return rows.tracks(video, [image.info for image in images], where)
+
+
+def _record_of_video(data: Any, key: int, where: str) -> tuple[dict[str, Any], str]:  # noqa: ANN401
+    """The record with this id, and what errors call it; an empty one where there is none."""
+    found: tuple[dict[str, Any], str] = {}, f"{where}: videos"
+    for i, record in enumerate(get(data, "videos", (list, NoneType), where) or ()):
+        at = f"{where}: videos[{i}]"
+        if get(record, "id", int, at) == key:
+            found = record, at
+    return found
 
 
 def _names_of_categories(data: Any, where: str) -> dict[int, str]:  # noqa: ANN401

@@ -91,17 +91,22 @@ class Rows:
     def tracks(self, video: VideoInfo, infos: Iterable[FrameInfo], where: str) -> VideoTracks:
         """Put the rows together. Keys that are whole numbers from 1 are the objects' ids; otherwise all are numbered
         1 to N in the order in which they came."""
-        keys = list(dict.fromkeys(key for rows in self.found.values() for key in rows))
-        usable = all(isinstance(key, int) and 1 <= key < 1 << 31 for key in keys)
-        ids = {key: key if usable and isinstance(key, int) else i for i, key in enumerate(keys, 1)}
-        if not usable:
-            log.info("%s: objects have no usable ids: numbered 1 to %d", where, len(keys))
+        ids = self._ids(where)
         frames = []
         for info in infos:
             rows = {ids[key]: row for key, row in self.found.get(info.index, {}).items()}
             objects = tuple(replace(row, object_id=i) for i, row in sorted(rows.items()))
             frames.append(FrameTracks(info, FrameMasks(info.index, video.size_hw, objects)))
         return VideoTracks(video, tuple(frames), {ids[key]: name for key, name in self.labels.items() if key in ids})
+
+    def _ids(self, where: str) -> dict[Hashable, int]:
+        """{key: object id}."""
+        keys = list(dict.fromkeys(key for rows in self.found.values() for key in rows))
+        usable: dict[Hashable, int] = {key: key for key in keys if isinstance(key, int) and 1 <= key < 1 << 31}
+        if len(usable) == len(keys):
+            return usable
+        log.info("%s: objects have no usable ids: numbered 1 to %d", where, len(keys))
+        return {key: i for i, key in enumerate(keys, 1)}
 
 
 def checked(video: VideoInfo, frames: Iterable[FrameTracks]) -> Iterator[FrameTracks]:

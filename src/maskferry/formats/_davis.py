@@ -87,12 +87,7 @@ def write_label_maps(  # noqa: PLR0913
         OutputError: the disk is full or not writable; the files before are kept.
     """
     name_of = _namer(names, video)
-    if img_ext not in ("png", "tif"):
-        raise InputError(f'img_ext: expected "png" or "tif", got {img_ext!r}')
-    if overlap not in get_args(Overlap):
-        raise InputError(f"overlap: expected one of {', '.join(get_args(Overlap))}, got {overlap!r}")
-    if dtype not in (None, np.uint8, np.uint16):
-        raise InputError(f"dtype: expected numpy.uint8, numpy.uint16 or None, got {dtype!r}")
+    _check_options(img_ext, overlap, dtype)
     check_free(folder, overwrite=overwrite)
     if dtype is None and object_ids is not None:
         dtype = _dtype_for(max(object_ids, default=0))
@@ -116,6 +111,15 @@ def write_label_maps(  # noqa: PLR0913
     if shared:
         log.warning("%s: objects overlap on %d pixels; a label map keeps one of them (%s)", folder, shared, overlap)
     return list(written)
+
+
+def _check_options(img_ext: str, overlap: str, dtype: object) -> None:
+    if img_ext not in ("png", "tif"):
+        raise InputError(f'img_ext: expected "png" or "tif", got {img_ext!r}')
+    if overlap not in get_args(Overlap):
+        raise InputError(f"overlap: expected one of {', '.join(get_args(Overlap))}, got {overlap!r}")
+    if dtype not in (None, np.uint8, np.uint16):
+        raise InputError(f"dtype: expected numpy.uint8, numpy.uint16 or None, got {dtype!r}")
 
 
 def read_label_map(path: Path, colors: dict[tuple[int, int, int], int] | None = None) -> LabelMap:

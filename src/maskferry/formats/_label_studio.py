@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
@@ -96,19 +96,32 @@ def read(path: Path, *, size_hw: tuple[int, int] | None = None) -> list[TrackedB
         raise InputError(f"{path}: expected one task, of one video, got {len(tasks)}")
     at = f"{path}: [0]"
     size_hw = size_hw or _size(tasks[0], at)
-    results = []
-    for i, annotation in enumerate(get(tasks[0], "annotations", (list, NoneType), at) or ()):
-        for k, result in enumerate(get(annotation, "result", list, f"{at}.annotations[{i}]")):
-            if get(result, "type", str, f"{at}.annotations[{i}].result[{k}]") == "videorectangle":
-                results.append((f"{at}.annotations[{i}].result[{k}]", result))
-    ids = [str(result.get("id")) for _, result in results]
-    usable = all(i.isascii() and i.isdecimal() and len(i) < 11 and 1 <= int(i) < 1 << 31 for i in ids) and len(
-        set(ids)
-    ) == len(ids)
+    results = list(_rectangles(tasks[0], at))
     boxes = []
-    for number, (where, result) in enumerate(results, 1):
-        boxes += _boxes(result, int(ids[number - 1]) if usable else number, size_hw, where)
+    for object_id, (where, result) in zip(_ids_of([result for _, result in results]), results, strict=True):
+        boxes += _boxes(result, object_id, size_hw, where)
     return sorted(boxes, key=lambda box: (box.frame, box.object_id))
+
+
+def _rectangles(task: Any, at: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """The results of a task that are rectangles in a video, each with what errors call it."""
+    for i, annotation in enumerate(get(task, "annotations", (list, NoneType), at) or ()):
+        for k, result in enumerate(get(annotation, "result", list, f"{at}.annotations[{i}]")):
+            where = f"{at}.annotations[{i}].result[{k}]"
+            if get(result, "type", str, where) == "videorectangle":
+                yield where, result
+
+
+def _ids_of(results: list[Any]) -> list[int]:
+    """The results' ids, where all are whole numbers from 1 and differ; otherwise 1 to N."""
+    texts = [str(result.get("id")) for result in results]
+    if len(set(texts)) == len(texts) and all(_is_object_id(text) for text in texts):
+        return [int(text) for text in texts]
+    return list(range(1, len(texts) + 1))
+
+
+def _is_object_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 11 and 1 <= int(text) < 1 << 31
 
 
 def _task(video: VideoInfo, infos: list[FrameInfo], results: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,9 +6,6 @@ scores and the frame table are kept under the key "maskferry", which LabelMe car
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import json
 import logging
 import re
@@ -18,16 +15,13 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal
 
-import numpy as np
-import PIL.Image
-
-from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
+from maskferry.data import FrameInfo, FrameTracks, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
-from maskferry.formats._coco import MOST_POLYGONS, check_size, get, load_json, read_polygon, unite
+from maskferry.formats._coco import MOST_POLYGONS, check_size, get, load_json, unite
 from maskferry.formats._content import Rows, VideoTracks, check_fidelity, check_time, checked
-from maskferry.formats._images import file_stem, natural_order, picture_name, translate_pillow_errors
-from maskferry.masks._polygons import join, parts_of
+from maskferry.formats._images import file_stem, natural_order, picture_name
+from maskferry.formats._labelme_shapes import mask_shapes, polygon_shapes, read_shape
 from maskferry.rle import Rle
 
 __all__ = ["LabelmeObject", "LabelmePicture", "parse", "read", "read_folder", "write"]
@@ -35,7 +29,6 @@ __all__ = ["LabelmeObject", "LabelmePicture", "parse", "read", "read_folder", "w
 log = logging.getLogger(__name__)
 
 _EXTRA = "maskferry"
-_WITHOUT_AREA = frozenset({"point", "points", "line", "linestrip"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +137,7 @@ def read_folder(folder: Path) -> VideoTracks:
     Raises:
         InputError: no folder, no such files in it, pictures of several sizes, or as `read`.
     """
-    if not folder.is_dir():
-        raise InputError(f"expected a folder of LabelMe files, got {folder}")
-    paths = sorted((p for p in folder.glob("*.json") if not p.name.startswith(".")), key=natural_order)
-    if not paths:
-        raise InputError(f"{folder}: expected LabelMe files (.json), found none")
+    paths = _files_of(folder)
     pictures = [read(path) for path in paths]
     infos = _infos(pictures, paths)
     by_group = groups_are_ids(o for picture in pictures for o in picture.objects)
@@ -156,24 +145,51 @@ def read_folder(folder: Path) -> VideoTracks:
     for picture, info, path in zip(pictures, infos, paths, strict=True):
         if picture.size_hw != pictures[0].size_hw:
             raise InputError(f"{path}: is {picture.size_hw} (height, width), other pictures {pictures[0].size_hw}")
-        for i, item in enumerate(picture.objects):
-            alone = item.group is None
-            key: Hashable = (info.index, i) if alone else item.group if by_group else (item.label, item.group)
-            rows.add(
-                *(info.index, key, item.rle, str(path)),
-                score=item.score,
-                state=item.state,
-                label=item.label,
-                fidelity=item.fidelity,
-            )
-        for object_id in picture.extra.get("lost", ()) if by_group else ():
-            empty = Rle.empty(picture.size_hw)
-            rows.add(info.index, object_id, empty, f"{path}: {_EXTRA}.lost", score=0.0, state=State.LOST)
+        _add_objects(rows, picture, info, str(path), by_group=by_group)
+        if by_group:
+            _add_lost(rows, picture, info, str(path))
     height, width = pictures[0].size_hw
     video = VideoInfo(width, height, frame_count=max(i.index for i in infos) + 1, name=folder.name)
     found = rows.tracks(video, sorted(infos, key=lambda info: info.index), str(folder))
     unnamed = {i for p in pictures for i in p.extra.get("unnamed", ())} if by_group else set()
     return VideoTracks(video, found.frames, {i: n for i, n in found.labels.items() if i not in unnamed})
+
+
+def _files_of(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"expected a folder of LabelMe files, got {folder}")
+    paths = sorted((p for p in folder.glob("*.json") if not p.name.startswith(".")), key=natural_order)
+    if not paths:
+        raise InputError(f"{folder}: expected LabelMe files (.json), found none")
+    return paths
+
+
+def _add_objects(rows: Rows, picture: LabelmePicture, info: FrameInfo, where: str, *, by_group: bool) -> None:
+    for i, item in enumerate(picture.objects):
+        rows.add(
+            info.index,
+            _key_of(item, (info.index, i), by_group=by_group),
+            item.rle,
+            where,
+            score=item.score,
+            state=item.state,
+            label=item.label,
+            fidelity=item.fidelity,
+        )
+
+
+def _key_of(item: LabelmeObject, alone: Hashable, *, by_group: bool) -> Hashable:
+    """What makes it the same object on another picture; ``alone`` where nothing does."""
+    if item.group is None:
+        return alone
+    return item.group if by_group else (item.label, item.group)
+
+
+def _add_lost(rows: Rows, picture: LabelmePicture, info: FrameInfo, where: str) -> None:
+    """The objects that were out of sight on a picture, as maskferry has noted them."""
+    empty = Rle.empty(picture.size_hw)
+    for object_id in picture.extra.get("lost", ()):
+        rows.add(info.index, object_id, empty, f"{where}: {_EXTRA}.lost", score=0.0, state=State.LOST)
 
 
 def parse(data: Any, where: str) -> LabelmePicture:  # noqa: ANN401
@@ -188,7 +204,7 @@ def parse(data: Any, where: str) -> LabelmePicture:  # noqa: ANN401
     for i, shape in enumerate(shapes):
         at = f"{where}: shapes[{i}]"
         label, group = get(shape, "label", str, at), get(shape, "group_id", (int, NoneType), at)
-        rle = _read_shape(shape, size, at)
+        rle = read_shape(shape, size, at)
         if rle is not None:
             together = groups.setdefault((label, group, i if group is None else -1), [])
             together.append(rle)
@@ -215,17 +231,19 @@ def groups_are_ids(objects: Iterable[LabelmeObject]) -> bool:
 
 
 def _infos(pictures: list[LabelmePicture], paths: list[Path]) -> list[FrameInfo]:
-    known = [picture.info for picture in pictures]
-    if all(info is not None for info in known) and len({info.index for info in known if info}) == len(known):
-        return [info for info in known if info is not None]
-    return [FrameInfo(i, None, p.name or path.stem) for i, (p, path) in enumerate(zip(pictures, paths, strict=True))]
+    """Where all files say which frame they are, that; otherwise their order."""
+    known = [picture.info for picture in pictures if picture.info is not None]
+    if len({info.index for info in known}) == len(pictures):
+        return known
+    names = [picture.name or path.stem for picture, path in zip(pictures, paths, strict=True)]
+    return [FrameInfo(i, None, name) for i, name in enumerate(names)]
 
 
 def _picture_record(
     tracks: FrameTracks, video: VideoInfo, labels: Mapping[int, str], kind: Literal["polygon", "mask"]
 ) -> dict[str, Any]:
     info, rows = tracks.info, [row for row in tracks.masks if row.rle.area]
-    shape_records = _mask_shapes if kind == "mask" else _polygon_shapes
+    shape_records = mask_shapes if kind == "mask" else polygon_shapes
     return {
         "version": "5.5.0",
         "flags": {},
@@ -234,88 +252,23 @@ def _picture_record(
         "imageData": None,
         "imageHeight": video.height,
         "imageWidth": video.width,
-        _EXTRA: {
-            "index": info.index,
-            "time": info.time,
-            "name": info.name,
-            "objects": {str(row.object_id): [row.state.value, float(row.score)] for row in rows},
-            "fidelities": {str(row.object_id): row.fidelity for row in rows if row.fidelity is not None},
-            "lost": [row.object_id for row in tracks.masks if not row.rle.area],
-            "unnamed": [row.object_id for row in tracks.masks if row.object_id not in labels],
-        },
+        _EXTRA: _extra_record(tracks, labels),
     }
 
 
-def _shape_record(row: ObjectMask, label: str, kind: str, points: list[list[float]], mask: str | None = None) -> Any:  # noqa: ANN401
+def _extra_record(tracks: FrameTracks, labels: Mapping[int, str]) -> dict[str, Any]:
+    """What LabelMe has no place for."""
+    info, masks = tracks.info, tracks.masks
+    seen = [row for row in masks if row.rle.area]
     return {
-        "label": label,
-        "points": points,
-        "group_id": row.object_id,
-        "description": "",
-        "shape_type": kind,
-        "flags": {},
-        "mask": mask,
+        "index": info.index,
+        "time": info.time,
+        "name": info.name,
+        "objects": {str(row.object_id): [row.state.value, float(row.score)] for row in seen},
+        "fidelities": {str(row.object_id): row.fidelity for row in seen if row.fidelity is not None},
+        "lost": [row.object_id for row in masks if not row.rle.area],
+        "unnamed": [row.object_id for row in masks if row.object_id not in labels],
     }
-
-
-def _polygon_shapes(row: ObjectMask, label: str) -> list[Any]:
-    parts = parts_of(row.rle.decode())
-    return [_shape_record(row, label, "polygon", join([p.outer, *p.holes]).tolist()) for p in parts]
-
-
-def _mask_shapes(row: ObjectMask, label: str) -> list[Any]:
-    x1, y1, x2, y2 = row.rle.box_xyxy or (0, 0, 1, 1)
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(row.rle.decode()[y1:y2, x1:x2]).save(buffer, format="PNG")
-    png = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return [_shape_record(row, label, "mask", [[x1, y1], [x2 - 1, y2 - 1]], png)]
-
-
-def _read_shape(shape: Any, size_hw: tuple[int, int], at: str) -> Rle | None:  # noqa: ANN401
-    kind = get(shape, "shape_type", (str, NoneType), at) or "polygon"
-    if kind in _WITHOUT_AREA:
-        log.warning("%s is a %s, which has no area: left out", at, kind)
-        return None
-    points = _read_points(get(shape, "points", list, at), f"{at}.points")
-    if kind in ("polygon", "oriented_rectangle"):
-        return read_polygon([v for xy in points for v in xy], size_hw, f"{at}.points")
-    if kind not in ("rectangle", "circle", "mask"):
-        raise InputError(f"{at}.shape_type: expected polygon, rectangle, circle or mask, got {kind!r:.60}")
-    if len(points) != 2:
-        raise InputError(f"{at}.points: expected two points for a {kind}, got {len(points)}")
-    (x1, y1), (x2, y2) = points
-    if kind == "mask":
-        return _read_mask(get(shape, "mask", str, at), (x1, y1, x2, y2), size_hw, at)
-    if kind == "rectangle":
-        return read_polygon([x1, y1, x2, y1, x2, y2, x1, y2], size_hw, f"{at}.points")
-    turn = np.linspace(0, 2 * np.pi, 180, endpoint=False)
-    circle = np.stack((x1 + np.cos(turn) * np.hypot(x2 - x1, y2 - y1), y1 + np.sin(turn) * np.hypot(x2 - x1, y2 - y1)))
-    return read_polygon(circle.T.ravel(), size_hw, f"{at}.points")
-
-
-def _read_points(points: list[Any], at: str) -> list[tuple[float, float]]:
-    for i, point in enumerate(points):
-        numbers = isinstance(point, list) and len(point) == 2 and all(isinstance(v, int | float) for v in point)
-        if not numbers or not np.isfinite(point).all():
-            raise InputError(f"{at}[{i}]: expected [x, y], got {point!r:.60}")
-    return [(float(x), float(y)) for x, y in points]
-
-
-def _read_mask(text: str, box: tuple[float, float, float, float], size_hw: tuple[int, int], at: str) -> Rle:
-    """A PNG in base64, placed at [y1:y2 + 1, x1:x2 + 1]."""
-    height, width = size_hw
-    x1, y1, x2, y2 = (round(v) for v in box)
-    if not (0 <= x1 <= x2 < width and 0 <= y1 <= y2 < height):
-        raise InputError(f"{at}.points: expected a box inside {width}x{height}, got {[x1, y1, x2, y2]}")
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as err:
-        raise InputError(f"{at}.mask: expected a PNG in base64: {err}") from err
-    with translate_pillow_errors(f"{at}.mask"), PIL.Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        if image.size != (x2 - x1 + 1, y2 - y1 + 1):
-            raise InputError(f"{at}.mask: is {image.size}, its points say {(x2 - x1 + 1, y2 - y1 + 1)} (width, height)")
-        crop = np.asarray(image.convert("L")) != 0
-    return Rle.encode_crop(crop, (x1, y1), size_hw)
 
 
 def _read_extra(data: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
@@ -332,9 +285,14 @@ def _read_extra(data: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
         if not all(isinstance(i, int) and i >= 1 for i in get(extra, key, list, at)):
             raise InputError(f"{at}.{key}: expected object ids")
     for key, value in get(extra, "objects", dict, at).items():
-        fine = isinstance(value, list) and len(value) == 2 and value[0] in tuple(State)
-        if not fine or not isinstance(value[1], int | float) or not 0 <= value[1] <= 1:
-            raise InputError(f"{at}.objects.{key:.20}: expected [state, score], got {value!r:.60}")
+        _check_state_and_score(value, f"{at}.objects.{key:.20}")
     for key, value in (get(extra, "fidelities", (dict, NoneType), at) or {}).items():
         check_fidelity(value, f"{at}.fidelities.{key:.20}")
     return dict(extra)
+
+
+def _check_state_and_score(value: Any, where: str) -> None:  # noqa: ANN401
+    is_pair = isinstance(value, list) and len(value) == 2
+    if is_pair and value[0] in tuple(State) and isinstance(value[1], int | float) and 0 <= value[1] <= 1:
+        return
+    raise InputError(f"{where}: expected [state, score], got {value!r:.60}")

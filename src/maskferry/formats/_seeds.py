@@ -115,15 +115,16 @@ def _from_folder(folder: Path) -> dict[int, Mask]:
 
 def _from_json(path: Path, frame: int) -> Seeds:
     data = load_json(path)
-    if (isinstance(data, dict) and "videos" in data and "images" not in data) or _is_list_with(data, "segmentations"):
+    keys = set(data) if isinstance(data, dict) else set()
+    if ("videos" in keys and "images" not in keys) or _is_list_with(data, "segmentations"):
         return _from_video(path, data)
     if _is_list_with(data, "segmentation"):
         return _from_annotations([(None, record) for record in data], {}, f"{path}: ", frame)
-    if isinstance(data, dict) and "shapes" in data:
+    if "shapes" in keys:
         return _from_labelme(path, data, frame)
-    if isinstance(data, dict) and "tracks" in data and "images" in data:
+    if {"tracks", "images"} <= keys:
         return _of_one_video(path, coco_images.parse(data, str(path)))
-    if isinstance(data, dict) and "images" in data:
+    if "images" in keys:
         return _from_coco(path, data, frame)
     raise InputError(
         f'{path}: expected YouTube-VIS ("videos"), COCO ("images"), LabelMe ("shapes") or a list of '

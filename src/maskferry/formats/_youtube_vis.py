@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, TypeVar
 
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
@@ -25,6 +25,8 @@ from maskferry.formats._images import picture_name
 from maskferry.rle import Rle
 
 __all__ = ["VideoTracks", "parse", "read", "write"]
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -146,8 +148,7 @@ def _video_record(video: VideoInfo, infos: list[FrameInfo]) -> dict[str, Any]:
 
 
 def _annotation_record(object_id: int, item: _Object, categories: dict[str, int], video: VideoInfo) -> dict[str, Any]:
-    boxes = [None if row is None else row.rle.box_xyxy for row in item.rows]
-    masks = [row.rle if row and box else None for row, box in zip(item.rows, boxes, strict=True)]
+    seen = [row.rle if row is not None and row.rle.area else None for row in item.rows]
     return {
         "id": object_id,
         "video_id": 1,
@@ -155,42 +156,58 @@ def _annotation_record(object_id: int, item: _Object, categories: dict[str, int]
         "iscrowd": 0,
         "width": video.width,
         "height": video.height,
-        "segmentations": [None if rle is None else rle.to_coco() for rle in masks],
-        "bboxes": [None if box is None else [*box[:2], box[2] - box[0], box[3] - box[1]] for box in boxes],
-        "areas": [None if rle is None else rle.area for rle in masks],
+        "segmentations": _or_none(seen, lambda rle: rle.to_coco()),
+        "bboxes": _or_none(seen, _box_xywh),
+        "areas": _or_none(seen, lambda rle: rle.area),
         _EXTRA: {
             "label": item.label,
-            "scores": [None if row is None else float(row.score) for row in item.rows],
-            "states": [None if row is None else row.state.value for row in item.rows],
-            "fidelities": [None if row is None else row.fidelity for row in item.rows],
+            "scores": _or_none(item.rows, lambda row: float(row.score)),
+            "states": _or_none(item.rows, lambda row: row.state.value),
+            "fidelities": _or_none(item.rows, lambda row: row.fidelity),
         },
     }
 
 
+def _or_none(values: Iterable[T | None], describe: Callable[[T], object]) -> list[object]:
+    """What there is to say of each value; None stays None."""
+    return [None if value is None else describe(value) for value in values]
+
+
+def _box_xywh(rle: Rle) -> list[int]:
+    x1, y1, x2, y2 = rle.box_xyxy or (0, 0, 0, 0)
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
 def _read_video(record: Any, at: str) -> tuple[VideoInfo, list[FrameInfo]]:  # noqa: ANN401
-    names = get(record, "file_names", (list, NoneType), at) or []
+    file_names = get(record, "file_names", (list, NoneType), at) or []
     length = get(record, "length", (int, NoneType), at)
-    length = len(names) if length is None else length
-    extra = get(record, _EXTRA, (dict, NoneType), at) or {}
+    length = len(file_names) if length is None else length
     height, width = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
-    names = _per_frame(names or [f"{i:06d}" for i in range(min(length, 10**7))], length, f"{at}.file_names", str)
-    names = [check_name(name, f"{at}.file_names[{i}]") for i, name in enumerate(names)]
-    names = _per_frame(extra.get("names", names), length, f"{at}.{_EXTRA}.names", str)
-    names = [check_name(name, f"{at}.{_EXTRA}.names[{i}]") for i, name in enumerate(names)]
-    indices = _per_frame(extra.get("indices", list(range(length))), length, f"{at}.{_EXTRA}.indices", int)
-    times = _per_frame(extra.get("times", [None] * length), length, f"{at}.{_EXTRA}.times", (float, int, NoneType))
-    if len(set(indices)) < length or min(indices, default=0) < 0:
-        raise InputError(f"{at}.{_EXTRA}.indices: expected frame indices from 0, each once")
+    names = _names(file_names or [f"{i:06d}" for i in range(min(length, 10**7))], length, f"{at}.file_names")
+    extra, own = get(record, _EXTRA, (dict, NoneType), at) or {}, f"{at}.{_EXTRA}"
     video = VideoInfo(
         width,
         height,
-        rate=read_rate(get(extra, "rate", (str, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.rate"),
-        frame_count=get(extra, "frame_count", (int, NoneType), f"{at}.{_EXTRA}") if extra else length,
+        rate=read_rate(get(extra, "rate", (str, NoneType), own), f"{own}.rate"),
+        frame_count=get(extra, "frame_count", (int, NoneType), own) if extra else length,
         name=str(record.get("name") or Path(next(iter(names), "")).parent.name or "video"),
     )
-    return video, [
-        FrameInfo(i, None if t is None else float(t), n) for i, t, n in zip(indices, times, names, strict=True)
-    ]
+    return video, _frame_infos(extra, names, length, own)
+
+
+def _names(values: Any, length: int, at: str) -> list[str]:  # noqa: ANN401
+    return [check_name(name, f"{at}[{i}]") for i, name in enumerate(_per_frame(values, length, at, str))]
+
+
+def _frame_infos(extra: dict[str, Any], names: list[str], length: int, at: str) -> list[FrameInfo]:
+    """The frame table as maskferry has kept it, or made of the file names."""
+    names = _names(extra.get("names", names), length, f"{at}.names")
+    indices = _per_frame(extra.get("indices", list(range(length))), length, f"{at}.indices", int)
+    times = _per_frame(extra.get("times", [None] * length), length, f"{at}.times", (float, int, NoneType))
+    if len(set(indices)) < length or min(indices, default=0) < 0:
+        raise InputError(f"{at}.indices: expected frame indices from 0, each once")
+    seconds = [None if time is None else float(time) for time in times]
+    return [FrameInfo(*row) for row in zip(indices, seconds, names, strict=True)]
 
 
 def read_rate(text: str | None, at: str) -> Fraction | None:
@@ -217,10 +234,7 @@ def _per_frame(values: Any, length: int, at: str, kind: type | tuple[type, ...])
 def _read_objects(
     video: VideoInfo, infos: list[FrameInfo], records: list[tuple[str, Any]], categories: dict[int, str]
 ) -> VideoTracks:
-    ids = [record.get("id") for _, record in records]
-    if any(not isinstance(i, int) or i < 1 for i in ids) or len(set(ids)) < len(ids):
-        ids = list(range(1, len(ids) + 1))
-        log.info("%s: annotations have no usable object ids: numbered 1 to %d", video.name, len(ids))
+    ids = _ids_of(records, video.name)
     objects = {
         object_id: _read_object(object_id, record, video, len(infos), at)
         for object_id, (at, record) in sorted(zip(ids, records, strict=True), key=lambda item: item[0])
@@ -231,37 +245,49 @@ def _read_objects(
         frames.append(FrameTracks(info, FrameMasks(info.index, video.size_hw, rows)))
     labels = {}
     for object_id, (at, record) in zip(ids, records, strict=True):
-        category = get(record, "category_id", (int, NoneType), at)
-        if categories and category is not None and category not in categories:
-            raise InputError(f"{at}.category_id: no category has the id {category}")
-        own = objects[object_id].label if record.get(_EXTRA) else categories.get(category)
-        if own is not None:
-            labels[object_id] = own
+        label = _label_of(record, objects[object_id], categories, at)
+        if label is not None:
+            labels[object_id] = label
     return VideoTracks(video, tuple(frames), labels)
+
+
+def _ids_of(records: list[tuple[str, Any]], name: str) -> list[int]:
+    """The annotations' ids, where all of them will do as object ids; otherwise 1 to N."""
+    ids = [record.get("id") for _, record in records]
+    if all(isinstance(i, int) and i >= 1 for i in ids) and len(set(ids)) == len(ids):
+        return ids
+    log.info("%s: annotations have no usable object ids: numbered 1 to %d", name, len(ids))
+    return list(range(1, len(ids) + 1))
+
+
+def _label_of(record: Any, item: _Object, categories: dict[int, str], at: str) -> str | None:  # noqa: ANN401
+    category = get(record, "category_id", (int, NoneType), at)
+    if categories and category is not None and category not in categories:
+        raise InputError(f"{at}.category_id: no category has the id {category}")
+    return item.label if record.get(_EXTRA) else categories.get(category)
 
 
 def _read_object(object_id: int, record: Any, video: VideoInfo, length: int, at: str) -> _Object:  # noqa: ANN401
     values = _per_frame(record.get("segmentations"), length, f"{at}.segmentations", (dict, list, NoneType))
     rles = [read_segmentation(v, video.size_hw, f"{at}.segmentations[{i}]") for i, v in enumerate(values)]
     empty = Rle.empty(video.size_hw)
-    extra = get(record, _EXTRA, (dict, NoneType), at)
+    extra, own = get(record, _EXTRA, (dict, NoneType), at), f"{at}.{_EXTRA}"
     if extra is None:
         return _Object(_foreign_rows(object_id, rles, _read_score(record, at), empty))
-    states = _per_frame(extra.get("states"), length, f"{at}.{_EXTRA}.states", (str, NoneType))
-    scores = _per_frame(extra.get("scores"), length, f"{at}.{_EXTRA}.scores", (float, int, NoneType))
-    told = _per_frame(
-        extra.get("fidelities", [None] * length), length, f"{at}.{_EXTRA}.fidelities", (float, int, NoneType)
-    )
+    states = _per_frame(extra.get("states"), length, f"{own}.states", (str, NoneType))
+    scores = _per_frame(extra.get("scores"), length, f"{own}.scores", (float, int, NoneType))
+    told = extra.get("fidelities", [None] * length)
+    fidelities = _per_frame(told, length, f"{own}.fidelities", (float, int, NoneType))
     rows: list[ObjectMask | None] = []
-    for i, (rle, state, score, fidelity) in enumerate(zip(rles, states, scores, told, strict=True)):
-        absent = state is None and score is None and rle is None
-        if not absent and (state not in tuple(State) or score is None or not 0 <= score <= 1):
-            raise InputError(
-                f"{at}.{_EXTRA}.states[{i}]: expected a state and a score for each mask, got {state!r}, {score}"
-            )
-        iou = check_fidelity(fidelity, f"{at}.{_EXTRA}.fidelities[{i}]")
-        rows.append(None if state is None else ObjectMask(object_id, rle or empty, float(score), State(state), iou))
-    return _Object(rows, get(extra, "label", (str, NoneType), f"{at}.{_EXTRA}"))
+    for i, (rle, state, score, fidelity) in enumerate(zip(rles, states, scores, fidelities, strict=True)):
+        iou = check_fidelity(fidelity, f"{own}.fidelities[{i}]")
+        if state is None and score is None and rle is None:
+            rows.append(None)
+            continue
+        if state not in tuple(State) or score is None or not 0 <= score <= 1:
+            raise InputError(f"{own}.states[{i}]: expected a state and a score for each mask, got {state!r}, {score}")
+        rows.append(ObjectMask(object_id, rle or empty, float(score), State(state), iou))
+    return _Object(rows, get(extra, "label", (str, NoneType), own))
 
 
 def _read_score(record: Any, at: str) -> float | None:  # noqa: ANN401

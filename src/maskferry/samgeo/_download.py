@@ -53,30 +53,41 @@ def download_file(  # noqa: PLR0913
         SourceError: it cannot be downloaded, or is not what its name says.
         OutputError: it cannot be unpacked there.
     """
-    if id is not None or url is None or urlsplit(url).hostname in ("drive.google.com", "docs.google.com"):
-        raise InputError(
-            f"url: expected the http(s) address of a file, got {f'the Google Drive id {id!r}' if id else repr(url)}: "
-            "download files of Google Drive in a browser and pass their path to set_video"
-        )
+    address = _check_address(url, id)
     if not quiet:
         explain_unused(
             proxy=None if proxy is None else "set the environment variable https_proxy instead",
             speed=None if speed is None else "downloads are as fast as they can be",
             verify=None if verify is True else "certificates are always verified",
         )
-    target = Path(output if output is not None else _name_in(url)).absolute()
+    target = Path(output if output is not None else _name_in(address)).absolute()
     if target.is_dir():
-        target = target / _name_in(url)
+        target = target / _name_in(address)
     if target.exists() and not overwrite:
-        if not quiet:
-            say(f"{target.name} is there already; pass overwrite=True to download it again.")
+        message = f"{target.name} is there already; pass overwrite=True to download it again."
     else:
-        fetch_file(_raw_url(url), target, overwrite=overwrite, check=_is_picture_or_video(target))
-        if not quiet:
-            say(f"Downloaded {target.name}, {target.stat().st_size / 1e6:.1f} MB.")
-        if unzip and target.suffix.lower() == ".zip":
-            _unpack(target)
+        _download(address, target, overwrite=overwrite, unzip=unzip)
+        message = f"Downloaded {target.name}, {target.stat().st_size / 1e6:.1f} MB."
+    if not quiet:
+        say(message)
     return str(target)
+
+
+def _check_address(url: str | None, drive_id: str | None) -> str:
+    """The address, where it is that of a file which can be downloaded."""
+    if drive_id is None and url is not None and urlsplit(url).hostname not in ("drive.google.com", "docs.google.com"):
+        return url
+    came = f"the Google Drive id {drive_id!r}" if drive_id else repr(url)
+    raise InputError(
+        f"url: expected the http(s) address of a file, got {came}: download files of Google Drive in a browser and "
+        "pass their path to set_video"
+    )
+
+
+def _download(url: str, target: Path, *, overwrite: bool, unzip: bool) -> None:
+    fetch_file(_raw_url(url), target, overwrite=overwrite, check=_is_picture_or_video(target))
+    if unzip and target.suffix.lower() == ".zip":
+        _unpack(target)
 
 
 def _name_in(url: str) -> str:
