@@ -329,7 +329,7 @@ def test_an_engine_that_fails_can_be_gone_on_with(video, masks, out, tmp_path, c
     assert capsys.readouterr() == ("", "error: frame 7: told to fail\n")
     assert files(out) == ["tracks.sqlite"]
     assert hold(video, masks, out) == 0
-    assert f"going on with the run in {out}, which has come to 7 frames" in capsys.readouterr().err
+    assert f"resuming the run in {out}, which has come to 7 frames" in capsys.readouterr().err
     assert rows(out) == rows(tracked(tmp_path / "whole"))
 
 
@@ -389,7 +389,7 @@ def test_ctrl_c_ends_between_two_frames(video, masks, out, tmp_path, capsys, mon
     assert signal.getsignal(signal.SIGINT) is before
     text, err = capsys.readouterr()
     assert not text
-    assert err == f"stopped: finished frames are kept in {out}; run the same command again to go on from there\n"
+    assert err == f"stopped: finished frames are kept in {out}; run the same command again to resume\n"
     assert [info.index for info, row in rows(out) if row.object_id == 1] == list(range(6))
     with monkeypatch.context() as patch:
         patch.setattr(HoldSession, "step", interrupted)
@@ -407,7 +407,7 @@ def test_a_second_ctrl_c_ends_at_once(video, masks, out, capsys, monkeypatch):
 
     monkeypatch.setattr(HoldSession, "step", twice)
     assert hold(video, masks, out) == 130
-    assert "go on from there" in capsys.readouterr().err
+    assert "to resume" in capsys.readouterr().err
 
 
 def test_ctrl_c_while_writing(video, masks, out, capsys, monkeypatch):
@@ -417,7 +417,7 @@ def test_ctrl_c_while_writing(video, masks, out, capsys, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("maskferry.outputs._folder.render", interrupted)
         assert hold(video, masks, out) == 130
-    assert "go on from there" in capsys.readouterr().err
+    assert "to resume" in capsys.readouterr().err
     assert not (out / "overlay.mp4").exists()
     assert hold(video, masks, out) == 0
     assert (out / "overlay.mp4").exists()
@@ -449,7 +449,7 @@ def test_a_killed_run_goes_on_and_gives_the_same(frame, masks, out, tmp_path, ca
         assert finish(process)[0] != 0
         assert files(out)[0].startswith("tracks.sqlite")
     code, _, err = finish(start(*command))
-    assert (code, "going on with the run" in err) == (0, True), err
+    assert (code, "resuming the run" in err) == (0, True), err
     whole = tmp_path / "whole"
     assert run(*command[:-1], whole) == 0
     assert rows(out) == rows(whole)
@@ -466,7 +466,7 @@ def test_sigint_says_how_to_go_on(masks, out, tmp_path):
     process.send_signal(signal.SIGINT)
     code, text, err = finish(process)
     assert (code, text) == (130, "")
-    assert err == f"stopped: finished frames are kept in {out}; run the same command again to go on from there\n"
+    assert err == f"stopped: finished frames are kept in {out}; run the same command again to resume\n"
     assert files(out) == ["tracks.sqlite"]
 
 

@@ -395,12 +395,12 @@ def test_a_hidden_object_keeps_its_usual_area_and_its_state_says_so() -> None:
     some[:3, :10] = True
     seen = [(some, State.OCCLUDED), (none, State.LOST), (none, State.LOST), (some, State.RETURNED)]
     for mask, state in seen:
-        target.see(mask, target.grid, (0, 0), looks=0.9)
+        target.see(mask, target.grid, (0, 0), appearance=0.9)
         assert target.state is state
     assert 90 < target.area <= 100
     whole = none.copy()
     whole[:10, :10] = True
-    target.see(whole, target.grid, (0, 0), looks=0.9)
+    target.see(whole, target.grid, (0, 0), appearance=0.9)
     assert target.state is State.TRACKED
     assert target.hidden == 0
 

@@ -15,7 +15,7 @@ from format_samples import SIZE_HW, VIDEO, disk, random_tracks, tracks
 from maskferry.data import State
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.formats._coco_images import parse, read, write
-from maskferry.formats._seeds import read_seeds
+from maskferry.formats._given_masks import read_seeds
 from maskferry.rle import Rle
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

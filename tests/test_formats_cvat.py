@@ -13,7 +13,7 @@ from format_samples import SIZE_HW, VIDEO, disk, tracks
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.formats._cvat import read, write
-from maskferry.formats._seeds import read_seeds
+from maskferry.formats._given_masks import read_seeds
 from maskferry.rle import Rle
 
 

@@ -16,8 +16,8 @@ import pytest
 from format_samples import SIZE_HW, VIDEO, disk, tracks
 from maskferry.data import FrameInfo, FrameTracks
 from maskferry.errors import InputError, OutputExistsError
+from maskferry.formats._given_masks import read_seeds
 from maskferry.formats._labelme import parse, read, read_folder, write
-from maskferry.formats._seeds import read_seeds
 
 
 @pytest.mark.parametrize("shapes", ["polygon", "mask"])

@@ -13,7 +13,7 @@ from pycocotools import mask as reference
 from format_samples import SIZE_HW, VIDEO, disk, tracks
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.formats import _mots as mots
-from maskferry.formats._seeds import read_seeds
+from maskferry.formats._given_masks import read_seeds
 from maskferry.masks._labels import to_label_map
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

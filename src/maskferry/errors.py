@@ -47,7 +47,7 @@ class SourceError(MaskferryError, OSError):
     """Frames cannot be opened or decoded.
 
     Attributes:
-        frame: index of the first frame that cannot be had; None where the whole source cannot be opened.
+        frame: index of the first frame that is unavailable; None where the whole source cannot be opened.
     """
 
     def __init__(self, message: str, *, frame: int | None = None) -> None:

@@ -48,7 +48,7 @@ def track(  # noqa: PLR0913
         engine: a name, "auto" for the best that can run here, or a loaded engine.
         direction: see `MaskTracker.propagate`.
         tracks: file that receives the results as they come. Where it is there already, from a run of the same masks
-            that was stopped or killed, the run goes on.
+            that was stopped or killed, the run is resumed.
         overwrite: start over where ``tracks`` is there already.
         callback: called after each step.
 
@@ -69,7 +69,9 @@ def track(  # noqa: PLR0913
             ids = None
             if isinstance(masks, Mapping) and detect_kind(masks) is None:
                 masks, ids = list(masks.values()), list(masks)
-            found = read_masks(masks, tracker.source.info.size_hw)  # ids that a second run, which goes on, gives again:
+            found = read_masks(
+                masks, tracker.source.info.size_hw
+            )  # ids that the same call gives again when it resumes the run:
             ids = ids or found.object_ids or list(range(FIRST_ID, FIRST_ID + len(found)))
             tracker.add_masks_prompt(found, ids, frame_idx)
         return tracker.propagate(

@@ -54,7 +54,7 @@ class MaskTracker(Closing, SessionViews):
             video: see `set_video`.
             engine: a name, "auto" for the best that can run here, or a loaded engine.
             tracks: file that receives the results as they come; without it they are kept in memory.
-            resume: go on with ``tracks`` where an earlier run stopped, if the file is there.
+            resume: resume the run that ``tracks`` holds, if the file is there.
             overwrite: replace ``tracks``, if the file is there.
             engine_options: for the engine's class.
 
@@ -80,7 +80,7 @@ class MaskTracker(Closing, SessionViews):
 
         Raises:
             SourceError: it cannot be opened.
-            InputError: the tracks file to go on with is of another video.
+            InputError: the tracks file to resume is of another video.
             OutputExistsError: the tracks file exists.
         """
         self._work.set_video(video, rate)

@@ -150,7 +150,7 @@ def _can_resume(request: Request, wanted: Journal, watch: Watch) -> bool:
             )
         if there.jobs.unfinished():
             outputs.check_free()
-            watch.say(f"going on with the run in {outputs.folder}, which has come to {len(tracks)} frames")
+            watch.say(f"resuming the run in {outputs.folder}, which has come to {len(tracks)} frames")
         elif outputs.missing():
             watch.say(f"{outputs.folder} holds all tracks already; writing what is missing")
         else:

@@ -43,7 +43,7 @@ def run_and_tell(request: Request, *, as_json: bool) -> None:
     except KeyboardInterrupt:
         again = "the command again without --overwrite" if request.overwrite else "the same command again"
         raise talk.StoppedError(
-            f"finished frames are kept in {request.outputs.folder}; run {again} to go on from there"
+            f"finished frames are kept in {request.outputs.folder}; run {again} to resume"
         ) from None
     _tell(report, as_json=as_json)
 

@@ -31,7 +31,7 @@ EXAMPLES = options.verbatim("""Examples:
     maskferry track clip.mp4 --masks objects/ --write csv,masks -o out
 
 Results are saved frame by frame in OUT/tracks.sqlite. Stopped by Ctrl-C, or
-killed? The same command goes on where it was. From the finished tracks,
+killed? The same command resumes the run. From the finished tracks,
 `maskferry render` and `maskferry export` make more films and files.
 """)
 

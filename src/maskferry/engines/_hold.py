@@ -19,7 +19,7 @@ class HoldEngine:
     accepts: frozenset[type[Prompt]] = frozenset({MaskPrompt})
 
     def open(self, video: VideoInfo, snapshot: bytes | None = None) -> HoldSession:
-        """Start a session, or go on from a snapshot."""
+        """Start a session, or resume one from a snapshot."""
         session = HoldSession(video.size_hw)
         if snapshot is not None:
             session.restore(snapshot)

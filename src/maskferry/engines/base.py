@@ -41,7 +41,7 @@ class Session(Protocol):
         ...
 
     def snapshot(self) -> bytes | None:
-        """Everything that the next `step` depends on, for `Engine.open`, so that a killed run goes on exactly.
+        """Everything that the next `step` depends on, for `Engine.open`, so that a killed run is resumed exactly.
 
         None where the engine cannot; a resumed pass is then computed again from its first frame.
         """
@@ -85,7 +85,7 @@ class Engine(Protocol):
     accepts: frozenset[type[Prompt]]
 
     def open(self, video: VideoInfo, snapshot: bytes | None = None) -> Session:
-        """Start a session, or go on from the snapshot of one of the same video.
+        """Start a session, or resume one of the same video from its snapshot.
 
         Raises:
             EngineError: the snapshot is not one of this engine's.

@@ -1,12 +1,15 @@
 """Files that masks and tracks are read from and written to; one format a module, reading and writing side by side.
 
-    seeds         anything that ``--masks`` takes -> prompts
+    registry      the one table of formats
+    given_masks   anything that ``--masks`` takes -> prompts
     davis         label maps, a PNG or TIFF a frame
     binary        one black and white picture for each object
     youtube_vis   YouTube-VIS JSON: every object of a video in one file
     coco_images   COCO JSON with an image for each frame and tracks, as TAO has it
     labelme       LabelMe JSON, a file a frame
+    labelme_shapes   its shapes <-> masks
     cvat          CVAT XML 1.1: polygon tracks, or masks picture by picture
+    cvat_reader   its elements -> rows
     mots          MOTS, as text or as 16-bit PNG
     mot           MOT CSV: boxes
     label_studio  Label Studio's JSON of a video: boxes
@@ -38,9 +41,9 @@ if TYPE_CHECKING:
     from maskferry.formats._davis import VOID as VOID
     from maskferry.formats._davis import LabelMap as LabelMap
     from maskferry.formats._davis import read_label_map as read_label_map
+    from maskferry.formats._given_masks import Seeds as Seeds
+    from maskferry.formats._given_masks import read_seeds as read_seeds
     from maskferry.formats._images import write_pixels as write_pixels
-    from maskferry.formats._seeds import Seeds as Seeds
-    from maskferry.formats._seeds import read_seeds as read_seeds
     from maskferry.formats._supervision import to_supervision as to_supervision
 
 __all__, __getattr__ = _lazy.attach(
@@ -48,7 +51,7 @@ __all__, __getattr__ = _lazy.attach(
     {
         "maskferry.formats._davis": ("LabelMap", "VOID", "read_label_map"),
         "maskferry.formats._images": ("write_pixels",),
-        "maskferry.formats._seeds": ("Seeds", "read_seeds"),
+        "maskferry.formats._given_masks": ("Seeds", "read_seeds"),
         "maskferry.formats._supervision": ("to_supervision",),
     },
 )

@@ -44,7 +44,7 @@ def write(
     Args:
         video: the video; where it lies on this machine is not written.
         frames: its tracks, in the order of frames.
-        path: nobody sees half of a file there.
+        path: written atomically.
         labels: {object id: name}; every name becomes a category, and objects without one are of category "object".
         overwrite: replace a file.
 
@@ -85,7 +85,7 @@ def read(path: Path) -> list[VideoTracks]:
 
     Takes what `write` makes and what others make of TAO's kind: images with "frame_index" (or in order) and, where
     there is more than one video, "video_id"; annotations with "track_id", or each an object of its own. Masks may be
-    compressed RLE, run lengths or polygons. In files of others, masks are "given", or "tracked" where they have a
+    compressed RLE, run lengths or polygons. In third-party files, masks are "given", or "tracked" where they have a
     score, and an object without an annotation on a frame has no row there.
 
     Raises:

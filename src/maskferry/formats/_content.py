@@ -122,7 +122,7 @@ def checked(video: VideoInfo, frames: Iterable[FrameTracks]) -> Iterator[FrameTr
 
 
 def check_name(name: str, where: str) -> str:
-    """The name of a frame or video in a file of others, refused where it leads out of its folder.
+    """The name of a frame or video in a third-party file, refused where it leads out of its folder.
 
     Raises:
         InputError: an absolute path, a drive, or "..".
@@ -134,7 +134,7 @@ def check_name(name: str, where: str) -> str:
 
 
 def check_time(value: float | None, where: str) -> float | None:
-    """The time of a frame in a file of others.
+    """The time of a frame in a third-party file.
 
     Raises:
         InputError: it is not finite.
@@ -145,7 +145,7 @@ def check_time(value: float | None, where: str) -> float | None:
 
 
 def check_fidelity(value: Any, where: str) -> float | None:  # noqa: ANN401
-    """`ObjectMask.fidelity` in a file of others; files of earlier versions have none.
+    """`ObjectMask.fidelity` in a third-party file; files of earlier versions have none.
 
     Raises:
         InputError: it is no number from 0 to 1.

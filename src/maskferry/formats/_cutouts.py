@@ -99,7 +99,7 @@ def write_webm(
     Args:
         video: the video; its rate is taken where frames have no time.
         frames: pictures and what is on them, in the order of time; one is held at a time.
-        path: ends in .webm; nobody sees half of a film there.
+        path: ends in .webm; written atomically.
         rate: frames per second; the frames then follow each other at this rate, whatever their times.
         overwrite: replace files.
 
@@ -107,7 +107,7 @@ def write_webm(
         The film and its frame table.
 
     Raises:
-        InputError: no frames, a frame of another size than the video, times that do not ascend, no rate to be had, or
+        InputError: no frames, a frame of another size than the video, times that do not ascend, no rate available, or
             a path that is no .webm.
         OutputExistsError: there is a file, and ``overwrite`` is false.
         OutputError: the disk is full or not writable, the encoder failed, or this build of PyAV has none for VP9.

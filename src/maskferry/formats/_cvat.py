@@ -52,7 +52,7 @@ def write(
     Args:
         video: the video.
         frames: its tracks, in the order of frames. Masks are held run-length encoded until the end.
-        path: nobody sees half of a file there.
+        path: written atomically.
         labels: {object id: name}; "object" where there is none.
         shapes: "polygons" or "masks".
         overwrite: replace files.

@@ -51,7 +51,7 @@ def write_film(
     Args:
         video: the video; its size, and its rate, which is taken where frames have no time.
         frames: pictures and what is on them, in the order of time.
-        path: ends in .mp4; nobody sees half of a film there.
+        path: ends in .mp4; written atomically.
         rate: frames per second; the frames then follow each other at this rate, whatever their times.
         draw: makes the picture, all of one size; give `functools.partial(draw_overlay, alpha=0.4)` for another look.
         audio_from: a file whose first audio stream is put under the film, usually the video itself: copied where MP4
@@ -63,7 +63,7 @@ def write_film(
         The number of frames written.
 
     Raises:
-        InputError: no frames, a frame of another size than the video, times that do not ascend, no rate to be had, a
+        InputError: no frames, a frame of another size than the video, times that do not ascend, no rate available, a
             path that is no .mp4, or sound with a ``rate`` or without times (it would not be in step).
         OutputExistsError: there is a file, and ``overwrite`` is false.
         OutputError: the disk is full or not writable, or the encoder failed.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from maskferry.data import FrameInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
+from maskferry.images import PICTURE_SUFFIXES, natural_key
 
 __all__ = [
     "INFO_KEY",
@@ -27,7 +27,6 @@ __all__ = [
     "file_stem",
     "info_text",
     "list_pictures",
-    "natural_order",
     "picture_name",
     "picture_stem",
     "read_frame_info",
@@ -96,7 +95,7 @@ def write_pixels(
     """Write a picture, in the format that the suffix names (.png, .tif, .jpg, ...).
 
     Args:
-        path: nobody sees half of a file there.
+        path: written atomically.
         values: uint8 or uint16 (H, W), or uint8 RGB (H, W, 3).
         palette: RGB (256, 3), for uint8 only.
         info: row of the frame table, which a PNG or TIFF carries along, see `read_frame_info`.
@@ -148,17 +147,20 @@ def list_pictures(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"expected a folder of pictures, got {folder}")
-    known = PIL.Image.registered_extensions()
-    found = [p for p in folder.iterdir() if p.suffix.lower() in known and not p.name.startswith(".") and p.is_file()]
+    found = [
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".") and p.is_file()
+    ]
     if not found:
         raise InputError(f"{folder}: expected pictures (PNG, TIFF, ...), found none")
-    return sorted(found, key=natural_order)
+    return sorted(found, key=natural_key)
 
 
 def picture_stem(name: str) -> str:
     """A file's name without folders and without the suffix of a picture: "a/frame_1.5.jpg" -> "frame_1.5"."""
     path = Path(name)
-    return path.stem if path.suffix.lower() in PIL.Image.registered_extensions() else path.name
+    return path.stem if path.suffix.lower() in PICTURE_SUFFIXES else path.name
 
 
 def picture_name(info: FrameInfo) -> str:
@@ -167,7 +169,7 @@ def picture_name(info: FrameInfo) -> str:
     >>> picture_name(FrameInfo(7, None, "shore_7.jpg")), picture_name(FrameInfo(7, 0.28, "000007"))
     ('shore_7.jpg', '000007.png')
     """
-    known = Path(info.name).suffix.lower() in PIL.Image.registered_extensions()
+    known = Path(info.name).suffix.lower() in PICTURE_SUFFIXES
     return info.name if known else f"{info.name}.png"
 
 
@@ -189,12 +191,6 @@ def check_stem(name: str, info: FrameInfo) -> str:
     if not name or name in (".", "..") or any(c in name for c in "/\\:\0"):
         raise InputError(f"frame {info.index}: {name!r} cannot be the name of a file")
     return name
-
-
-def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Key that sorts paths by name, 2 before 10."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], path.name
 
 
 def _png_text(text: str) -> PIL.PngImagePlugin.PngInfo:

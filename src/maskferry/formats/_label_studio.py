@@ -50,7 +50,7 @@ def write(
     Args:
         video: the video.
         frames: its tracks, in the order of frames. Boxes are held until the end.
-        path: nobody sees half of a file there.
+        path: written atomically.
         labels: {object id: name}; "object" where there is none.
         overwrite: replace a file.
 
@@ -85,7 +85,7 @@ def read(path: Path, *, size_hw: tuple[int, int] | None = None) -> list[TrackedB
 
     Args:
         path: a JSON file as Label Studio exports it, or as `write` makes it.
-        size_hw: of the video; needed for files of others, in which boxes are in percent.
+        size_hw: of the video; needed for third-party files, in which boxes are in percent.
 
     Raises:
         InputError: no such file, no JSON, several tasks, a field that is wrong, or no size.

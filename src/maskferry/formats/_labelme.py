@@ -20,8 +20,9 @@ from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats._coco import MOST_POLYGONS, check_size, get, load_json, unite
 from maskferry.formats._content import Rows, VideoTracks, check_fidelity, check_time, checked
-from maskferry.formats._images import file_stem, natural_order, picture_name
+from maskferry.formats._images import file_stem, picture_name
 from maskferry.formats._labelme_shapes import mask_shapes, polygon_shapes, read_shape
+from maskferry.images import natural_key
 from maskferry.rle import Rle
 
 __all__ = ["LabelmeObject", "LabelmePicture", "parse", "read", "read_folder", "write"]
@@ -39,8 +40,8 @@ class LabelmeObject:
         label: its name.
         group: its group; None for a shape that stands alone.
         rle: the mask.
-        score: in [0, 1]; 1 in files of others.
-        state: "given" in files of others.
+        score: in [0, 1]; 1 in third-party files.
+        state: "given" in third-party files.
         fidelity: see `ObjectMask`.
     """
 
@@ -61,7 +62,7 @@ class LabelmePicture:
         name: the file name of the picture, without folders.
         objects: in the order of the file.
         info: the row of the frame table, where the file has one.
-        extra: what maskferry has kept; empty in files of others.
+        extra: what maskferry has kept; empty in third-party files.
     """
 
     size_hw: tuple[int, int]
@@ -158,7 +159,7 @@ def read_folder(folder: Path) -> VideoTracks:
 def _files_of(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"expected a folder of LabelMe files, got {folder}")
-    paths = sorted((p for p in folder.glob("*.json") if not p.name.startswith(".")), key=natural_order)
+    paths = sorted((p for p in folder.glob("*.json") if not p.name.startswith(".")), key=natural_key)
     if not paths:
         raise InputError(f"{folder}: expected LabelMe files (.json), found none")
     return paths

@@ -89,7 +89,7 @@ def write(  # noqa: PLR0913
     Args:
         video: the video.
         frames: its tracks, in the order of frames; one is held at a time.
-        path: nobody sees half of a file there.
+        path: written atomically.
         ids: {object id: id in MOTS}; by default `mots_ids` of ``object_ids`` and ``labels``.
         labels: {object id: name}, for the classes.
         object_ids: all objects.

@@ -43,7 +43,7 @@ def write_boxed(
     """Write a picture of ``size_hw`` that is 0 everywhere but in a box.
 
     Args:
-        path: ends in .png; nobody sees half of a file there.
+        path: ends in .png; written atomically.
         part: what is in the box: grey (h, w) or RGBA (h, w, 4), uint8. It must lie inside of the picture.
         corner_xy: where its upper left pixel lies.
         size_hw: of the whole picture, in pixels.

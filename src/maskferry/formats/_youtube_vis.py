@@ -54,7 +54,7 @@ def write(
     Args:
         video: the video; where it lies on this machine is not written.
         frames: its tracks, in the order of frames.
-        path: nobody sees half of a file there.
+        path: written atomically.
         labels: {object id: name}; every name becomes a category, and objects without one are of category "object".
         overwrite: replace a file.
 
@@ -93,7 +93,7 @@ def read(path: Path) -> list[VideoTracks]:
 
     Takes a dataset (videos, annotations, categories), as `write` and others make it, or a list of results (video_id,
     category_id, segmentations, score), whose size is that of their RLEs. Masks may be compressed RLE, run lengths or
-    polygons. In files of others, frames are numbered from 0; masks are "given", those of results "tracked"; from an
+    polygons. In third-party files, frames are numbered from 0; masks are "given", those of results "tracked"; from an
     object's first mask on, null means "lost". Ids that are no object ids (below 1, or twice in a video) are replaced
     by 1 to N in the order of the file.
 

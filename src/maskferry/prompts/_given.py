@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
-from maskferry.formats._seeds import Seeds, read_seeds
+from maskferry.formats._given_masks import Seeds, read_seeds
 
 __all__ = ["mask_path", "read_given"]
 

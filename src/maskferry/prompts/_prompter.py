@@ -16,7 +16,7 @@ from maskferry.detections import Detections, read_detections
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError, PromptNotSupportedError
 from maskferry.formats._binary import read_mask
-from maskferry.formats._seeds import read_seeds
+from maskferry.formats._given_masks import read_seeds
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
 from maskferry.tracks._journal import Journal

@@ -9,7 +9,7 @@ from maskferry.run import Progress
 __all__ = ["ProgressMessages", "explain_unused", "say"]
 
 SECONDS_BETWEEN = 10.0
-"""Between two lines about a run that goes on."""
+"""Between two lines about a run that is not finished."""
 
 
 def say(text: str) -> None:

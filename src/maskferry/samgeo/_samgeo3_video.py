@@ -314,7 +314,7 @@ class SamGeo3Video(ResultMethods, Closing):
 
         Raises:
             InputError: nothing to track.
-            EngineError: the engine failed. Finished frames are kept; the next call goes on.
+            EngineError: the engine failed. Finished frames are kept; call again to resume.
         """
         tracks = self._tracker.propagate(callback=ProgressMessages())
         say(f"Propagated {len(tracks.object_ids)} object(s) to {len(tracks)} frames.")

@@ -10,11 +10,7 @@ from fractions import Fraction
 
 from maskferry.errors import InputError
 
-__all__ = ["PICTURE_SUFFIXES", "check_indices", "parse_rate"]
-
-_PICTURES = "avif bmp dib exr hdr jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm ras sr tga tif tiff webp"
-PICTURE_SUFFIXES = frozenset(f".{name}" for name in _PICTURES.split())
-"""What is taken for a picture, in lower case. GIF and APNG are videos."""
+__all__ = ["check_indices", "parse_rate"]
 
 
 def parse_rate(rate: float | str | Fraction) -> Fraction:

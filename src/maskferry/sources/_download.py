@@ -15,7 +15,7 @@ import platformdirs
 
 from maskferry.errors import InputError, OutputError, SourceError
 from maskferry.files import check_free
-from maskferry.sources._checks import PICTURE_SUFFIXES
+from maskferry.images import FRAME_SUFFIXES
 from maskferry.sources._resumable_http import ByteProgress, discard, fetch, forget_mark
 
 __all__ = ["download_file"]
@@ -130,7 +130,7 @@ def _file_name(url: str) -> str:
 def _check_decodable(part: Path, target: Path, url: str) -> None:
     """Open what was downloaded; where that fails, remove it."""
     try:
-        if target.suffix.lower() in PICTURE_SUFFIXES:
+        if target.suffix.lower() in FRAME_SUFFIXES:
             from maskferry.sources._pictures import read_header
 
             read_header(part)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 
 from maskferry.data import Frame, FrameInfo, VideoInfo
 from maskferry.errors import SourceError
-from maskferry.sources._checks import PICTURE_SUFFIXES, check_indices
+from maskferry.images import FRAME_SUFFIXES, natural_key
+from maskferry.sources._checks import check_indices
 from maskferry.sources._frame_info import check_index, time_at
 from maskferry.sources._pictures import Header, Scale, decode_rgb, max_value, read_header
 from maskferry.sources._read_ahead import ReadAheadSource
@@ -124,20 +124,14 @@ def _list_pictures(folder: Path) -> list[Path]:
         found = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
     except OSError as err:
         raise SourceError(f"{folder} cannot be read: {err.strerror}") from err
-    pictures = [p for p in found if p.suffix.lower() in PICTURE_SUFFIXES]
+    pictures = [p for p in found if p.suffix.lower() in FRAME_SUFFIXES]
     if not pictures:
         what = f"{len(found)} other files" if found else "no files"
         raise SourceError(
             f"{folder} holds no pictures, but {what}: expected a folder of .jpg, .png, .tif or the like, one per "
             "frame; a video file is given by its own path"
         )
-    return sorted(pictures, key=_natural_key)
-
-
-def _natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Sorts digits as numbers: frame2 before frame10."""
-    parts = re.split(r"([0-9]+)", path.name.lower())
-    return [(0, int(p), "") if p.isascii() and p.isdigit() else (1, 0, p) for p in parts if p], path.name
+    return sorted(pictures, key=natural_key)
 
 
 def _size_error(first: Path, header: Header, other: Path, size_hw: tuple[int, int]) -> SourceError:

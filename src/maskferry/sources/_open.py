@@ -54,9 +54,9 @@ def _open_path(source: str | Path, rate: Fraction | None) -> Source:
         path = Path(source).expanduser()
     if not path.exists():
         raise SourceError(f"{path} does not exist: check the path (the working folder is {Path.cwd()})")
-    from maskferry.sources._checks import PICTURE_SUFFIXES
+    from maskferry.images import FRAME_SUFFIXES
 
-    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+    if path.is_dir() or path.suffix.lower() in FRAME_SUFFIXES:
         from maskferry.sources._folder import FolderSource
 
         return FolderSource(path, rate=rate)

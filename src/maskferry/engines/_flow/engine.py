@@ -42,7 +42,7 @@ class FlowEngine:
         self.timer: Timer = nullcontext
 
     def open(self, video: VideoInfo, snapshot: bytes | None = None) -> FlowSession:
-        """Start a session, or go on from a snapshot.
+        """Start a session, or resume one from a snapshot.
 
         Raises:
             EngineError: the snapshot is not one of this engine's with these options.

@@ -167,7 +167,7 @@ def follow(grid: Grid, centre_xy: tuple[float, float]) -> Grid:
 OUT_OF_QUESTION = -5.0
 """Cells with less evidence than this are left out of the segmentation."""
 
-LOOKS_LIMIT = 1.5
+APPEARANCE_LIMIT = 1.5
 
 PATIENCE, PAUSE = 12, 4
 """An object that is lost for more frames than the first is looked for only on every so manieth frame."""
@@ -184,7 +184,7 @@ class Finding:
         scene: the whole lattice.
         grid: the part.
         evidence: for the object, float32 (h, w).
-        looks: how much each cell looks like it, float32 (h, w), about -1 to 1.
+        appearance: how much each cell looks like it, float32 (h, w), about -1 to 1.
         cover: the relaxed mask, float32 (h, w) in [0, 1].
         mask: what is believed, bool (h, w).
         still_xy: where it would be if it moved with the picture, in pixels of the frame.
@@ -193,26 +193,26 @@ class Finding:
     scene: Scene
     grid: Grid
     evidence: FloatArray
-    looks: FloatArray
+    appearance: FloatArray
     cover: FloatArray
     mask: Mask
     still_xy: tuple[float, float]
 
     def signs(self, cells: Mask, target: Target, lift: RandomFeatures) -> Signs:
         """What speaks for these cells, of which there is at least one."""
-        return Signs.of(cells, self.looks, self._given_looks(cells, target, lift), self.grid.unit)
+        return Signs.of(cells, self.appearance, self._given_appearance(cells, target, lift), self.grid.unit)
 
-    def _given_looks(self, cells: Mask, target: Target, lift: RandomFeatures) -> float:
-        """Mean looks of some of these cells for the classifier that knows only what was given, in [-1, 1]."""
+    def _given_appearance(self, cells: Mask, target: Target, lift: RandomFeatures) -> float:
+        """Mean appearance of some of these cells for the classifier that knows only what was given, in [-1, 1]."""
         chosen = np.flatnonzero(cells)
         ys, xs = np.divmod(chosen[:: -(-chosen.size // SAMPLE)], cells.shape[1])
         (x, y), places = self.grid.first_xy, Place.of(cells, self.grid).coordinates(self.grid.xy[ys, xs])
         phi = lift(self.scene.features[y + ys, x + xs], places)
         return float(np.clip((phi * target.theta_given).sum(axis=1), -1, 1).mean())
 
-    def mean_looks(self, cells: Mask) -> float:
-        """Mean looks of these cells, in [-1, 1]; -1 for no cells."""
-        return float(np.clip(self.looks[cells], -1, 1).mean()) if cells.any() else -1.0
+    def mean_appearance(self, cells: Mask) -> float:
+        """Mean appearance of these cells, in [-1, 1]; -1 for no cells."""
+        return float(np.clip(self.appearance[cells], -1, 1).mean()) if cells.any() else -1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,9 +239,9 @@ def find(
         for target in targets.values():
             target.lose_place()
     views = _views(targets, frame, scene, observer, options)
-    looks = _look(views, targets, observer)
+    appearance = _look(views, targets, observer)
     with observer.timer("segmentation"):
-        found = {i: _segment(target, views[i], looks[i], options) for i, target in targets.items()}
+        found = {i: _segment(target, views[i], appearance[i], options) for i, target in targets.items()}
     return {i: _doubt(targets[i], f, observer) if targets[i].cut_off else f for i, f in found.items()}
 
 
@@ -309,7 +309,7 @@ def _view(target: Target, step: _Step, local: Scene, observer: Observer, options
 def _look(views: Mapping[int, _View], targets: Mapping[int, Target], observer: Observer) -> dict[int, FloatArray]:
     """How much the cells of each object's box look like it; lattices that are shared are gone through once."""
     lattices: dict[int, Scene] = {id(view.whole): view.whole for view in views.values()}
-    looks: dict[int, FloatArray] = {}
+    appearance: dict[int, FloatArray] = {}
     for key, whole in lattices.items():
         models = {
             i: Model(targets[i].theta, view.box, Place.of(view.prediction.carried > 0.5, view.part.grid))
@@ -317,18 +317,18 @@ def _look(views: Mapping[int, _View], targets: Mapping[int, Target], observer: O
             if id(view.whole) == key
         }
         with observer.timer("appearance, evaluation"):
-            looks |= evaluate(whole.features, observer.lift, models, observer.workers)
-    return looks
+            appearance |= evaluate(whole.features, observer.lift, models, observer.workers)
+    return appearance
 
 
-def _segment(target: Target, view: _View, looks: FloatArray, options: FlowOptions) -> Finding:
+def _segment(target: Target, view: _View, appearance: FloatArray, options: FlowOptions) -> Finding:
     grid, prediction = view.part.grid, view.prediction
     evidence = np.full(grid.size_hw, 2 * OUT_OF_QUESTION, dtype=np.float32)
     alike = np.full(grid.size_hw, -1, dtype=np.float32)
     x1, y1, x2, y2 = prediction.box
     inside = slice(y1, y2), slice(x1, x2)
-    alike[inside] = looks
-    clipped = np.clip(looks, -LOOKS_LIMIT, LOOKS_LIMIT)
+    alike[inside] = appearance
+    clipped = np.clip(appearance, -APPEARANCE_LIMIT, APPEARANCE_LIMIT)
     evidence[inside] = prediction.evidence[inside] + np.float32(options.appearance_weight) * clipped
     box = box_of(evidence > OUT_OF_QUESTION)
     cover = np.zeros_like(evidence) if box is None else minimise(evidence, view.part.edges, box, options.iterations)

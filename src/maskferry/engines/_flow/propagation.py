@@ -33,7 +33,7 @@ and wakes move along, too."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """Evidence for one object from all but its looks.
+    """Evidence for one object from all but its appearance.
 
     Attributes:
         evidence: float32 (h, w), positive is object.
@@ -191,12 +191,12 @@ def _radius(target: Target, grid: Grid) -> float:
     return max(10 * grid.unit, float(np.sqrt(target.area)) * (1 + 0.3 * target.hidden))
 
 
-def keep_believable(mask: Mask, looks: FloatArray, carried: FloatArray, target: Target, grid: Grid) -> Mask:
+def keep_believable(mask: Mask, appearance: FloatArray, carried: FloatArray, target: Target, grid: Grid) -> Mask:
     """Of what was found of a hidden object keep the parts that are convincing.
 
     Args:
         mask: what was found, bool (h, w).
-        looks: how much each cell looks like it, float32 (h, w).
+        appearance: how much each cell looks like it, float32 (h, w).
         carried: where the flow carried what was seen of it on the last frame, float32 (h, w).
         target: the object.
         grid: the grid.
@@ -206,7 +206,7 @@ def keep_believable(mask: Mask, looks: FloatArray, carried: FloatArray, target: 
     """
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     areas = np.maximum(stats[:, cv2.CC_STAT_AREA], 1).astype(np.float64)  # the background may be empty
-    alike = np.bincount(parts.ravel(), weights=np.clip(looks, -1.5, 1.5).ravel(), minlength=count) / areas
+    alike = np.bincount(parts.ravel(), weights=np.clip(appearance, -1.5, 1.5).ravel(), minlength=count) / areas
     if target.cut_off:
         keep = _only_one(areas, alike, target.area)
     else:

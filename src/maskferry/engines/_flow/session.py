@@ -189,7 +189,7 @@ class FlowSession:
         """Remember what was found, and report it."""
         cells = kept.cells if kept.pixels.any() else np.zeros_like(kept.cells)
         score = target.judge(found.signs(cells, target, self._observer.lift)) if cells.any() else 0.0
-        target.see(cells, found.grid, found.still_xy, looks=found.mean_looks(cells))
+        target.see(cells, found.grid, found.still_xy, appearance=found.mean_appearance(cells))
         if not cells.any():
             return ObjectMask(target.object_id, Rle.empty(self._grid.frame_hw), score, State.LOST)
         rle = Rle.encode_crop(kept.pixels, kept.box[:2], self._grid.frame_hw)

@@ -22,8 +22,8 @@ MEMORY = 0.1
 
 OFFSET, WEIGHTS = -7.19, (8.50, 1.31, 2.22)
 
-SURE, LOOKS_LIMIT = 3.0, 1.5
-"""Looks of 1 make it e^3 times as likely that a cell is the object's; more than 1.5 counts as 1.5."""
+SURE, APPEARANCE_LIMIT = 3.0, 1.5
+"""An appearance of 1 makes it e^3 times as likely that a cell is the object's; more than 1.5 counts as 1.5."""
 
 AROUND, SMALLEST = 0.5, 10.0
 """What is around an object is this near, in roots of its area; the root is at least so many reference cells."""
@@ -33,9 +33,9 @@ class Signs(NamedTuple):
     """Signs of a good mask, each from 0 to 1 (`given` from -1).
 
     Attributes:
-        apart: the IoU to expect if looks alone decided, cell by cell, what in the mask and around it is the object.
+        apart: the IoU to expect if appearance alone decided, cell by cell, what in the mask and around it is the object.
             Low where the background looks alike, and where parts that look like the object are left out.
-        given: mean looks of the mask for a classifier that knows only what the caller gave; the other one has learned
+        given: mean appearance of the mask for a classifier that knows only what the caller gave; the other one has learned
             from the masks since, and from their errors.
         whole: share of the mask that its largest part has.
     """
@@ -45,21 +45,21 @@ class Signs(NamedTuple):
     whole: float
 
     @classmethod
-    def of(cls, mask: Mask, looks: FloatArray, given: float, unit: float) -> Signs:
+    def of(cls, mask: Mask, appearance: FloatArray, given: float, unit: float) -> Signs:
         """Measure a mask.
 
         Args:
             mask: bool (h, w), not empty.
-            looks: how much each cell looks like the object, float32 (h, w), about -1 to 1.
+            appearance: how much each cell looks like the object, float32 (h, w), about -1 to 1.
             given: the sign of that name, as it is.
             unit: one reference cell in cells.
         """
         area = int(np.count_nonzero(mask))
         reach = AROUND * max(SMALLEST * unit, math.sqrt(area))
         x1, y1, x2, y2 = box_of(mask, margin=math.ceil(reach)) or (0, 0, 1, 1)
-        inside, alike = mask[y1:y2, x1:x2].astype(np.uint8), looks[y1:y2, x1:x2]
+        inside, alike = mask[y1:y2, x1:x2].astype(np.uint8), appearance[y1:y2, x1:x2]
         around = (cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3) < reach) & (inside == 0)
-        likely = 1 / (1 + np.exp(-SURE * np.clip(alike, -LOOKS_LIMIT, LOOKS_LIMIT)))
+        likely = 1 / (1 + np.exp(-SURE * np.clip(alike, -APPEARANCE_LIMIT, APPEARANCE_LIMIT)))
         _, parts = cv2.connectedComponents(inside, connectivity=8)
         return cls(
             apart=float(likely[inside > 0].sum()) / (area + float(likely[around].sum())),
@@ -160,14 +160,14 @@ class Target:
         self.soft = np.zeros_like(self.soft)
         self.hidden, self.cut_off = max(self.hidden, 1), True
 
-    def see(self, mask: Mask, part: Grid, still_xy: tuple[float, float], *, looks: float) -> None:
+    def see(self, mask: Mask, part: Grid, still_xy: tuple[float, float], *, appearance: float) -> None:
         """Take in where it was found.
 
         Args:
             mask: bool (h, w).
             part: the cells of the mask, a part of this object's lattice.
             still_xy: where it would be if it moved with the picture, in pixels.
-            looks: how much what was found looks like it, -1 to 1.
+            appearance: how much what was found looks like it, -1 to 1.
         """
         cells = int(np.count_nonzero(mask))
         x, y = part.first_xy
@@ -178,7 +178,7 @@ class Target:
             self.hidden = 0
             self.area = 0.95 * self.area + 0.05 * cells
         self._move(centroid_xy(mask), (x, y), still_xy)
-        self.state = self._next_state(cells, looks)
+        self.state = self._next_state(cells, appearance)
         self.soft = np.zeros(self.grid.size_hw, dtype=np.float32)
         self._boxed = self.soft, None
         if cells:
@@ -216,12 +216,12 @@ class Target:
     def _solve(self, options: FlowOptions) -> None:
         self.theta = self.prompted.mix(self.recent, 0.5).solve(options.ridge)
 
-    def _next_state(self, cells: int, looks: float) -> State:
+    def _next_state(self, cells: int, appearance: float) -> State:
         if not cells:
             return State.LOST
         if self.state is State.LOST:
             return State.RETURNED
-        return State.OCCLUDED if self.hidden or looks < 0 else State.TRACKED
+        return State.OCCLUDED if self.hidden or appearance < 0 else State.TRACKED
 
 
 def soften(mask: Mask) -> FloatArray:

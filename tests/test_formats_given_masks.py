@@ -13,7 +13,7 @@ from format_samples import SIZE_HW, VIDEO, disk, tracks
 from maskferry.errors import InputError
 from maskferry.formats import _youtube_vis as youtube_vis
 from maskferry.formats._davis import voc_palette
-from maskferry.formats._seeds import read_seeds
+from maskferry.formats._given_masks import read_seeds
 from maskferry.rle import Rle
 
 A, B = disk((8, 8), 5), disk((24, 14), 6)
