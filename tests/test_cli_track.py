@@ -394,7 +394,7 @@ def test_ctrl_c_ends_between_two_frames(video, masks, out, tmp_path, capsys, mon
     with monkeypatch.context() as patch:
         patch.setattr(HoldSession, "step", interrupted)
         assert hold(video, masks, out, "--overwrite") == 130
-    assert "run the command again without --overwrite to go on" in capsys.readouterr().err
+    assert "run the command again without --overwrite to resume" in capsys.readouterr().err
     assert hold(video, masks, out) == 0
     assert rows(out) == rows(tracked(tmp_path / "whole"))
 

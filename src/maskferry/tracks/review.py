@@ -223,9 +223,7 @@ class _Contacts:
         """Take in a frame; the swaps that are suspected now."""
         touching = _touching(masks)
         for pair in touching:
-            if pair not in self._met and all(i in self._before for i in pair):
-                self._met[pair] = (self._before[pair[0]], self._before[pair[1]])
-            self._apart[pair] = 0
+            self._meet(pair)
         visible = {row.object_id for row in masks if row.rle.area}
         for pair in [p for p in self._met if p not in touching and visible.issuperset(p)]:
             self._apart[pair] += 1
@@ -233,6 +231,13 @@ class _Contacts:
                 yield from self._judge(masks.frame, pair, seen)
                 del self._met[pair], self._apart[pair]
         self._before = {i: seen[i] for i in visible if i in seen}
+
+    def _meet(self, pair: tuple[int, int]) -> None:
+        """Remember how two objects looked before they touched."""
+        first, second = pair
+        if pair not in self._met and first in self._before and second in self._before:
+            self._met[pair] = self._before[first], self._before[second]
+        self._apart[pair] = 0
 
     def _judge(self, frame: int, pair: tuple[int, int], seen: Mapping[int, NDArray[np.float32]]) -> Iterator[Moment]:
         (a, b), (a_before, b_before) = pair, self._met[pair]
