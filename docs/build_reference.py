@@ -1,8 +1,8 @@
-"""Write docs/api.md from docstrings and type hints, and docs/cli.md from the command line's own help.
+"""Write docs/cli.md from the command line's own help.
 
     python docs/build_reference.py
 
-Both files are committed; `tests/test_docs.py` fails when they are stale, and when something public has no docstring.
+The file is committed; `tests/test_docs.py` fails when it is stale.
 """
 
 from __future__ import annotations
@@ -10,52 +10,20 @@ from __future__ import annotations
 import enum
 import inspect
 import re
+import textwrap
 import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from docstrings import fill, render_doc
-from public_names import entries
-
 DOCS = Path(__file__).parent
-
-_API_HEAD = """# Python reference
-
-Made by `docs/build_reference.py` from the docstrings; edit those, not this file. For a walk through it all see the
-[tutorial](tutorial.md). The conventions that hold everywhere (RGB, (H, W), xyxy pixels, 0-based frames, seconds, ids
-from 1) stand under [maskferry.data](#maskferrydata).
-"""
+WIDTH = 118
 
 _CLI_HEAD = """# Command line reference
 
 Made by `docs/build_reference.py` from the program's own help; edit that, not this file. `maskferry COMMAND --help` says
 the same.
 """
-
-
-def slug(heading: str) -> str:
-    """The anchor that GitHub gives a heading."""
-    kept = re.sub(r"[^\w\- ]", "", heading.replace("`", "").strip().lower())
-    return kept.replace(" ", "-")
-
-
-def build_api() -> str:
-    """docs/api.md."""
-    parts, contents = [], []
-    for entry in entries():
-        if entry.kind == "module":
-            contents.append(f"- [{entry.name}](#{slug(entry.name)})")
-        level = {"module": 2, "member": 4}.get(entry.kind, 3)
-        heading = entry.name if entry.kind == "module" else f"`{_short(entry.name)}`"
-        code = f"```python\n{entry.signature}\n```" if entry.signature else ""
-        parts += [f"{'#' * level} {heading}", code, render_doc(entry.doc or "")]
-    return "\n\n".join([_API_HEAD.rstrip(), "\n".join(contents), *filter(None, parts)]) + "\n"
-
-
-def _short(name: str) -> str:
-    """Without the package's name where that says nothing new."""
-    return name.removeprefix("maskferry.")
 
 
 def build_cli() -> str:
@@ -163,13 +131,14 @@ def _epilog(text: str | None) -> str:
     return f"```text\n{kept}\n```" if kept else ""
 
 
-PAGES = {"api.md": build_api, "cli.md": build_cli}
+def fill(text: str, indent: str) -> str:
+    """Break a list item into lines."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def main() -> None:
-    """Write both pages."""
-    for name, build in PAGES.items():
-        (DOCS / name).write_text(build(), encoding="utf-8", newline="\n")
+    """Write the page."""
+    (DOCS / "cli.md").write_text(build_cli(), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -346,3 +346,4 @@ class TextPrompt:
 
 
 Prompt = MaskPrompt | PointPrompt | BoxPrompt | TextPrompt
+"""What an engine may be told of an object on a frame."""

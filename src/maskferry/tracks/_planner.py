@@ -12,6 +12,7 @@ from maskferry.tracks._jobs import FrameRange, Job, Span
 __all__ = ["Direction", "plan"]
 
 Direction = Literal["both", "forward", "backward"]
+"""Which passes a run makes through the video."""
 
 SpanKey = tuple[int, int, int | None]
 """See `Span.key`."""
