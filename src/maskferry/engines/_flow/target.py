@@ -33,7 +33,8 @@ class Signs(NamedTuple):
     """Signs of a good mask, each from 0 to 1 (`given` from -1).
 
     Attributes:
-        apart: the IoU to expect if appearance alone decided, cell by cell, what is the object. Low where the background looks alike, and where parts that look like the object are left out.
+        apart: the IoU to expect if appearance alone decided, cell by cell, what is the object. Low where
+            the background looks alike, and where parts that look like the object are left out.
         given: mean appearance of the mask for a classifier that knows only what the caller gave; the other one has
             learned from the masks since, and from their errors.
         whole: share of the mask that its largest part has.
