@@ -145,17 +145,22 @@ def test_overlay_refuses(image, kwargs, message):
         draw_overlay(image, masks_of(row(1, disk((5, 5), 3))), **kwargs)
 
 
-def test_fifty_objects_cost_no_more_than_a_few_full_frames():
+def test_fifty_objects_cost_less_than_twenty_full_frames():
     size = (720, 1280)
     rng = np.random.default_rng(0)
     rows = [row(i, disk(tuple(rng.uniform((0, 0), (1280, 720))), 40, size)) for i in range(1, 51)]
     masks, image = masks_of(*rows, size_hw=size), picture(size)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        draw_overlay(image, masks)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.15  # 0.02 s measured; fifty copies of the frame take 0.25 s
+
+    def seconds(work):
+        best = []
+        for _ in range(5):
+            start = time.process_time()
+            work()
+            best.append(time.process_time() - start)
+        return min(best)
+
+    blended = seconds(lambda: [np.uint8(0.4 * image + 0.6 * 255) for _ in range(20)])
+    assert seconds(lambda: draw_overlay(image, masks)) < blended  # a quarter of it: objects cost their boxes
 
 
 def test_contact_sheet_keeps_pictures_in_order():

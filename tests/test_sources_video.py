@@ -270,10 +270,9 @@ def test_closing_stops_a_decoder_on_its_way_to_a_far_frame(clips: Path, monkeypa
     reader = threading.Thread(target=read)
     reader.start()
     time.sleep(0.2)
-    start = time.perf_counter()
     source.close()
-    reader.join(2)
-    assert time.perf_counter() - start < 1
+    reader.join(20)  # at once; without the close it decodes 600 packets, 12 s
+    assert not reader.is_alive()
     assert len(errors) == 1
     assert decode_threads() == []
 
@@ -482,11 +481,14 @@ def test_odd_file_names(clips: Path) -> None:
         assert numbers(source, range(5)) == list(range(5))
 
 
-@pytest.mark.slow
-def test_speed_at_720p(tmp_path: Path) -> None:
-    path = make_clip(tmp_path / "hd.mp4", 300, size_hw=(720, 1280), gop=60, b_frames=2)
+def test_each_direction_decodes_every_frame_about_once(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from maskferry.sources import _decoder as decoder
+
+    path = make_clip(clips / "gops.mp4", 300, gop=60, b_frames=2)
+    decoded, real = [], decoder.decode_packet
+    monkeypatch.setattr(decoder, "decode_packet", lambda *args: decoded.append(1) or real(*args))
     with VideoSource(path) as source:
         for indices in (range(300), range(299, -1, -1)):
-            start = time.perf_counter()
+            decoded.clear()
             assert sum(1 for _ in source.frames(indices)) == 300
-            assert 300 / (time.perf_counter() - start) > 20
+            assert len(decoded) <= 330
