@@ -170,9 +170,9 @@ def test_make_targets_exist() -> None:
 
 def test_extras_exist() -> None:
     metadata = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    extras = set(re.findall(r"^([a-z]+) = \[", metadata.partition("[project.optional-dependencies]")[2], re.MULTILINE))
+    extras = set(re.findall(r"^([a-z-]+) = \[", metadata.partition("[project.optional-dependencies]")[2], re.MULTILINE))
     for path in PAGES:
-        for text in re.findall(r"(?:maskferry|\.)\[([a-z,]+)\]", path.read_text(encoding="utf-8")):
+        for text in re.findall(r"(?:maskferry|\.)\[([a-z,-]+)\]", path.read_text(encoding="utf-8")):
             assert set(text.split(",")) <= extras, f"{page_id(path)}: {text}"
 
 

@@ -41,7 +41,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """
     container = _open_container(path)
     with container:
-        streams = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & _COVER]
+        streams = [s for s in container.streams.video if not _is_cover(s)]
         if not streams:
             raise SourceError(f"{path} has no video stream, only sound or data: pass a video file")
         stream = streams[0]
@@ -49,6 +49,11 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise SourceError(f"{path}: this FFmpeg has no decoder for the video; convert it to H.264")
         stream.codec_context.thread_type = "AUTO"
         yield container, stream
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    disposition = getattr(stream, "disposition", 0)  # an int only from PyAV 17.1 on
+    return bool(int(getattr(disposition, "value", disposition)) & _COVER)
 
 
 def _open_container(path: Path) -> InputContainer:
