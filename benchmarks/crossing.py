@@ -105,7 +105,7 @@ class Detector:
         _, truth = self._scene.frame(index)
         found = [self._rough(row.rle.decode(), rng) for row in truth if rng.random() >= self._misses]
         found += [self._false_mask(rng) for _ in truth if rng.random() < self._false]
-        rng.shuffle(found)  # type: ignore[arg-type]
+        rng.shuffle(found)
         return [mask for mask in found if mask.any()]
 
     def _rough(self, mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -34,7 +34,7 @@ def observe(number: int) -> tuple[Array, Array]:
             continue
         result = session.step(frame)
         if truth.any() and result[1].rle.area:
-            signs.append(session._targets[1].signs)
+            signs.append(session._targets[1].signs)  # type: ignore[arg-type]
             iou.append(intersection_over_union(result.mask(1), truth))
     session.close()
     return np.array(signs).reshape(-1, len(Signs._fields)), np.array(iou)

@@ -210,7 +210,7 @@ def _ious(result: FrameMasks, labels: NDArray[Any]) -> list[float]:
 def _sequence(root: Path, name: str) -> Iterator[tuple[NDArray[np.uint8], NDArray[Any]]]:
     pictures, truths = (sorted((root / kind / "480p" / name).iterdir()) for kind in ("JPEGImages", "Annotations"))
     for picture, truth in zip(pictures, truths, strict=True):
-        image = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
+        image = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)  # type: ignore[arg-type]
         yield np.asarray(image, dtype=np.uint8), (read_label_map(truth) > 0).astype(np.uint8)
 
 

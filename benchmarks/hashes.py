@@ -19,6 +19,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +99,7 @@ def with_detector(tracker: MaskTracker) -> None:
 
 def runs(only: str) -> Iterator[tuple[str, str]]:
     """(name, digest) of every run whose name contains ``only``."""
-    tests: dict[str, tuple[Callable[[MaskTracker], None], str, dict[str, object]]] = {}
+    tests: dict[str, tuple[Callable[[MaskTracker], None], str, dict[str, Any]]] = {}
     for engine in ("hold", "flow", "flow-accurate"):
         tests[f"{engine}, given masks"] = both_ways, engine, {}
         tests[f"{engine}, detector"] = with_detector, engine, {}

@@ -62,13 +62,13 @@ def _caller(frame: FrameType) -> str:
 def traced() -> Iterator[Trace]:
     """Trace what runs in the block, in every thread that it starts."""
     trace = Trace()
-    threading.setprofile_all_threads(trace) if sys.version_info >= (3, 12) else threading.setprofile(trace)
+    threading.setprofile_all_threads(trace) if sys.version_info >= (3, 12) else threading.setprofile(trace)  # type: ignore[attr-defined]
     sys.setprofile(trace)
     try:
         yield trace
     finally:
         sys.setprofile(None)
-        threading.setprofile_all_threads(None) if sys.version_info >= (3, 12) else threading.setprofile(None)
+        threading.setprofile_all_threads(None) if sys.version_info >= (3, 12) else threading.setprofile(None)  # type: ignore[attr-defined]
 
 
 def of_a_prompt() -> Trace:

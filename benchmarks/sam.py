@@ -218,7 +218,7 @@ def stages(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[st
         start = time.perf_counter()
         yield
         wait_for(args.device)
-        spent[stage] += time.perf_counter() - start
+        spent[stage] += time.perf_counter() - start  # type: ignore[assignment]
 
     plain_hooks, engine.hooks = engine.hooks, replace(engine.hooks, timer=timer)
     try:

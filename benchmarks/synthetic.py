@@ -83,7 +83,7 @@ def aerial(
         labels = np.zeros(size_hw, dtype=np.int32)
         for number, (car, way) in enumerate(zip(cars, ways, strict=True), 1):
             x, y, angle = way[i]
-            car.draw(image, labels, _after(camera, _turn(angle, 1, x, y)), number)
+            car.draw(image, labels, _after(camera, _turn(angle, 1, x, y)), number)  # type: ignore[arg-type]
         image += noise.normal(0, 3, (height, width, 1)).astype(np.float32)
         yield np.clip(image + 0.5, 0, 255).astype(np.uint8), labels
 
@@ -197,5 +197,5 @@ def _blob(side: float, number: int, rng: np.random.Generator) -> Sprite:
 
 def _texture(height: int, width: int, scale: float, rng: np.random.Generator) -> Image:
     smooth = cv2.GaussianBlur(rng.random((height, width, 3)).astype(np.float32), (0, 0), scale)
-    smooth += 0.05 * rng.random((height, width, 1)).astype(np.float32) * np.ptp(smooth)
+    smooth += 0.05 * rng.random((height, width, 1)).astype(np.float32) * np.ptp(smooth)  # type: ignore[arg-type]
     return ((smooth - smooth.min()) / np.ptp(smooth) * 255).astype(np.uint8)

@@ -54,7 +54,7 @@ class Part:
         start = round((0.5 + 0.5 * float(np.clip(turned, -1, 1))) * 2 * SKIN)
         flat = np.dstack((self.skin[:, start : start + SKIN], self.shape))
         here = np.dstack(np.meshgrid(np.arange(SKIN), np.arange(SKIN))).astype(np.float32)
-        return cv2.remap(flat, here + _bent(self.cloth, frame), None, cv2.INTER_LINEAR)
+        return cv2.remap(flat, here + _bent(self.cloth, frame), None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
 
     def pose(self, body: Array, frame: int) -> Array:
         """From its sprite to pixels, (3, 3); ``body`` leads from halves of the body to pixels."""
@@ -135,7 +135,7 @@ def _shade(hero: Figure, image: Picture, shadow: float, frame: int) -> Mask:
 def _develop(image: Picture, blur: int, noise: float, quality: int, rng: np.random.Generator) -> Image:
     """What a camera makes of it: blur along the way, noise, compression."""
     if blur:
-        image = cv2.blur(image, (int(blur), 1))
+        image = cv2.blur(image, (int(blur), 1))  # type: ignore[assignment]
     seen = cv2.GaussianBlur(image, (0, 0), 0.6) + rng.normal(0, noise, image.shape)
     coded = cv2.imencode(".jpg", np.clip(seen + 0.5, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), dtype=np.uint8)
@@ -207,7 +207,7 @@ def _light(rng: np.random.Generator) -> list[Picture]:
     """What light does to each pixel of each frame: a slow change and spots, through which everything moves."""
     height, width = SIZE_HW
     spots = cv2.GaussianBlur(rng.normal(0, 1, (height // 8, width // 8)).astype(np.float32), (0, 0), rng.uniform(2, 6))
-    spots = cv2.resize(spots / max(float(spots.std()), 1e-6), (width, height), interpolation=cv2.INTER_LINEAR)
+    spots = cv2.resize(spots / max(float(spots.std()), 1e-6), (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[arg-type]
     depth, slope = rng.choice([0, 0, 0.1, 0.25]), rng.choice([0, 0, 1]) * rng.normal(0, 0.003)
     still = np.clip(1 + depth * spots, 0.3, 1.6)[:, :, None]
     return [still * np.float32(np.clip(1 + slope * i, 0.4, 1.6)) for i in range(FRAMES)]
@@ -269,5 +269,5 @@ def _view(world: Picture, at: Array, bent: Picture) -> Picture:
     """What the camera sees of the world, float32 (H, W, 3)."""
     height, width = SIZE_HW
     here = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
-    there = here + bent + np.float32((width / 2 + at[0], height / 2 + at[1]))
-    return cv2.remap(world, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    there = here + bent + np.float32((width / 2 + at[0], height / 2 + at[1]))  # type: ignore[arg-type, operator]
+    return cv2.remap(world, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)  # type: ignore[call-overload]

@@ -33,7 +33,7 @@ def build_cli() -> str:
     commands = {str(command.name): command for command in app.registered_commands}
     parts = [_CLI_HEAD.rstrip(), "\n".join(f"- [maskferry {name}](#maskferry-{name})" for name in commands)]
     parts += [str(app.info.help), "```text\nmaskferry COMMAND ...\n```"]
-    parts += [_parameter_list("Options", app.registered_callback.callback, options=True), _epilog(app.info.epilog)]
+    parts += [_parameter_list("Options", app.registered_callback.callback, options=True), _epilog(app.info.epilog)]  # type: ignore[union-attr]
     for name, command in commands.items():
         parts += [f"## maskferry {name}", *_command(name, command)]
     return "\n\n".join(filter(None, parts)) + "\n"

@@ -119,10 +119,10 @@ def build(name: str) -> Any:
     if name == "sam3":
         model = transformers.Sam3VideoModel(sam3_config())
     elif name == "edgetam":
-        model = transformers.EdgeTamVideoModel(transformers.EdgeTamVideoConfig(**edgetam_parts()))
+        model = transformers.EdgeTamVideoModel(transformers.EdgeTamVideoConfig(**edgetam_parts()))  # type: ignore[assignment]
     else:
         config = transformers.Sam2VideoConfig(**sam2_parts(), memory_attention_feed_forward_hidden_size=64)
-        model = transformers.Sam2VideoModel(config)
+        model = transformers.Sam2VideoModel(config)  # type: ignore[assignment]
     _randomise(model)
     return model
 

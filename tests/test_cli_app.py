@@ -43,7 +43,7 @@ from maskferry.formats.registry import BUILT_IN
 from maskferry.masks._labels import Overlap
 from maskferry.tracks._planner import Direction
 
-COMMANDS = get_command(program.app).commands
+COMMANDS = get_command(program.app).commands  # type: ignore[attr-defined]
 NAMES = ["track", "render", "export", "review", "eval", "engines", "demo"]
 CODES = {
     InputError: 2,

@@ -52,7 +52,7 @@ def test_every_option_has_a_range_and_is_documented() -> None:
 @pytest.mark.parametrize("value", [0, -1, True, 2.5, "many"])
 def test_a_bad_value_says_what_is_expected(value: object) -> None:
     with pytest.raises(InputError, match="random_features must be a whole number from 8 to 4096"):
-        FlowOptions.from_preset("fast", random_features=value)  # type: ignore[arg-type]
+        FlowOptions.from_preset("fast", random_features=value)
 
 
 def test_a_misspelt_option_names_the_valid_ones() -> None:
@@ -150,7 +150,7 @@ def test_flow_finds_a_shift_and_trusts_it() -> None:
     grid = Grid.for_frame((180, 270), 12_000)
     before, after = picture[8:188, 12:282], picture[2:182, 6:276]  # everything moves by (6, 6) pixels
     estimator = FlowEstimator()
-    flow = estimator.between(*(flow_grey(grey_image(p), grid) for p in (before, after)), grid)
+    flow = estimator.between(*(flow_grey(grey_image(p), grid) for p in (before, after)), grid)  # type: ignore[call-arg]
     inner = flow.backward[15:-15, 15:-15]
     expected = -6 * grid.size_hw[1] / 270
     assert np.abs(inner - expected).max() < 0.3
@@ -164,7 +164,7 @@ def test_flow_finds_a_shift_and_trusts_it() -> None:
 def test_flow_of_small_pictures(size_hw: tuple[int, int]) -> None:
     grid = Grid.for_frame(size_hw, 25_680)
     estimator = FlowEstimator()
-    flow = estimator.between(*(flow_grey(grey_image(texture(*size_hw, i)), grid) for i in (1, 2)), grid)
+    flow = estimator.between(*(flow_grey(grey_image(texture(*size_hw, i)), grid) for i in (1, 2)), grid)  # type: ignore[call-arg]
     assert flow.backward.shape == flow.forward.shape == (*grid.size_hw, 2)
     assert np.isfinite(flow.backward).all()
     assert ((flow.confidence >= 0) & (flow.confidence <= 1)).all()

@@ -273,12 +273,12 @@ def odd_frames(kinds: list[str], height: int, width: int) -> list[np.ndarray]:
     for i, kind in enumerate(kinds):
         last = frames[-1]
         made = {
-            "texture": lambda i=i: texture(i, height, width),
-            "same": lambda last=last: last.copy(),
-            "noise": lambda i=i: np.random.default_rng(i).integers(0, 256, (height, width, 3)).astype(np.uint8),
+            "texture": lambda i=i: texture(i, height, width),  # type: ignore[misc]
+            "same": lambda last=last: last.copy(),  # type: ignore[misc]
+            "noise": lambda i=i: np.random.default_rng(i).integers(0, 256, (height, width, 3)).astype(np.uint8),  # type: ignore[misc]
             "black": lambda: np.zeros((height, width, 3), np.uint8),
             "white": lambda: np.full((height, width, 3), 255, np.uint8),
-            "shift": lambda last=last: np.roll(last, (2, 3), (0, 1)),
+            "shift": lambda last=last: np.roll(last, (2, 3), (0, 1)),  # type: ignore[misc]
         }
         frames.append(made[kind]())
     return frames

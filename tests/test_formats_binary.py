@@ -91,7 +91,7 @@ def test_write_and_read_back_with_overlaps(tmp_path: Path):
         for row in frame.masks:
             path = tmp_path / "out" / str(row.object_id) / f"{frame.info.index:05d}.png"
             np.testing.assert_array_equal(read_mask(path), row.rle.decode())
-            assert set(np.unique(PIL.Image.open(path))) <= {0, 255}
+            assert set(np.unique(PIL.Image.open(path))) <= {0, 255}  # type: ignore[call-overload]
 
 
 def test_a_taken_folder_is_refused(tmp_path: Path):

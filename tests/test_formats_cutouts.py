@@ -65,7 +65,7 @@ def decoded(path: Path) -> list[tuple[float, np.ndarray, np.ndarray]]:
         for packet in film.demux(stream):
             for frame in context.decode(packet if packet.size else None):
                 assert (frame.format.name, int(frame.colorspace), int(frame.color_range)) == ("yuva420p", 1, 1)
-                *colors, alpha = (np.frombuffer(p, np.uint8).reshape(p.height, -1)[:, : p.width] for p in frame.planes)
+                *colors, alpha = (np.frombuffer(p, np.uint8).reshape(p.height, -1)[:, : p.width] for p in frame.planes)  # type: ignore[call-overload]
                 rgb = rgb_of(np.concatenate([p.ravel() for p in colors]), frame.height, frame.width)
                 out.append((float(frame.pts * stream.time_base), rgb, alpha.copy()))
     return out

@@ -44,7 +44,7 @@ def pictures(path: Path) -> list[np.ndarray]:
 
 def times_of(path: Path) -> list[Fraction]:
     with av.open(str(path)) as container:
-        return [f.pts * f.time_base for f in container.decode(video=0)]
+        return [f.pts * f.time_base for f in container.decode(video=0)]  # type: ignore[misc]
 
 
 def make_sound(path: Path, codec: str, seconds: float = 2.0, rate: int = 44100) -> Path:
@@ -74,7 +74,7 @@ def loudness(path: Path, at: float) -> float:
         near = [
             f.to_ndarray() for f in container.decode(audio=0) if abs(float(f.pts * f.time_base) + 0.011 - at) < 0.05
         ]
-    full = np.iinfo(near[0].dtype).max if near[0].dtype.kind == "i" else 1.0
+    full = np.iinfo(near[0].dtype).max if near[0].dtype.kind == "i" else 1.0  # type: ignore[type-var]
     return float(np.mean([np.abs(samples.astype(float)).mean() for samples in near]) / full)
 
 

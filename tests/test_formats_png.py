@@ -29,7 +29,7 @@ def read(path: Path) -> np.ndarray:
     with PIL.Image.open(path) as image:
         pixels = np.asarray(image)
     other = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(other[..., [2, 1, 0, 3]] if other.ndim == 3 else other, pixels)
+    np.testing.assert_array_equal(other[..., [2, 1, 0, 3]] if other.ndim == 3 else other, pixels)  # type: ignore[index]
     return pixels
 
 

@@ -165,7 +165,7 @@ class Apart(TorchDispatchMode):
 
     def __init__(self, models) -> None:
         super().__init__()
-        self.homes, self.operations = WeakTensorKeyDictionary(), Counter()
+        self.homes, self.operations = WeakTensorKeyDictionary(), Counter()  # type: ignore[var-annotated]
         for number, model in enumerate(models):
             constants = [t for t in vars(model.network).values() if isinstance(t, torch.Tensor)]
             unprompted = [model.network.unprompted.sparse, model.network.unprompted.dense]

@@ -59,7 +59,7 @@ class Ours:
             self.logits = {i: p.logits[row] for p in started.predictions for row, i in enumerate(p.object_ids)}
             return finish_step(started)
 
-        self.session.finish_step = keep
+        self.session.finish_step = keep  # type: ignore[method-assign]
 
     def run(self, order: Sequence[int], prompts: Mapping[int, Sequence[Prompt]]) -> dict[int, Logits]:
         found = {}
@@ -88,7 +88,7 @@ def loop(
             if isinstance(prompt, MaskPrompt):
                 session.add_mask_inputs(row, index, resize_masks([prompt.mask], size, network.device))
             else:
-                xy, labels = scale_points([prompt], VIDEO, size, torch.float64)
+                xy, labels = scale_points([prompt], VIDEO, size, torch.float64)  # type: ignore[list-item]
                 session.add_point_inputs(row, index, {"point_coords": xy[None], "point_labels": labels[None]})
         session.obj_with_new_inputs = [prompt.object_id for prompt in given]
         if not session.obj_ids:

@@ -156,7 +156,7 @@ def test_stream_skips_and_refuses_to_go_back() -> None:
 def test_stream_that_changes() -> None:
     for bad in (clip()[0][:5], clip()[0] / 255):
         source = open_source(iter([clip()[0], clip()[1], bad]))
-        seen = []
+        seen: list[int] = []
         with pytest.raises(SourceError, match=r"frames\[2\]") as caught:
             seen.extend(f.index for f in source.frames(range(9)))
         assert (seen, caught.value.frame) == ([0, 1], 2)

@@ -125,7 +125,7 @@ def test_deep_pictures_share_one_scale(tmp_path: Path, suffix: str, largest: int
             samples[0, 0] = largest
         cv2.imwrite(str(tmp_path / f"{name}{suffix}"), samples)
     with open_source(tmp_path) as source:
-        assert source.scale == pytest.approx(255 / full)
+        assert source.scale == pytest.approx(255 / full)  # type: ignore[attr-defined]
         first, second = (f.image for f in source.frames(range(2)))
     expected = np.rint(dark * 255.0 / full) if colour else np.rint(dark[:, :, :1] * 255.0 / full).repeat(3, axis=2)
     assert np.abs(first - expected).max() <= 1
@@ -159,9 +159,9 @@ def test_the_scale_is_taken_from_few_pictures(tmp_path: Path, monkeypatch: pytes
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((4, 4), 100 * i, np.uint16))
     read: list[str] = []
     real = folder.max_value
-    monkeypatch.setattr(folder, "max_value", lambda path: read.append(path.name) or real(path))
+    monkeypatch.setattr(folder, "max_value", lambda path: read.append(path.name) or real(path))  # type: ignore[func-returns-value]
     with open_source(tmp_path) as source:
-        assert source.scale == pytest.approx(255 / 16383)
+        assert source.scale == pytest.approx(255 / 16383)  # type: ignore[attr-defined]
     assert len(read) == 16
     assert {"0.png", "49.png"} <= set(read)
 
@@ -191,7 +191,7 @@ def test_damaged_pictures(tmp_path: Path) -> None:
     whole = (tmp_path / "2.png").read_bytes()
     (tmp_path / "2.png").write_bytes(whole[: len(whole) // 2])
     with open_source(tmp_path) as source:
-        seen = []
+        seen: list[int] = []
         with pytest.raises(SourceError, match=r"frame 2: .*2\.png") as caught:
             seen.extend(f.index for f in source.frames(range(4)))
         assert (seen, caught.value.frame) == ([0, 1], 2)

@@ -162,7 +162,7 @@ class OldSource:
         self.inner.close()
 
 
-class Inheriting(OldSource, Source):
+class Inheriting(OldSource, Source):  # type: ignore[misc]
     """One that takes what the protocol offers."""
 
 

@@ -53,7 +53,7 @@ KINDS = {
 
 def make(folder: Path, name: str, count: int = COUNT) -> Path:
     options = KINDS[name]
-    codec = options.get("codec", "libx264")
+    codec = options.get("codec", "libx264")  # type: ignore[attr-defined]
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg has no {codec}")
     return make_clip(folder / name, count, **options)
@@ -370,7 +370,7 @@ def test_damaged_frame_is_an_error_after_all_frames_before_it(clips: Path) -> No
     path = damage(make_clip(clips / "good.mp4", 60, gop=10), clips / "bad.mp4", 34)
     with VideoSource(path) as source:
         assert source.info.frame_count == 60
-        seen = []
+        seen: list[tuple[int, int]] = []
         with pytest.raises(SourceError, match="frame 34") as caught:
             seen.extend(frame.index for frame in source.frames(range(60)))
         assert caught.value.frame == 34
@@ -413,7 +413,7 @@ def test_size_that_changes_in_mid_stream(clips: Path) -> None:
     both = clips / "both.ts"
     both.write_bytes(small.read_bytes() + large.read_bytes())
     with VideoSource(both) as source:
-        seen = []
+        seen: list[int] = []
         with pytest.raises(SourceError, match="256x192") as caught:
             seen.extend(frame.index for frame in source.frames(range(source.info.frame_count)))
         assert caught.value.frame == 20
@@ -486,7 +486,7 @@ def test_each_direction_decodes_every_frame_about_once(clips: Path, monkeypatch:
 
     path = make_clip(clips / "gops.mp4", 300, gop=60, b_frames=2)
     decoded, real = [], decoder.decode_packet
-    monkeypatch.setattr(decoder, "decode_packet", lambda *args: decoded.append(1) or real(*args))
+    monkeypatch.setattr(decoder, "decode_packet", lambda *args: decoded.append(1) or real(*args))  # type: ignore[func-returns-value]
     with VideoSource(path) as source:
         for indices in (range(300), range(299, -1, -1)):
             decoded.clear()
