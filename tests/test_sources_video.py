@@ -370,15 +370,15 @@ def test_damaged_frame_is_an_error_after_all_frames_before_it(clips: Path) -> No
     path = damage(make_clip(clips / "good.mp4", 60, gop=10), clips / "bad.mp4", 34)
     with VideoSource(path) as source:
         assert source.info.frame_count == 60
-        seen: list[tuple[int, int]] = []
+        seen: list[int] = []
         with pytest.raises(SourceError, match="frame 34") as caught:
             seen.extend(frame.index for frame in source.frames(range(60)))
         assert caught.value.frame == 34
         assert seen == list(range(34))
-        seen = []
+        backward: list[tuple[int, int]] = []
         with pytest.raises(SourceError) as caught:
-            seen.extend((frame.index, read_number(frame.image)) for frame in source.frames(range(59, -1, -1)))
-        assert seen == [(i, i) for i in range(59, 39, -1)]
+            backward.extend((frame.index, read_number(frame.image)) for frame in source.frames(range(59, -1, -1)))
+        assert backward == [(i, i) for i in range(59, 39, -1)]
         assert caught.value.frame == 39
         assert numbers(source, [33, 40]) == [33, 40]
 
