@@ -21,9 +21,9 @@ from typer.main import get_command
 from cli_tools import finish, one_json, run, start, tracked
 from maskferry import __version__, outputs
 from maskferry.cli import _app as program
+from maskferry.cli import _console as console
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
-from maskferry.cli import _talk as talk
 from maskferry.cli import _track as track
 from maskferry.errors import (
     DamagedSourceWarning,
@@ -254,7 +254,10 @@ def test_any_console_can_show_it(encoding, arguments, monkeypatch):
 
 def test_a_name_that_the_console_lacks_is_escaped(monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    code = "from maskferry.cli import _talk as talk\nwith talk.session(): talk.show('\\u8eca.mp4'); talk.say('\\u8eca')"
+    code = (
+        "from maskferry.cli import _console as console\n"
+        "with console.session(): console.show('\\u8eca.mp4'); console.say('\\u8eca')"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [b"\\u8eca.mp4"]
@@ -270,11 +273,11 @@ def test_json_alone_is_on_stdout(capsys):
 
 
 def test_talk_is_quiet_on_demand(capsys):
-    with talk.session():
-        talk.set_manner(quiet=True, verbose=0, debug=False)
-        talk.say("nothing")
-        talk.show("a result")
-        talk.fail("an error")
+    with console.session():
+        console.set_verbosity(quiet=True, verbose=0, debug=False)
+        console.say("nothing")
+        console.show("a result")
+        console.fail("an error")
     assert capsys.readouterr() == ("a result\n", "error: an error\n")
 
 
@@ -290,13 +293,13 @@ def test_a_bar_shows_rate_and_time_left_on_a_terminal(quiet, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with talk.session():
-        talk.set_manner(quiet=quiet, verbose=0, debug=False)
+    with console.session():
+        console.set_verbosity(quiet=quiet, verbose=0, debug=False)
         with progress.bar("Working") as update:
             for done in range(1, 6):
                 time.sleep(0.12)
                 update(done, 20, "Working [harder]")
-            talk.say("meanwhile")
+            console.say("meanwhile")
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
     if quiet:
         assert not shown

@@ -84,3 +84,25 @@ def test_the_engines_do_not_import_each_other() -> None:
         for mine, other in (("_flow", "_sam"), ("_sam", "_flow")):
             if mine in path.parts:
                 assert not any(f".{other}" in name for name in imports_of(path)), path
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Inside of a package, too: what a module needs when it is loaded never needs that module."""
+    names = {module_name(path): path for path in MODULES}
+    needs: dict[str, set[str]] = {}
+    for name, path in names.items():
+        found = set()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:  # not inside of functions or `if TYPE_CHECKING`
+            if isinstance(node, ast.ImportFrom):
+                submodules = {f"{node.module}.{alias.name}" for alias in node.names} & names.keys()
+                found |= submodules or {str(node.module)}
+        needs[name] = {other for other in found if other in names and other != name}
+    while ready := [name for name, others in needs.items() if not others & needs.keys()]:
+        for name in ready:
+            del needs[name]
+    assert not needs, f"these import each other: {sorted(needs)}"

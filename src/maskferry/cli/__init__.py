@@ -1,7 +1,7 @@
 """The command line. One command, one file; what several of them need lies beside them.
 
-``maskferry --help`` has to be quick: app, options, talk, progress and the commands import nothing heavy at their top;
-given, outputs and running do, and are imported when a command runs.
+``maskferry --help`` has to be quick: nothing here imports anything heavy at its top. What the commands need is imported
+when they run.
 """
 
 from __future__ import annotations

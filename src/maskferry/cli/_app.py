@@ -15,6 +15,7 @@ import typer
 from typer.main import get_command
 
 from maskferry import __version__
+from maskferry.cli import _console as console
 from maskferry.cli import _demo as demo
 from maskferry.cli import _engines as engines
 from maskferry.cli import _eval as evaluation
@@ -22,7 +23,6 @@ from maskferry.cli import _export as export
 from maskferry.cli import _options as options
 from maskferry.cli import _render as render
 from maskferry.cli import _review as review
-from maskferry.cli import _talk as talk
 from maskferry.cli import _track as track
 from maskferry.errors import (
     InputError,
@@ -54,7 +54,7 @@ app = typer.Typer(
 To see it work:
   maskferry demo
 
-Results go to stdout, talk goes to stderr.
+Results go to stdout, messages to stderr.
 
 Exit codes: 0 done, 1 failed while working (what was finished is kept),
 2 wrong input (nothing was done), 130 stopped by Ctrl-C.
@@ -75,7 +75,7 @@ app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        talk.show(f"maskferry {__version__}")
+        console.show(f"maskferry {__version__}")
         raise typer.Exit
 
 
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    with talk.session():
+    with console.session():
         try:
             code = get_command(app).main(args=argv, prog_name="maskferry", standalone_mode=False)
             if code == STOPPED:  # typer's answer to Ctrl-C
@@ -115,25 +115,25 @@ def _explain(err: BaseException) -> int:
     """Say what went wrong, in one line, and give the exit code."""
     if isinstance(err, BrokenPipeError):
         return FAILED
-    if talk.debugging():
+    if console.debugging():
         traceback.print_exception(err, file=sys.stderr)
-    if isinstance(err, talk.StoppedError):
-        talk.fail(str(err), kind="stopped")
+    if isinstance(err, console.StoppedError):
+        console.fail(str(err), kind="stopped")
         return STOPPED
     if isinstance(err, KeyboardInterrupt | typer.Abort):
-        talk.fail("by Ctrl-C", kind="stopped")
+        console.fail("by Ctrl-C", kind="stopped")
         return STOPPED
     if isinstance(err, MaskferryError):
-        talk.fail(str(err))
+        console.fail(str(err))
         return WRONG if isinstance(err, _WRONG_INPUT) else FAILED
     if hasattr(err, "format_message"):  # of typer, or of click below older ones
-        talk.fail(_usage(err))
+        console.fail(_usage(err))
         return WRONG
     if isinstance(err, OSError):  # of the operating system: no permission, no such folder
-        talk.fail(str(err))
+        console.fail(str(err))
         return FAILED
-    advice = "" if talk.debugging() else " (--debug shows where; please report it)"
-    talk.fail(f"unexpected {type(err).__name__}: {err}{advice}")
+    advice = "" if console.debugging() else " (--debug shows where; please report it)"
+    console.fail(f"unexpected {type(err).__name__}: {err}{advice}")
     return FAILED
 
 

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
+from maskferry.cli import _console as console
 from maskferry.cli import _options as options
-from maskferry.cli import _talk as talk
 from maskferry.errors import MissingExtraError
 
 __all__ = ["EXAMPLES", "demo"]
@@ -62,7 +62,7 @@ def demo(
     Writes the masks, a film, a table and a sheet of pictures. Needs no network; the clips come with
     pip install 'maskferry[demo]'.
     """
-    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     subject = _SUBJECTS[clip]
     video = _folder() / subject.file
     from maskferry.cli._running import run_and_tell
@@ -76,7 +76,7 @@ def demo(
     outputs = Outputs(out, ("davis", "csv", "film", "sheet"), zoom=subject.zoom)
     frames = FrameRange(stop=subject.stop or ENDLESS)
     run_and_tell(Request(video, seeds, outputs, frames=frames, overwrite=overwrite), as_json=as_json)
-    talk.say(f"look at {outputs.path('film')} and {outputs.path('sheet')}")
+    console.say(f"look at {outputs.path('film')} and {outputs.path('sheet')}")
 
 
 def _folder() -> Path:

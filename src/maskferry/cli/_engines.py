@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from maskferry.cli import _console as console
 from maskferry.cli import _options as options
-from maskferry.cli import _talk as talk
 
 __all__ = ["EXAMPLES", "engines"]
 
@@ -22,15 +22,15 @@ def engines(
 
     Says which can run, which not and why, and which one is taken by default (auto).
     """
-    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     from maskferry.engines.registry import engine_status, known_engines, pick_engine
 
     auto = pick_engine()
     found = [engine_status(name) for name in sorted(known_engines(), key=lambda name: (name != auto, name))]
     if as_json:
         rows = [{"name": s.name, "ready": s.ready, "summary": s.summary, "reason": s.reason} for s in found]
-        talk.show_json({"auto": auto, "engines": rows})
+        console.show_json({"auto": auto, "engines": rows})
         return
     names = {s.name: s.name + (" (auto)" if s.name == auto else "") for s in found}
     cells = [("engine", "what it is", "here"), *((names[s.name], s.summary, s.reason) for s in found)]
-    talk.show_table(cells)
+    console.show_table(cells)

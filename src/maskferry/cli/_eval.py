@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from maskferry.cli import _console as console
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
-from maskferry.cli import _talk as talk
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 
@@ -84,7 +84,7 @@ def evaluate(  # noqa: PLR0913
     With --tracks and --truth: HOTA, its parts for finding objects (DetA) and keeping their ids (AssA), IDF1, all in
     percent, and the number of id switches. Needs the extra eval.
     """
-    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     if (davis is None) == (tracks is None or truth is None):
         raise InputError("give either --davis, or --tracks and --truth")
     if out is not None:
@@ -98,11 +98,11 @@ def evaluate(  # noqa: PLR0913
     if out is not None:
         with atomic_path(out, overwrite=overwrite) as part:
             part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        talk.say(f"wrote {out}")
+        console.say(f"wrote {out}")
     if as_json:
-        talk.show_json(result)
+        console.show_json(result)
     else:
-        talk.show_table(table, numbers=True, total=davis is not None)
+        console.show_table(table, numbers=True, total=davis is not None)
 
 
 def _on_davis(

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from maskferry.cli import _console as console
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
-from maskferry.cli import _talk as talk
 from maskferry.errors import InputError
 from maskferry.formats.registry import format_spec
 
@@ -90,7 +90,7 @@ def export(  # noqa: PLR0913
     debug: options.Debug = False,
 ) -> None:
     """Write tracks as files that other programs read."""
-    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     changed = [
         name
         for name, is_changed in (
@@ -110,7 +110,7 @@ def export(  # noqa: PLR0913
     from maskferry.outputs import export as write
 
     with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
-        talk.warn_unfinished(found)
+        console.warn_unfinished(found)
         watched = WatchedTracks(found, update)
         if changed:
             files = save_label_maps(
@@ -125,6 +125,6 @@ def export(  # noqa: PLR0913
         else:
             files = write(watched, out, kind, video=video, overwrite=overwrite)
     if as_json:
-        talk.show_json({"files": {kind: str(out)}, "written": len(files)})
+        console.show_json({"files": {kind: str(out)}, "written": len(files)})
     else:
-        talk.show(str(out))
+        console.show(str(out))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from maskferry.cli import _talk as talk
+from maskferry.cli import _console as console
 from maskferry.outputs import Update
 
 __all__ = ["bar", "stoppable"]
@@ -27,7 +27,7 @@ def bar(label: str) -> Iterator[Update]:
     Yields:
         `Update`; without a call of it, the bar says that something goes on.
     """
-    if talk.is_quiet() or not sys.stderr.isatty():
+    if console.is_quiet() or not sys.stderr.isatty():
         yield lambda done, total, label=None: None
         return
     from rich.console import Console
@@ -66,7 +66,7 @@ def stoppable() -> Iterator[Callable[[], bool]]:
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         pressed.set()
-        if not talk.is_quiet() and sys.stderr.isatty():
+        if not console.is_quiet() and sys.stderr.isatty():
             os.write(2, b"\nstopping after this frame; press Ctrl-C again to stop at once\n")
 
     before = signal.signal(signal.SIGINT, stop)

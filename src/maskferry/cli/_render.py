@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from maskferry.cli import _console as console
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
-from maskferry.cli import _talk as talk
 
 __all__ = ["EXAMPLES", "render"]
 
@@ -66,13 +66,13 @@ def render(  # noqa: PLR0913
     debug: options.Debug = False,
 ) -> None:
     """Draw tracks over their video and write a film (MP4, H.264)."""
-    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     from maskferry import rendering
     from maskferry.outputs import WatchedTracks, open_tracks
     from maskferry.sources import parse_rate
 
     with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
-        talk.warn_unfinished(found)
+        console.warn_unfinished(found)
         rendering.render(
             WatchedTracks(found, update),
             out,
@@ -87,6 +87,6 @@ def render(  # noqa: PLR0913
             overwrite=overwrite,
         )
     if as_json:
-        talk.show_json({"files": {"film": str(out)}})
+        console.show_json({"files": {"film": str(out)}})
     else:
-        talk.show(str(out))
+        console.show(str(out))

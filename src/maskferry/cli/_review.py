@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maskferry.cli import _console as console
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
-from maskferry.cli import _talk as talk
 
 if TYPE_CHECKING:
     from maskferry.tracks import Tracks
@@ -54,7 +54,7 @@ def review(  # noqa: PLR0913
     of its given masks (fidelity, an IoU; low for what is too small for the model), and the moments to look at: it
     leaps, its area or its colours change at once, it may have changed places with another.
     """
-    talk.set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     from maskferry.files import check_free
     from maskferry.outputs import open_tracks
     from maskferry.rendering import render_moments
@@ -63,7 +63,7 @@ def review(  # noqa: PLR0913
     if out is not None:
         check_free(out, overwrite=overwrite)
     with open_tracks(tracks) as found:
-        talk.warn_unfinished(found)
+        console.warn_unfinished(found)
         path = video or found.video.path
         summaries = _summaries(found, path)
         worst = worst_moments(summaries, count)
@@ -72,15 +72,15 @@ def review(  # noqa: PLR0913
             render_moments(found, worst, out, path, overwrite=overwrite)
     if as_json:
         picture = {"files": {"sheet": str(out)}} if has_picture else {}
-        talk.show_json({"objects": [s.to_dict() for s in summaries], "worst": [str(m) for m in worst], **picture})
+        console.show_json({"objects": [s.to_dict() for s in summaries], "worst": [str(m) for m in worst], **picture})
         return
-    talk.show_table(_table(summaries), numbers=True)
+    console.show_table(_table(summaries), numbers=True)
     for moment in worst:
-        talk.show(str(moment))
+        console.show(str(moment))
     if has_picture:
-        talk.show(str(out))
+        console.show(str(out))
     elif out is not None:
-        talk.say("there is nothing to show: no picture was written")
+        console.say("there is nothing to show: no picture was written")
 
 
 def _summaries(tracks: Tracks, path: str | None) -> list[ObjectSummary]:
@@ -89,7 +89,7 @@ def _summaries(tracks: Tracks, path: str | None) -> list[ObjectSummary]:
     from maskferry.tracks.review import summarize
 
     if path is None:
-        talk.say("these tracks do not name their video: changes of appearance and swaps are left out")
+        console.say("these tracks do not name their video: changes of appearance and swaps are left out")
         return summarize(tracks)
     with open_source(path) as source, progress.bar("Looking through the video"):
         return summarize(tracks, source)

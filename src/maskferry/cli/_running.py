@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from maskferry.cli import _console as console
 from maskferry.cli import _progress as progress
-from maskferry.cli import _talk as talk
 from maskferry.errors import SourceError
 from maskferry.outputs import Update
 from maskferry.whole_run import Request, carry_out
@@ -24,7 +24,7 @@ class _Terminal:
 
     def say(self, text: str) -> None:
         """A line, unless quiet."""
-        talk.say(text)
+        console.say(text)
 
     def stoppable(self) -> AbstractContextManager[Callable[[], bool]]:
         """Until Ctrl-C."""
@@ -42,7 +42,7 @@ def run_and_tell(request: Request, *, as_json: bool) -> None:
         report = carry_out(request, _Terminal())
     except KeyboardInterrupt:
         again = "the command again without --overwrite" if request.overwrite else "the same command again"
-        raise talk.StoppedError(
+        raise console.StoppedError(
             f"finished frames are kept in {request.outputs.folder}; run {again} to resume"
         ) from None
     _tell(report, as_json=as_json)
@@ -55,18 +55,18 @@ def _tell(report: dict[str, Any], *, as_json: bool) -> None:
         SourceError: it was.
     """
     objects, pace = report["objects"], f" at {report['fps']:g} frames/s" if report["fps"] else ""
-    talk.say(
+    console.say(
         f"{len(objects)} object{'s' * (len(objects) != 1)} on {report['frames']} frames of {report['video']}, "
         f"engine {report['engine']}{pace}"
     )
     for row in objects:
         if row["lost"]:
             name = f" ({row['label']})" if row["label"] else ""
-            talk.say(f"object {row['id']}{name} is out of sight on {row['lost']} of {row['frames']} frames")
+            console.say(f"object {row['id']}{name} is out of sight on {row['lost']} of {row['frames']} frames")
     if as_json:
-        talk.show_json(report)
+        console.show_json(report)
     else:
         for kind, path in report["files"].items():
-            talk.show(f"{kind:<12} {path}")
+            console.show(f"{kind:<12} {path}")
     if report["stopped_at"]:
         raise SourceError(f"{report['video']} is damaged: tracking {report['stopped_at']}. What came before is written")

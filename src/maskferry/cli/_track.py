@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskferry.cli import _options as options
-from maskferry.cli._talk import set_manner
+from maskferry.cli._console import set_verbosity
 from maskferry.errors import InputError
 from maskferry.formats.registry import known_formats, require_installed
 
@@ -99,7 +99,7 @@ def track(  # noqa: PLR0913
     The masks may be of any frame, or of several. The objects keep their ids on all frames. Where one cannot be seen, it
     is marked as lost, and found again when it returns.
     """
-    set_manner(quiet=quiet, verbose=verbose, debug=debug)
+    set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     kinds = parse_kinds(write)
     if audio and "film" not in kinds:
         raise InputError("--audio is for the film: add film to --write")

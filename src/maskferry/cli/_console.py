@@ -1,4 +1,4 @@
-"""What the command line says: results on stdout; talk, warnings, errors and the library's log on stderr."""
+"""What the command line says: results on stdout; messages, warnings, errors and the library's log on stderr."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
     "is_quiet",
     "say",
     "session",
-    "set_manner",
+    "set_verbosity",
     "show",
     "show_json",
     "show_table",
@@ -39,16 +39,16 @@ class StoppedError(Exception):
 
 
 @dataclass
-class _Manner:
+class _Verbosity:
     quiet: bool = False
     debug: bool = False
 
 
-_manner = _Manner()
+_verbosity = _Verbosity()
 
 
 class _LogHandler(logging.Handler):
-    """Log records as talk."""
+    """Log records as console."""
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = {logging.WARNING: "warning: ", logging.ERROR: "error: "}.get(record.levelno, "")
@@ -58,7 +58,7 @@ class _LogHandler(logging.Handler):
 @contextmanager
 def session() -> Iterator[None]:
     """Route warnings and logs to stderr while a command runs."""
-    _manner.quiet, _manner.debug = False, False
+    _verbosity.quiet, _verbosity.debug = False, False
     logger, handler = logging.getLogger("maskferry"), _LogHandler()
     level = logger.level
     logger.addHandler(handler)
@@ -75,21 +75,21 @@ def session() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def set_manner(*, quiet: bool, verbose: int, debug: bool) -> None:
+def set_verbosity(*, quiet: bool, verbose: int, debug: bool) -> None:
     """Take the options that every command shares."""
-    _manner.quiet, _manner.debug = quiet, debug
+    _verbosity.quiet, _verbosity.debug = quiet, debug
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
     logging.getLogger("maskferry").setLevel(logging.ERROR if quiet else levels[min(verbose, 2)])
 
 
 def is_quiet() -> bool:
     """Whether only errors are wanted."""
-    return _manner.quiet
+    return _verbosity.quiet
 
 
 def debugging() -> bool:
     """Whether tracebacks are wanted."""
-    return _manner.debug or os.environ.get("MASKFERRY_DEBUG", "") not in ("", "0")
+    return _verbosity.debug or os.environ.get("MASKFERRY_DEBUG", "") not in ("", "0")
 
 
 def show(text: str) -> None:
@@ -124,8 +124,8 @@ def show_table(rows: Sequence[Sequence[str]], *, numbers: bool = False, total: b
 
 
 def say(text: str) -> None:
-    """Talk, on stderr, unless quiet."""
-    if not _manner.quiet:
+    """A message, on stderr, unless quiet."""
+    if not _verbosity.quiet:
         _write(sys.stderr, _one_line(text))
 
 
