@@ -1,7 +1,7 @@
 # For a fresh machine with Python and make: each target makes .venv where it is missing and installs what it needs.
 #
 #   make demo       track a real clip, results in demo-out
-#   make test       all tests; with EXTRAS=test without torch and the tools for developers
+#   make test       all tests, in WORKERS=2 processes; with EXTRAS=test without torch and the tools for developers
 #   make check      formatting, lint, types, spelling
 #   make docs       the documentation site, in site
 #   make coverage   the fast tests, with a limit on what they may leave out
@@ -9,6 +9,7 @@
 
 PYTHON ?= python3
 EXTRAS ?= dev
+WORKERS ?= 2
 VENV := .venv
 LOWEST := .venv-lowest
 ifeq ($(OS),Windows_NT)
@@ -24,7 +25,7 @@ demo: $(VENV)/.demo
 	$(BIN)/maskferry demo --overwrite -o demo-out
 
 test: $(VENV)/.$(EXTRAS)
-	$(BIN)/pytest -q -m "slow or not slow"
+	$(BIN)/pytest -q -n $(WORKERS) -m "slow or not slow"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
