@@ -245,6 +245,8 @@ def missing_docs(thing: Any, name: str) -> list[str]:
 
 @pytest.mark.parametrize("module", API)
 def test_everything_public_has_a_docstring(module: str) -> None:
+    if module == "maskferry.engines":
+        pytest.importorskip("torch", reason="SamEngine needs torch")
     loaded = importlib.import_module(module)
     assert loaded.__doc__
     for name in loaded.__all__:

@@ -23,6 +23,8 @@ def test_an_old_path_works_and_says_where_it_is_now(old):
     with pytest.warns(DeprecationWarning, match=f"is now {MOVED[old]}"):
         module = importlib.import_module(old)
     new = importlib.import_module(MOVED[old])
+    if new.__name__ == "maskferry.engines":
+        pytest.importorskip("torch", reason="SamEngine needs torch")
     for name in new.__all__:
         assert getattr(module, name) is getattr(new, name)
 
@@ -41,6 +43,8 @@ def test_a_path_that_never_was_is_an_import_error():
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_type_checkers_see_is_what_there_is(package):
+    if package == "maskferry.engines._sam":
+        pytest.importorskip("torch", reason="it needs torch")
     module = importlib.import_module(package)
     if package not in HOMES:
         return
