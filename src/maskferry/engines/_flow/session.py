@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from maskferry.data import Frame, FrameMasks, Mask, MaskPrompt, ObjectMask, Prompt, State, VideoInfo
+from maskferry.engines._checks import check_frame, checked_mask
 from maskferry.engines._flow import snapshot
 from maskferry.engines._flow.appearance import NormalEquations, fit
 from maskferry.engines._flow.finding import Finding, find, lattice_for
@@ -19,7 +20,7 @@ from maskferry.engines._flow.scene import Observer, Scene, Window
 from maskferry.engines._flow.segmentation import Claim, nested_pairs, rivals, settle
 from maskferry.engines._flow.target import Target
 from maskferry.engines._flow.timing import Timer
-from maskferry.errors import EngineError, InputError, PromptNotSupportedError
+from maskferry.errors import EngineError, PromptNotSupportedError
 from maskferry.rle import Rle
 
 __all__ = ["FlowSession", "Kept", "share"]
@@ -137,7 +138,7 @@ class FlowSession:
 
     def snapshot(self) -> bytes:
         """Everything that the next step depends on."""
-        memory = snapshot.Memory(self._observer.last, self._targets, self._nested)
+        memory = snapshot.SessionState(self._observer.last, self._targets, self._nested)
         return snapshot.save(memory, self._grid, self._options, self._seed)
 
     def close(self) -> None:
@@ -147,19 +148,13 @@ class FlowSession:
 
     def _check(self, frame: Frame, prompts: Sequence[Prompt]) -> dict[int, Mask]:
         """The given masks by object id."""
-        size_hw, at = self._grid.frame_hw, f"frame {frame.index}"
-        if frame.image.shape != (*size_hw, 3) or frame.image.dtype != np.uint8:
-            came = f"{frame.image.dtype} {frame.image.shape}"
-            raise InputError(f"{at}: expected RGB uint8 {(*size_hw, 3)}, as the video was opened, got {came}")
+        check_frame(frame, self._grid.frame_hw)
         given = {}
         for prompt in prompts:
             if not isinstance(prompt, MaskPrompt):
-                raise PromptNotSupportedError(f"{at}: engine 'flow' takes masks only, got a {type(prompt).__name__}")
-            mask = prompt.mask
-            if mask.shape != size_hw or mask.dtype != np.bool_ or not mask.any():
-                came = f"{mask.dtype} {mask.shape} with {int(np.count_nonzero(mask))} pixels set"
-                raise InputError(f"{at}, object {prompt.object_id}: expected a mask, bool {size_hw}, got {came}")
-            given[prompt.object_id] = mask
+                kind = type(prompt).__name__
+                raise PromptNotSupportedError(f"frame {frame.index}: engine 'flow' takes masks only, got a {kind}")
+            given[prompt.object_id] = checked_mask(prompt, frame.index, self._grid.frame_hw)
         return given
 
     def _step(self, frame: Frame, given: Mapping[int, Mask]) -> FrameMasks:

@@ -12,24 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskferry.data import State
 from maskferry.engines._flow.appearance import NormalEquations, mirror
 from maskferry.engines._flow.grid import FloatArray, Grid
 from maskferry.engines._flow.motion import Grey
 from maskferry.engines._flow.options import FlowOptions
-from maskferry.engines._flow.target import Signs, Target
+from maskferry.engines._flow.target import Target
 from maskferry.errors import EngineError
 
-__all__ = ["Memory", "load", "save"]
+__all__ = ["SessionState", "load", "save"]
 
 FORMAT = "maskferry flow session"
 VERSION = 3
 
-_PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state", "drift_xy", "waiting", "signs")
-
 
 @dataclass(slots=True, eq=False)
-class Memory:
+class SessionState:
     """What the next step depends on, besides the frame.
 
     Attributes:
@@ -43,31 +40,31 @@ class Memory:
     nested: set[tuple[int, int]]
 
 
-def save(memory: Memory, grid: Grid, options: FlowOptions, seed: int) -> bytes:
-    """Pack a memory; the same memory gives the same bytes."""
+def save(state: SessionState, grid: Grid, options: FlowOptions, seed: int) -> bytes:
+    """Pack a state; the same state gives the same bytes."""
     arrays: dict[str, NDArray[Any]] = {}
     rows = []
-    for i, target in memory.targets.items():
+    for i, target in state.targets.items():
         box = target.box or (0, 0, 0, 0)
-        rows.append({name: getattr(target, name) for name in _PLAIN} | {"box": box, "window": _window(target.grid)})
+        rows.append(target.to_row() | {"box": box, "window": _window(target.grid)})
         arrays[f"soft_{i}"] = target.soft[box[1] : box[3], box[0] : box[2]]
         arrays[f"theta_{i}"], arrays[f"theta_given_{i}"] = target.theta, target.theta_given
         for name in ("prompted", "recent"):
             equations = getattr(target, name)
             arrays[f"{name}_gram_{i}"] = equations.gram[np.triu_indices(len(equations.target))]
             arrays[f"{name}_target_{i}"] = equations.target
-    if memory.last is not None:
-        arrays["last"] = memory.last
-    header = _identity(grid.frame_hw, options, seed) | {"targets": rows, "nested": sorted(memory.nested)}
-    header["has_last"] = memory.last is not None
+    if state.last is not None:
+        arrays["last"] = state.last
+    header = _identity(grid.frame_hw, options, seed) | {"targets": rows, "nested": sorted(state.nested)}
+    header["has_last"] = state.last is not None
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     out = io.BytesIO()
     np.savez(out, allow_pickle=False, **arrays)
     return out.getvalue()
 
 
-def load(data: bytes, grid: Grid, options: FlowOptions, seed: int) -> Memory:
-    """Unpack a memory.
+def load(data: bytes, grid: Grid, options: FlowOptions, seed: int) -> SessionState:
+    """Unpack a state.
 
     Args:
         data: from `save`.
@@ -84,7 +81,7 @@ def load(data: bytes, grid: Grid, options: FlowOptions, seed: int) -> Memory:
             _check(header, _identity(grid.frame_hw, options, seed))
             targets = {row["object_id"]: _target(row, arrays, grid) for row in header["targets"]}
             last = arrays["last"] if header["has_last"] else None
-            return Memory(last, targets, {(int(a), int(b)) for a, b in header["nested"]})
+            return SessionState(last, targets, {(int(a), int(b)) for a, b in header["nested"]})
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, AttributeError, IndexError) as err:
         raise EngineError(f"this is no whole snapshot of the engine flow: {err}") from err
 
@@ -119,24 +116,7 @@ def _target(row: dict[str, Any], arrays: Mapping[str, Any], frame: Grid) -> Targ
         NormalEquations(_unfold(arrays[f"{name}_gram_{i}"], theta.size), arrays[f"{name}_target_{i}"])
         for name in ("prompted", "recent")
     )
-    return Target(
-        object_id=i,
-        grid=grid,
-        soft=soft,
-        prompted=prompted,
-        recent=recent,
-        theta=theta,
-        theta_given=arrays[f"theta_given_{i}"],
-        prompts=row["prompts"],
-        area=row["area"],
-        centre_xy=(row["centre_xy"][0], row["centre_xy"][1]),
-        hidden=row["hidden"],
-        cut_off=row["cut_off"],
-        state=State(row["state"]),
-        drift_xy=(row["drift_xy"][0], row["drift_xy"][1]),
-        waiting=row["waiting"],
-        signs=row["signs"] and Signs(*row["signs"]),
-    )
+    return Target.from_row(row, grid, soft, prompted, recent, theta, arrays[f"theta_given_{i}"])
 
 
 def _window(grid: Grid) -> list[Any] | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -83,6 +84,10 @@ LEARNABLE = 0.3
 """Above this share of its usual area what is seen of an object is learned."""
 
 
+PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state", "drift_xy", "waiting", "signs")
+"""The fields of `Target` that are no arrays and no lattice."""
+
+
 @dataclass(slots=True, eq=False)
 class Target:
     """One object.
@@ -130,6 +135,29 @@ class Target:
         target = cls(object_id, grid, soft, seen, seen, seen.target, seen.target, 0, 0.0, (0.0, 0.0))
         target.give(grid, soft, seen, options)
         return target
+
+    def to_row(self) -> dict[str, Any]:
+        """All but the arrays and the lattice, ready for JSON; `from_row` reads it."""
+        return {name: getattr(self, name) for name in PLAIN}
+
+    @classmethod
+    def from_row(
+        cls,
+        row: Mapping[str, Any],
+        grid: Grid,
+        soft: FloatArray,
+        prompted: NormalEquations,
+        recent: NormalEquations,
+        theta: FloatArray,
+        theta_given: FloatArray,
+    ) -> Target:
+        """The object of which `to_row` gave this row, as JSON gives it back; other keys are ignored."""
+        plain: dict[str, Any] = {name: row[name] for name in PLAIN}
+        plain |= {name: tuple(row[name]) for name in ("centre_xy", "drift_xy")}
+        plain["state"], plain["signs"] = State(row["state"]), row["signs"] and Signs(*row["signs"])
+        return cls(
+            grid=grid, soft=soft, prompted=prompted, recent=recent, theta=theta, theta_given=theta_given, **plain
+        )
 
     def give(self, grid: Grid, soft: FloatArray, seen: NormalEquations, options: FlowOptions) -> None:
         """Take in a mask that the caller gave; whatever was believed of its place before is forgotten."""

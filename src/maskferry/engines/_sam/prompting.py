@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from maskferry.data import BoxPrompt, Frame, Mask, MaskPrompt, PointPrompt, Prompt, TextPrompt, VideoInfo
+from maskferry.engines._checks import check_frame, checked_mask
 from maskferry.engines._sam.mask_encoding import logits_to_masks
 from maskferry.engines._sam.network import GIVEN_LOGIT
 from maskferry.errors import InputError, PromptNotSupportedError
@@ -52,9 +53,7 @@ def sort_prompts(frame: Frame, prompts: Sequence[Prompt], video: VideoInfo, name
         PromptNotSupportedError: text, where the model takes none.
     """
     size_hw, at = video.size_hw, f"frame {frame.index}"
-    if frame.image.shape != (*size_hw, 3) or frame.image.dtype != np.uint8:
-        came = f"{frame.image.dtype} {frame.image.shape}"
-        raise InputError(f"{at}: expected RGB uint8 {(*size_hw, 3)}, as the video was opened, got {came}")
+    check_frame(frame, size_hw)
     texts = tuple(p for p in prompts if isinstance(p, TextPrompt))
     if texts and not text:
         raise PromptNotSupportedError(
@@ -65,7 +64,7 @@ def sort_prompts(frame: Frame, prompts: Sequence[Prompt], video: VideoInfo, name
     points: dict[int, list[PointPrompt | BoxPrompt]] = {}
     for prompt in prompts:
         if isinstance(prompt, MaskPrompt):
-            masks[prompt.object_id] = _checked_mask(prompt, size_hw)
+            masks[prompt.object_id] = checked_mask(prompt, frame.index, size_hw)
         elif isinstance(prompt, PointPrompt | BoxPrompt):
             points.setdefault(prompt.object_id, []).append(prompt)
     if both := sorted(masks.keys() & points.keys()):
@@ -93,15 +92,6 @@ def detect_texts(
             detected[object_id] = scored_mask
             used.add(object_id)
     return replace(prompts, detected=dict(sorted(detected.items())), texts=())
-
-
-def _checked_mask(prompt: MaskPrompt, size_hw: tuple[int, int]) -> Mask:
-    mask = prompt.mask
-    if mask.shape != size_hw or mask.dtype != np.bool_ or not mask.any():
-        came = f"{mask.dtype} {mask.shape} with {int(np.count_nonzero(mask))} pixels set"
-        at = f"frame {prompt.frame}, object {prompt.object_id}"
-        raise InputError(f"{at}: expected a mask, bool {size_hw}, not empty, got {came}")
-    return mask
 
 
 def resize_masks(masks: Sequence[Mask], size: int, device: torch.device) -> Tensor:
