@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -48,8 +49,6 @@ def test_a_plugin_tracks_like_any_other(twin):
 
 
 def test_a_spec_says_what_it_is_and_imports_nothing(twin, install_package):
-    import sys
-
     status = engine_status("twin")
     assert (status.ready, status.summary) == (True, "a twin of hold")
     assert status.reason == "installed, with other_engine; it has not been tried here"
@@ -72,7 +71,8 @@ def test_a_missing_package_of_a_plugin(install_package):
         "maskferry.engines",
         {"twin": "other_spec:SPEC"},
     )
-    assert not engine_status("twin").ready
+    status = engine_status("twin")
+    assert (status.ready, status.reason) == (False, "not installed: no_such_package")
     with pytest.raises(MissingExtraError, match="not installed: no_such_package"):
         load_engine("twin")
 
@@ -92,6 +92,30 @@ def test_an_unknown_option_is_the_callers_fault_and_an_error_inside_the_plugins(
         load_engine("twin", size="three")
     with pytest.raises(EngineError, match="ZeroDivisionError"):
         load_engine("twin", size=0)
+
+
+def test_a_spec_without_requirements_does_not_import_its_engine(install_package):
+    install_package(
+        {"other_spec": SPEC.replace('("{requires}",)', "()").format(rank=1), "other_engine": ENGINE},
+        "maskferry.engines",
+        {"twin": "other_spec:SPEC"},
+    )
+    assert engine_status("twin").reason == "installed; it has not been tried here"
+    assert "other_engine" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("SPEC = 7", "expected an EngineSpec or a class, got 7"),
+        (SPEC.replace('("{requires}",)', "()").format(rank=99), "there is no package 'other_engine'"),
+    ],
+)
+def test_an_entry_point_that_leads_nowhere_says_so(install_package, code, reason):
+    install_package({"other_spec": code}, "maskferry.engines", {"twin": "other_spec:SPEC"})
+    status = engine_status("twin")
+    assert (status.ready, status.reason) == (False, f"cannot be loaded: {reason}")
+    assert pick_engine() != "twin"
 
 
 def test_a_broken_plugin_is_reported_and_stops_nobody(install_package, caplog, capsys):

@@ -129,7 +129,10 @@ def _spec(name: str) -> EngineSpec:
 
 
 def engine_status(name: str) -> EngineStatus:
-    """Whether this engine can run here, found out without importing it."""
+    """Whether this engine can run here, found out without importing it.
+
+    Of a plugin, its entry point is loaded: an `EngineSpec`, or the engine's class where it gives no spec.
+    """
     spec = _spec(name)
     if missing := _missing(spec):
         return EngineStatus(name, spec.summary, ready=False, reason=missing)
@@ -146,20 +149,31 @@ def engine_status(name: str) -> EngineStatus:
 
 def _plugin_status(name: str, spec: EngineSpec) -> EngineStatus:
     """What can be said of another package's engine that needs no weights which this module knows."""
-    try:
-        if not spec.requires:
-            load_target(spec.target, f"engine {name!r}")
-    except Exception as err:  # whatever the plugin's module raises
-        reason = f"cannot be loaded: {type(err).__name__}: {err}"
-        return EngineStatus(name, spec.summary, ready=False, reason=reason, fast=False)
+    if fault := _plugin_fault(name, spec):
+        return EngineStatus(name, spec.summary, ready=False, reason=f"cannot be loaded: {fault}", fast=False)
     found = f"installed, with {', '.join(spec.requires)}" if spec.requires else "installed"
     return EngineStatus(name, spec.summary, ready=True, reason=f"{found}; it has not been tried here")
 
 
+def _plugin_fault(name: str, spec: EngineSpec) -> str | None:
+    """Why a plugin cannot be loaded, as far as its entry point tells; a spec's target is not imported."""
+    try:
+        value = entry_points_of(ENTRY_POINT_GROUP)[name].load()
+    except Exception as err:  # whatever the plugin's module raises
+        return f"{type(err).__name__}: {err}"
+    if not isinstance(value, EngineSpec):
+        return None if callable(value) else f"expected an EngineSpec or a class, got {value!r}"
+    package = spec.target.partition(":")[0].partition(".")[0]
+    return None if importlib.util.find_spec(package) else f"there is no package {package!r}"
+
+
 def _missing(spec: EngineSpec) -> str | None:
-    """What is to be installed, and how."""
+    """What is to be installed, and how, where an extra of maskferry brings it."""
     missing = [package for package in spec.requires if importlib.util.find_spec(package) is None]
-    return f"not installed: {', '.join(missing)}; pip install 'maskferry[{spec.extra}]'" if missing else None
+    if not missing:
+        return None
+    how = f"; pip install 'maskferry[{spec.extra}]'" if spec.extra else ""
+    return f"not installed: {', '.join(missing)}{how}"
 
 
 def _how_to_get(weights: Repository) -> str:
