@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,8 +17,10 @@ from hypothesis import strategies as st
 from maskferry.data import BoxPrompt, Frame, FrameInfo, FrameMasks, Mask, MaskPrompt, State, VideoInfo
 from maskferry.engines._flow import FlowEngine
 from maskferry.engines._flow.session import FlowSession
+from maskferry.engines._flow.timing import STAGES
 from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
+from maskferry.masks import intersection_over_union
 
 HEIGHT, WIDTH = 96, 128
 SMALL = {"grid_cells": 4000, "random_features": 48, "samples": 200, "iterations": 15}
@@ -138,7 +143,7 @@ def test_a_dropped_object_is_gone_and_the_others_go_on() -> None:
     assert step(dropped, 5, blue_at(5)).object_ids == (1, 2)  # and it may come again
 
 
-def test_a_correction_replaces_the_mask_and_learns_both_looks() -> None:
+def test_a_correction_replaces_the_mask_and_learns_both_appearances() -> None:
     session = open_session()
     step(session, 0, red_at(0))
     step(session, 1)
@@ -163,6 +168,45 @@ def test_a_session_goes_on_from_any_snapshot_byte_for_byte() -> None:
         for i in range(start, 9):
             assert session.snapshot() == snapshots[i]
             assert step(session, i, *prompts.get(i, ())) == results[i]
+
+
+def test_a_snapshot_of_an_earlier_version_is_resumed() -> None:
+    """The file was written after frame 3 by the code before `Target.to_row`; squares 1 and 2 go right and left."""
+    data = (Path(__file__).parent / "fixtures" / "flow_snapshot_3.npz").read_bytes()
+    engine = FlowEngine(grid_cells=800, random_features=16, samples=60, iterations=10)
+    session = engine.open(VideoInfo(64, 48), data)
+    with np.load(io.BytesIO(data)) as old, np.load(io.BytesIO(session.snapshot())) as new:
+        assert list(new) == list(old)
+        for name in old:
+            assert old[name].dtype == new[name].dtype
+            assert np.array_equal(old[name], new[name]), name
+    y, x = np.indices((48, 64))
+    image = np.stack(((7 * x + 3 * y) % 97, (5 * y + x) % 89, x * y % 61), axis=2).astype(np.uint8)
+    image[10:26, 16:32], image[30:40, 36:46] = (200, 40, 30), (30, 60, 210)
+    rows = session.step(frame_of(4, image))
+    for row, colour in zip(rows, ((200, 40, 30), (30, 60, 210)), strict=True):
+        truth = (image == colour).all(axis=2)
+        assert row.state is State.TRACKED
+        assert intersection_over_union(row.rle.decode(), truth) > 0.8
+
+
+def test_a_timer_sees_every_stage_and_changes_nothing() -> None:
+    seen, running = set(), []
+
+    @contextmanager
+    def timer(stage: str) -> Iterator[None]:
+        running.append(stage)
+        yield
+        seen.add(stage)
+
+    engine = FlowEngine(**SMALL)
+    engine.timer = timer
+    timed, plain = engine.open(VideoInfo(WIDTH, HEIGHT)), open_session()
+    prompts = {0: (red_at(0), blue_at(0))}
+    for i in range(3):
+        assert step(timed, i, *prompts.get(i, ())) == step(plain, i, *prompts.get(i, ()))
+    assert seen == set(running) == set(STAGES)
+    assert timed.snapshot() == plain.snapshot()
 
 
 def test_the_same_input_gives_the_same_bytes_and_another_seed_may_not() -> None:
