@@ -1,4 +1,4 @@
-"""Learn the weights of the score (engines/flow/scoring.py) on synthetic videos, and print them.
+"""Learn the weights of the score (engines/_flow/target.py) on synthetic videos, and print them.
 
 python benchmarks/fit_score.py [number of videos, 120]
 """

@@ -1,4 +1,4 @@
-"""The rooms of the engine ``flow``, each alone."""
+"""The modules of the engine ``flow``, each alone."""
 
 from __future__ import annotations
 
@@ -231,9 +231,9 @@ def test_the_classifier_tells_a_part_from_a_twin_beside_the_object() -> None:
     features, lift = feature_map(lab_image(image), 0.5), RandomFeatures(256, 0)
     grid = Grid.for_frame((60, 90), 60 * 90)
     theta = fit(soft, features, lift, grid, 800, np.random.default_rng(0)).solve(1e-3)
-    looks = evaluate(features, lift, {1: Model(theta, (0, 0, 90, 60), Place.of(soft > 0, grid))})[1]
-    assert (looks[12:20, 36:44] > 0).mean() > 0.9
-    assert (looks[25:33, 60:68] < 0).mean() > 0.9
+    similarity = evaluate(features, lift, {1: Model(theta, (0, 0, 90, 60), Place.of(soft > 0, grid))})[1]
+    assert (similarity[12:20, 36:44] > 0).mean() > 0.9
+    assert (similarity[25:33, 60:68] < 0).mean() > 0.9
 
 
 # appearance
@@ -249,9 +249,9 @@ def test_the_classifier_tells_object_from_background() -> None:
     equations = fit(soft, features, lift, grid, 300, np.random.default_rng(0))
     assert np.array_equal(equations.gram, equations.gram.T)  # snapshots keep one half
     model = Model(equations.solve(1e-3), (10, 5, 80, 55), Place.of(soft > 0, grid))
-    looks = evaluate(features, lift, {1: model})[1]
-    assert looks.shape == (50, 70)
-    assert ((looks > 0) == (soft[5:55, 10:80] > 0)).mean() > 0.97
+    similarity = evaluate(features, lift, {1: model})[1]
+    assert similarity.shape == (50, 70)
+    assert ((similarity > 0) == (soft[5:55, 10:80] > 0)).mean() > 0.97
 
 
 def test_a_value_does_not_depend_on_the_other_objects_nor_on_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,11 +346,11 @@ def test_one_cell_can_be_segmented() -> None:
 def test_the_prior_is_weaker_where_the_flow_is_not_trusted() -> None:
     inside = np.zeros((40, 40), np.bool_)
     inside[10:30, 10:30] = True
-    sure, unsure = (distance_prior(signed_distance(inside), 20, np.full((40, 40), c, np.float32)) for c in (1, 0.2))
-    assert sure[20, 20] == 2.5
-    assert sure[0, 0] == -3
-    assert (unsure <= sure).all()
-    assert unsure[20, 20] < 0
+    trusted, doubted = (distance_prior(signed_distance(inside), 20, np.full((40, 40), c, np.float32)) for c in (1, 0.2))
+    assert trusted[20, 20] == 2.5
+    assert trusted[0, 0] == -3
+    assert (doubted <= trusted).all()
+    assert doubted[20, 20] < 0
 
 
 def make_target(area: float, *, cut_off: bool) -> Target:
@@ -379,12 +379,12 @@ def make_target(area: float, *, cut_off: bool) -> Target:
 def test_what_is_believed_of_a_find(cut_off: bool, side: int, alike: float, rival: bool, kept: bool) -> None:
     mask = np.zeros((60, 80), np.bool_)
     mask[5 : 5 + side, 5 : 5 + side] = True
-    looks = np.where(mask, alike, -1).astype(np.float32)
+    similarity = np.where(mask, alike, -1).astype(np.float32)
     if rival:
         mask[45:55, 60:70] = True
-        looks[45:55, 60:70] = alike
+        similarity[45:55, 60:70] = alike
     grid = Grid.for_frame((60, 80), 25_680)
-    found = keep_believable(mask, looks, np.zeros((60, 80), np.float32), make_target(100, cut_off=cut_off), grid)
+    found = keep_believable(mask, similarity, np.zeros((60, 80), np.float32), make_target(100, cut_off=cut_off), grid)
     assert found[6, 6] == kept
 
 

@@ -134,38 +134,38 @@ class NormalEquations:
 
     Attributes:
         gram: sum of w phi phi^T, float32 (D, D).
-        target: sum of w y phi, float32 (D,).
+        right_side: sum of w y phi, float32 (D,).
     """
 
     gram: FloatArray
-    target: FloatArray
+    right_side: FloatArray
 
     def mix(self, other: NormalEquations, share: float) -> NormalEquations:
         """(1 - share) of this and ``share`` of the other."""
         a, b = np.float32(1 - share), np.float32(share)
-        return NormalEquations(a * self.gram + b * other.gram, a * self.target + b * other.target)
+        return NormalEquations(a * self.gram + b * other.gram, a * self.right_side + b * other.right_side)
 
     def unlikeness(self, phi: FloatArray) -> float:
         """How far cells are from the object, as a whole: 0 is the same, 1 as far as the background it was seen before.
 
         The distance of mean embeddings (Gretton et al., 2012). Those of object and background need not be stored:
-        the last feature is 1 and each class weighs a half, so that gram's last row and target are half their sum and
-        half their difference.
+        the last feature is 1 and each class weighs a half, so that gram's last row is half their sum and the right
+        side half their difference.
 
         Args:
             phi: random features of the cells, float32 (n, D), n >= 1.
         """
         sums = self.gram[-1]
-        own, others = sums + self.target, sums - self.target
+        own, others = sums + self.right_side, sums - self.right_side
         between = float(np.linalg.norm(own - others))
         return float(np.linalg.norm(phi.mean(axis=0) - own)) / max(between, 1e-6)
 
     def solve(self, ridge: float) -> FloatArray:
         """Weights theta, float32 (D,), with ``ridge`` relative to the mean diagonal."""
-        size = len(self.target)
+        size = len(self.right_side)
         damping = np.float32(ridge * max(float(np.trace(self.gram)) / size, 1e-6))
         system = self.gram + damping * np.eye(size, dtype=np.float32)
-        return solve(system, self.target)
+        return solve(system, self.right_side)
 
 
 class Model(NamedTuple):

@@ -178,7 +178,10 @@ class FlowSession:
     def _note_nesting(self, given: Mapping[int, Mask]) -> None:
         """Remember which pairs of given masks are meant to overlap."""
         for pair, overlap in nested_pairs(given).items():
-            (self._nested.add if overlap else self._nested.discard)(pair)
+            if overlap:
+                self._nested.add(pair)
+            else:
+                self._nested.discard(pair)
 
     def _take_in(self, target: Target, found: Finding, kept: Kept) -> ObjectMask:
         """Remember what was found, and report it."""

@@ -51,8 +51,8 @@ def save(state: SessionState, grid: Grid, options: FlowOptions, seed: int) -> by
         arrays[f"theta_{i}"], arrays[f"theta_given_{i}"] = target.theta, target.theta_given
         for name in ("prompted", "recent"):
             equations = getattr(target, name)
-            arrays[f"{name}_gram_{i}"] = equations.gram[np.triu_indices(len(equations.target))]
-            arrays[f"{name}_target_{i}"] = equations.target
+            arrays[f"{name}_gram_{i}"] = equations.gram[np.triu_indices(len(equations.right_side))]
+            arrays[f"{name}_target_{i}"] = equations.right_side
     if state.last is not None:
         arrays["last"] = state.last
     header = _identity(grid.frame_hw, options, seed) | {"targets": rows, "nested": sorted(state.nested)}

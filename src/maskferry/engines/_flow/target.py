@@ -18,12 +18,12 @@ from maskferry.masks._regions import centroid_xy
 
 __all__ = ["Signs", "Target", "soften"]
 
-MEMORY = 0.1
+NEWEST_SHARE = 0.1
 """Share of the newest frame in what is remembered: what went wrong some frames ago is still wrong."""
 
 OFFSET, WEIGHTS = -7.19, (8.50, 1.31, 2.22)
 
-SURE, APPEARANCE_LIMIT = 3.0, 1.5
+LOG_ODDS, APPEARANCE_LIMIT = 3.0, 1.5
 """An appearance of 1 makes it e^3 times as likely that a cell is the object's; more than 1.5 counts as 1.5."""
 
 AROUND, SMALLEST = 0.5, 10.0
@@ -60,7 +60,7 @@ class Signs(NamedTuple):
         x1, y1, x2, y2 = box_of(mask, margin=math.ceil(reach)) or (0, 0, 1, 1)
         inside, alike = mask[y1:y2, x1:x2].astype(np.uint8), appearance[y1:y2, x1:x2]
         around = (cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3) < reach) & (inside == 0)
-        likely = 1 / (1 + np.exp(-SURE * np.clip(alike, -APPEARANCE_LIMIT, APPEARANCE_LIMIT)))
+        likely = 1 / (1 + np.exp(-LOG_ODDS * np.clip(alike, -APPEARANCE_LIMIT, APPEARANCE_LIMIT)))
         _, parts = cv2.connectedComponents(inside, connectivity=8)
         return cls(
             apart=float(likely[inside > 0].sum()) / (area + float(likely[around].sum())),
@@ -70,7 +70,7 @@ class Signs(NamedTuple):
 
     def followed_by(self, newest: Signs) -> Signs:
         """What is remembered after one more frame."""
-        return Signs(*((1 - MEMORY) * old + MEMORY * new for old, new in zip(self, newest, strict=True)))
+        return Signs(*((1 - NEWEST_SHARE) * old + NEWEST_SHARE * new for old, new in zip(self, newest, strict=True)))
 
     def score(self) -> float:
         """The expected IoU, in (0, 1)."""
@@ -132,7 +132,7 @@ class Target:
     @classmethod
     def begin(cls, object_id: int, grid: Grid, soft: FloatArray, seen: NormalEquations, options: FlowOptions) -> Target:
         """A new object, given on this frame as ``soft``."""
-        target = cls(object_id, grid, soft, seen, seen, seen.target, seen.target, 0, 0.0, (0.0, 0.0))
+        target = cls(object_id, grid, soft, seen, seen, seen.right_side, seen.right_side, 0, 0.0, (0.0, 0.0))
         target.give(grid, soft, seen, options)
         return target
 
