@@ -31,7 +31,7 @@ class EngineSpec:
     Attributes:
         target: "package.module:Class"; calling the class with the caller's options loads the engine.
         summary: one line for ``maskferry engines``.
-        extra: the pip extra that brings its dependencies; None where the core is enough.
+        extra: the pip extra of maskferry that brings its dependencies; None where the core is enough.
         requires: top-level packages that must be importable.
         rank: ``engine="auto"`` takes the highest rank that can run here; below 0 it is never chosen.
         options: what the class is called with, besides the caller's options.
@@ -129,7 +129,7 @@ def _spec(name: str) -> EngineSpec:
 
 
 def engine_status(name: str) -> EngineStatus:
-    """Whether this engine can run here, found out without importing it."""
+    """Whether this engine can run here, found out without importing it; but for a plugin that names no requirements."""
     spec = _spec(name)
     if missing := _missing(spec):
         return EngineStatus(name, spec.summary, ready=False, reason=missing)
@@ -159,7 +159,11 @@ def _plugin_status(name: str, spec: EngineSpec) -> EngineStatus:
 def _missing(spec: EngineSpec) -> str | None:
     """What is to be installed, and how."""
     missing = [package for package in spec.requires if importlib.util.find_spec(package) is None]
-    return f"not installed: {', '.join(missing)}; pip install 'maskferry[{spec.extra}]'" if missing else None
+    if not missing:
+        return None
+    ours = spec in BUILT_IN.values()
+    how = f"; pip install 'maskferry[{spec.extra}]'" if ours else ""
+    return f"not installed: {', '.join(missing)}{how}"
 
 
 def _how_to_get(weights: Repository) -> str:
