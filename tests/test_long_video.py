@@ -24,7 +24,7 @@ WORKER = """
 import json, resource, sys
 import numpy as np
 from maskferry import track
-from maskferry.run import _pass as tracking
+from maskferry.run import _runner as tracking
 
 tracking.SNAPSHOT_SECONDS = 0.5  # so that short runs have snapshots to go on from
 

@@ -10,8 +10,8 @@ from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Source
 from maskferry.errors import InputError, PromptNotSupportedError
 from maskferry.prompts._checks import box_prompt, point_prompt
 from maskferry.prompts._prompter import Prompter
+from maskferry.run._prepare import prepare
 from maskferry.run._resume import run_difference, video_difference
-from maskferry.run._runner import prepare
 from maskferry.sources import open_source
 from maskferry.tracks._jobs import FrameRange
 from maskferry.tracks._journal import Journal

@@ -20,8 +20,8 @@ from maskferry.formats import Seeds
 from maskferry.masks import resize_mask
 from maskferry.outputs._folder import Outputs
 from maskferry.outputs._watch import Silent, Watch
+from maskferry.run._prepare import prepare
 from maskferry.run._resume import run_difference
-from maskferry.run._runner import prepare
 from maskferry.sources import open_source
 from maskferry.tracker import MaskTracker
 from maskferry.tracks._jobs import FrameRange

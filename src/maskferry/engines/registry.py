@@ -31,7 +31,7 @@ class EngineSpec:
     Attributes:
         target: "package.module:Class"; calling the class with the caller's options loads the engine.
         summary: one line for ``maskferry engines``.
-        extra: the pip extra that brings its dependencies; None where the core is enough.
+        extra: the pip extra of maskferry that brings its dependencies; None where the core is enough.
         requires: top-level packages that must be importable.
         rank: ``engine="auto"`` takes the highest rank that can run here; below 0 it is never chosen.
         options: what the class is called with, besides the caller's options.
@@ -172,7 +172,8 @@ def _missing(spec: EngineSpec) -> str | None:
     missing = [package for package in spec.requires if importlib.util.find_spec(package) is None]
     if not missing:
         return None
-    how = f"; pip install 'maskferry[{spec.extra}]'" if spec.extra else ""
+    ours = spec in BUILT_IN.values()
+    how = f"; pip install 'maskferry[{spec.extra}]'" if ours else ""
     return f"not installed: {', '.join(missing)}{how}"
 
 

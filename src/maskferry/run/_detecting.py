@@ -11,7 +11,8 @@ from maskferry.association._scheduler import DetectorScheduler
 from maskferry.data import Image, MaskPrompt
 from maskferry.detections import read_detections
 from maskferry.errors import InputError
-from maskferry.run._runner import Progress, never, prepare, run
+from maskferry.run._prepare import prepare
+from maskferry.run._runner import Progress, never, run
 from maskferry.run._workspace import Workspace
 from maskferry.tracks._jobs import ENDLESS, FrameRange
 from maskferry.tracks._planner import Direction

@@ -1,21 +1,29 @@
-"""Doing a run: which jobs are left, and one pass after the other over them."""
+"""Doing a run: one pass after the other over its jobs, each finished frame committed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 from maskferry.association._scheduler import DetectorScheduler
-from maskferry.data import FrameMasks, Source
-from maskferry.engines.base import Engine
-from maskferry.errors import InputError
-from maskferry.run._pass import Pass, note_damage
-from maskferry.tracks._jobs import FrameRange
+from maskferry.association._types import FrameContext, TrackUpdate
+from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, Prompt, Source
+from maskferry.engines.base import Engine, LooksAhead, Session
+from maskferry.errors import DamagedSourceWarning, EngineError, SourceError
+from maskferry.masks._merge import merge
+from maskferry.run._active_objects import ActiveObjects
+from maskferry.tracks._job_store import StoredJob
+from maskferry.tracks._jobs import ENDLESS, Span
 from maskferry.tracks._journal import Journal
-from maskferry.tracks._planner import Direction, plan
 
-__all__ = ["Progress", "never", "prepare", "run"]
+__all__ = ["Progress", "looking_ahead", "never", "run"]
+
+SNAPSHOT_SECONDS = 5.0
+SNAPSHOT_SHARE = 0.02  # of the running time, at most, goes into snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,61 +50,6 @@ def never() -> bool:
     return False
 
 
-def prepare(
-    journal: Journal, source: Source, engine: str, direction: Direction = "both", frame_range: FrameRange | None = None
-) -> None:
-    """Write down what is to be done. Spans that are done, or under way, are left as they are.
-
-    Args:
-        journal: with its prompts.
-        source: says how long the video is, and whether it can be read backward.
-        engine: name of the engine that will do it.
-        direction: see `plan`.
-        frame_range: what part of the video; all of it by default.
-
-    Raises:
-        InputError: no prompts, a range outside the video, a stream that would have to be read backward, or a run of
-            another engine that is under way.
-    """
-    frames = (frame_range or FrameRange()).within(source.info.frame_count)
-    seeds = journal.prompts.prompt_frames()
-    _check_prompts(seeds, frames)
-    _forget_outdated_spans(journal, seeds)
-    _check_engine(journal, engine)
-    jobs = plan(seeds, direction, frames, [stored.job for stored in journal.jobs.all()])
-    if not source.seekable and any(job.backward for job in jobs):
-        raise InputError(
-            "this video is a stream, which cannot be read backward, and an object was prompted after its first frame: "
-            'use direction="forward", or save the stream to a file first'
-        )
-    journal.jobs.add(jobs, engine)
-
-
-def _check_prompts(seeds: dict[int, list[int]], frames: FrameRange) -> None:
-    if not seeds:
-        raise InputError("there is nothing to track yet: add a mask first (add_mask_prompt)")
-    if not any(frames.start <= seed < frames.stop for own in seeds.values() for seed in own):
-        raise InputError(f"no object is prompted inside frames {frames.start} to {frames.stop - 1}")
-
-
-def _check_engine(journal: Journal, engine: str) -> None:
-    """Refuse to finish with one engine what another one has begun."""
-    unfinished = journal.jobs.unfinished()
-    if unfinished and unfinished[0].engine != engine:
-        raise InputError(
-            f"these tracks were begun with engine {unfinished[0].engine!r} and are not finished: resume with that one, "
-            f"or start over with {engine!r} (overwrite)"
-        )
-
-
-def _forget_outdated_spans(journal: Journal, seeds: dict[int, list[int]]) -> None:
-    """Forget spans of earlier jobs that the prompts, as they are now, do not call for any more."""
-    for stored in journal.jobs.all():
-        valid = plan(seeds, "both", stored.job.frame_range) + plan(seeds, "backward", stored.job.frame_range)
-        keys = {span.key for job in valid if job.backward == stored.job.backward for span in job.spans}
-        journal.jobs.keep_spans(stored.id, keys)
-
-
 def run(
     journal: Journal,
     source: Source,
@@ -119,7 +72,7 @@ def run(
     Raises:
         EngineError: the engine failed. Finished frames are kept.
     """
-    passes = [Pass(journal, source, engine, stored, scheduler) for stored in journal.jobs.unfinished()]
+    passes = [_Pass(journal, source, engine, stored, scheduler) for stored in journal.jobs.unfinished()]
     journal.note_damage(None)
     if scheduler is not None and journal.detector_state is not None:
         scheduler.restore(journal.detector_state)
@@ -130,7 +83,7 @@ def run(
         journal.frames.mark_returns()
 
 
-def _steps(passes: list[Pass], cancelled: Callable[[], bool]) -> Generator[Progress, None, bool]:
+def _steps(passes: list[_Pass], cancelled: Callable[[], bool]) -> Generator[Progress, None, bool]:
     """Make the passes; returns whether all of them were made."""
     total = None if any(one.endless for one in passes) else sum(one.steps_left for one in passes)
     done = 0
@@ -148,4 +101,238 @@ def _check_length(journal: Journal, source: Source) -> None:
     """Say so where the video was read to its end, but the end is not where its header puts it."""
     count, announced = source.info.frame_count, source.announced_frame_count
     if count is not None and announced is not None and count < announced:
-        note_damage(journal, source, f"stopped before frame {count}: the file announces {announced} frames")
+        _note_damage(journal, source, f"stopped before frame {count}: the file announces {announced} frames")
+
+
+class _Pass:
+    """One job being done.
+
+    Attributes:
+        job: what is to be found.
+        endless: the length of the video is unknown.
+    """
+
+    def __init__(
+        self, journal: Journal, source: Source, engine: Engine, stored: StoredJob, scheduler: DetectorScheduler | None
+    ) -> None:
+        self.job = stored.job
+        self.endless = self.job.frame_range.stop == ENDLESS
+        self._scheduler = None if stored.job.backward else scheduler
+        self._journal, self._source, self._engine, self._id = journal, source, engine, stored.id
+        self._frames = stored.job.frames()
+        self._finished = _count_up_to(self._frames, stored.position)
+        self._begin = _count_up_to(self._frames, stored.snapshot_frame)
+        self._stopped = False  # the source could not be read on
+        self._saved_at = time.monotonic()
+        self._pause = SNAPSHOT_SECONDS
+
+    @property
+    def steps_left(self) -> int:
+        """How many frames are left to step through."""
+        return 0 if self.endless else len(self._frames) - self._begin
+
+    def steps(self, cancelled: Callable[[], bool]) -> Generator[FrameMasks]:
+        """Track frame by frame, write what is found, and keep the session's state from time to time."""
+        self._session = self._open_session()
+        self._active = ActiveObjects(self.job, self._frames[: self._begin], self._journal.jobs.suspended(self._id))
+        self._in_order: int | None = None  # the last frame after which session and journal agree
+        if self._scheduler is not None:
+            self._scheduler.begin_pass(self._id)
+        try:
+            with closing(self._read()) as frames:
+                for count, frame in enumerate(self._in_groups(frames), self._begin + 1):
+                    yield self._step(frame, is_new=count > self._finished)
+                    if cancelled():
+                        return
+            if not self._stopped:
+                self._finish()
+        finally:
+            if self._in_order is not None:
+                self._save_at_once(self._in_order)
+            self._session.close()
+
+    # --- frames in ----------------------------------------------------------------------------------------------
+
+    def _open_session(self) -> Session:
+        snapshot = self._journal.jobs.snapshot(self._id) if 0 < self._begin <= self._finished else None
+        if snapshot is None:
+            self._begin = 0
+        return self._engine.open(self._source.info, snapshot)
+
+    def _read(self) -> Generator[Frame]:
+        """The frames that are left; damage ends them with a warning."""
+        last = None
+        try:
+            with closing(self._source.frames(self._frames[self._begin :])) as frames:
+                for frame in frames:
+                    yield frame
+                    last = frame.index
+        except SourceError as err:
+            self._stop(f"stopped before frame {err.frame}: {err}")
+            return
+        if not self.endless or last is None:
+            return
+        late = [span.seed for span in self.job.spans if span.seed > last]
+        if late:
+            self._stop(f"the stream ended after frame {last}, before the prompt on frame {min(late)}")
+
+    def _in_groups(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The same frames; a session that looks ahead is shown them before. A stream is never waited for."""
+        return looking_ahead(self._session, frames) if self._source.seekable else frames
+
+    def _stop(self, message: str) -> None:
+        self._stopped = True
+        _note_damage(self._journal, self._source, message)
+
+    # --- one step -----------------------------------------------------------------------------------------------
+
+    def _step(self, frame: Frame, *, is_new: bool) -> FrameMasks:
+        """Track into a frame; one that was finished before the run was resumed is not written again."""
+        self._in_order = None
+        starting = self._active.enter(frame.index) if is_new else self._active.pass_by(frame.index)
+        prompts = self._prompts(frame.index, starting)
+        masks = self._session.step(frame, prompts)
+        self._drop_inactive(masks)
+        masks = self._active.with_suspended(masks)
+        if is_new:
+            self._commit(frame, masks, prompts)
+        elif self._scheduler is not None and frame.index > self._scheduler.last_frame:
+            self._scheduler.observe(frame, masks)
+        self._in_order = frame.index
+        return masks
+
+    def _prompts(self, frame: int, starting: Sequence[Span]) -> list[Prompt]:
+        found = [self._journal.prompts.get(frame, span.object_id) for span in starting]
+        return [prompt for prompt in found if prompt is not None]
+
+    def _drop_inactive(self, masks: FrameMasks) -> None:
+        followed = self._active.followed
+        for object_id in masks.object_ids:
+            if object_id not in followed:
+                self._session.drop(object_id)
+
+    def _commit(self, frame: Frame, masks: FrameMasks, prompts: Sequence[Prompt]) -> None:
+        """Write a finished frame and all that follows from it, together."""
+        given = {prompt.object_id for prompt in prompts if isinstance(prompt, MaskPrompt)}
+        fidelity = {row.object_id: row.fidelity for row in masks if row.object_id in given and row.fidelity is not None}
+        with self._journal.transaction():
+            rows = self._rows(masks, given)
+            self._journal.frames.write(self._id, frame.info, rows, fidelity)
+            if prompts:
+                self._journal.jobs.suspend(self._id, self._active.suspended)
+            changed = self._detect(frame, masks)
+            self._save(frame.index, at_once=changed)
+
+    def _rows(self, masks: FrameMasks, given: set[int]) -> list[ObjectMask]:
+        """What is to be written of a frame: given masks stay as they are, gaps between two seeds are merged."""
+        to_blend = [i for i, span in self._active.spans.items() if span.blend]
+        known = self._journal.frames.get(masks.frame, to_blend) if to_blend else {}
+        rows = []
+        for object_id, span in self._active.spans.items():
+            if object_id in given:
+                continue
+            if object_id not in masks:
+                raise EngineError(
+                    f"engine {self._engine.name!r} gave no row for object {object_id} on frame {masks.frame}"
+                )
+            row = masks[object_id]
+            rows.append(self._blend(row, known[object_id], span, masks.frame) if object_id in known else row)
+        return rows
+
+    def _blend(self, row: ObjectMask, other: ObjectMask, span: Span, frame: int) -> ObjectMask:
+        """One mask of this pass's answer and that of the other direction, each weighted by the nearness of its seed."""
+        if span.until is None or frame == span.seed:
+            return row
+        share = abs(frame - span.until) / abs(span.seed - span.until)  # nearness to this pass's seed
+        return merge(other, row, 1 - share) if self.job.backward else merge(row, other, share)
+
+    # --- the detector -------------------------------------------------------------------------------------------
+
+    def _detect(self, frame: Frame, masks: FrameMasks) -> bool:
+        """Let the detector look at a frame that was tracked; whether that changed anything."""
+        scheduler, journal = self._scheduler, self._journal
+        if scheduler is None:
+            return False
+        scheduler.observe(frame, masks)
+        is_last = not self.endless and frame.index == self._frames[-1]
+        if not scheduler.is_due(frame, is_last=is_last):
+            return False
+        others = [row.rle for row in journal.tracks[frame.index] if row.object_id not in self._active.spans]
+        context = FrameContext(masks, others, journal.frames.last_seen, journal.prompts.used_ids(), is_last)
+        self._apply(scheduler.update(frame, context), frame)
+        return True
+
+    def _apply(self, update: TrackUpdate, frame: Frame) -> None:
+        """Do what follows from a detector's finds, in the session, in the active objects and in the journal alike."""
+        session, active, journal = self._session, self._active, self._journal
+        session.reprompt(frame, update.prompts)
+        names = zip(update.prompts, update.labels, strict=True)
+        labels = {prompt.object_id: label for prompt, label in names if label is not None}
+        active.begin(journal.extend(self._id, update.prompts, labels))
+        for object_id in update.removed:
+            session.drop(object_id)
+            active.spans.pop(object_id, None)
+            journal.remove_object(object_id)
+        for object_id, since in update.lost_since.items():
+            session.drop(object_id)
+            active.suspended.add(object_id)
+            journal.frames.mark_lost(object_id, since, frame.index)
+        journal.jobs.suspend(self._id, active.suspended)
+
+    # --- what is kept -------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """Nothing is left to do; new objects that were never confirmed are removed."""
+        with self._journal.transaction():
+            self._journal.jobs.finish(self._id)
+            if self._scheduler is not None:
+                for object_id in self._scheduler.end_pass(self._active.spans):
+                    self._journal.remove_object(object_id)
+                self._journal.detector_state = self._scheduler.save()
+        self._in_order = None
+
+    def _save(self, frame: int, *, at_once: bool) -> None:
+        """Keep the session's state: now and then, and always where stepping again would not lead to it."""
+        now = time.monotonic()
+        outlives = self._journal.tracks.path is not None  # what is in memory dies with the session
+        if at_once or (outlives and now - self._saved_at > self._pause):
+            self._save_at_once(frame)
+            self._saved_at = time.monotonic()
+            self._pause = max(SNAPSHOT_SECONDS, (self._saved_at - now) / SNAPSHOT_SHARE)
+
+    def _save_at_once(self, frame: int) -> None:
+        """Keep the session's state and the scheduler's, together: those of one frame."""
+        with self._journal.transaction():
+            self._journal.jobs.save_snapshot(self._id, frame, self._session.snapshot())
+            if self._scheduler is not None:
+                self._journal.detector_state = self._scheduler.save()
+
+
+def looking_ahead(session: Session, frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same frames; to a session that looks ahead, each group is shown before it comes to the group before."""
+    if not isinstance(session, LooksAhead):
+        yield from frames
+        return
+
+    def show() -> list[Frame]:
+        group = list(islice(frames, session.ahead))
+        if group and session.ahead > 1:
+            session.look_ahead(group)
+        return group
+
+    group = show()
+    while group:
+        following = show()
+        yield from group
+        group = following
+
+
+def _note_damage(journal: Journal, source: Source, message: str) -> None:
+    """Write down, and warn, that the video could not be read to its end."""
+    journal.note_damage(message)
+    warnings.warn(DamagedSourceWarning(f"{source.info.name}: {message}; what came before is kept"), stacklevel=3)
+
+
+def _count_up_to(frames: Sequence[int], frame: int | None) -> int:
+    """How many frames come up to and with this one."""
+    return 0 if frame is None else frames.index(frame) + 1
