@@ -227,15 +227,16 @@ class _Pass:
         """What is to be written of a frame: given masks stay as they are, gaps between two seeds are merged."""
         to_blend = [i for i, span in self._active.spans.items() if span.blend]
         known = self._journal.frames.get(masks.frame, to_blend) if to_blend else {}
+        found = {row.object_id: row for row in masks}
         rows = []
         for object_id, span in self._active.spans.items():
             if object_id in given:
                 continue
-            if object_id not in masks:
+            if object_id not in found:
                 raise EngineError(
                     f"engine {self._engine.name!r} gave no row for object {object_id} on frame {masks.frame}"
                 )
-            row = masks[object_id]
+            row = found[object_id]
             rows.append(self._blend(row, known[object_id], span, masks.frame) if object_id in known else row)
         return rows
 
