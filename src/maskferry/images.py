@@ -9,8 +9,8 @@ __all__ = ["FRAME_SUFFIXES", "PICTURE_SUFFIXES", "natural_key"]
 
 _FRAMES = "avif bmp dib exr hdr jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm ras sr tga tif tiff webp"
 _OTHERS = (
-    "apng avifs blp bw cur dcx dds emf eps fit fits flc fli ftc ftu gbr gif icb icns ico iim im j2c j2k jpc jpf jpx mpo msp "
-    "palm pcd pcx pfm ps psd pxr qoi rgb rgba sgi vda vst wmf xbm xpm"
+    "apng avifs blp bw cur dcx dds emf eps fit fits flc fli ftc ftu gbr gif icb icns ico iim im j2c j2k jpc jpf jpx "
+    "mpo msp palm pcd pcx pfm ps psd pxr qoi rgb rgba sgi vda vst wmf xbm xpm"
 )
 
 FRAME_SUFFIXES = frozenset(f".{name}" for name in _FRAMES.split())
