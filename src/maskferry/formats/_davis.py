@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from maskferry.data import FrameInfo, FrameTracks, VideoInfo
+from maskferry.data import FrameInfo, FrameMasks, FrameTracks, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import check_free
 from maskferry.formats._images import check_stem, list_pictures, picture_stem, read_pixels, write_pixels
@@ -31,6 +31,9 @@ LabelMap = NDArray[np.uint8] | NDArray[np.uint16]
 Names = Literal["index", "source"] | Callable[[FrameInfo], str]
 """How files are named: by the frame's index, five digits or as many as the last one needs; by the source's own name of
 the frame, without its suffix; or by a function that makes the name, without its suffix."""
+
+Color = tuple[int, int, int]
+"""Red, green, blue, from 0 to 255."""
 
 VOID = 255
 """Pixels of an 8-bit map that belong to nobody and that scoring leaves out."""
@@ -98,19 +101,22 @@ def write_label_maps(  # noqa: PLR0913
         path = folder / f"{check_stem(name_of(tracks.info), tracks.info)}.{img_ext}"
         if path in written:
             raise InputError(f"frame {tracks.info.index}: {path.name} is taken by an earlier frame; use names='index'")
-        kind = dtype or _dtype_for(max(tracks.masks.object_ids, default=0))
-        if kind == np.uint8 and VOID in tracks.masks:
-            raise InputError(
-                f"frame {tracks.info.index}: id {VOID} is void in 8-bit label maps; use dtype=numpy.uint16"
-            )
-        labels = to_label_map(tracks.masks, overlap=overlap, dtype=kind)
+        labels = _label_map(tracks.masks, overlap, dtype)
         shared += sum(row.rle.area for row in tracks.masks) - int(np.count_nonzero(labels))
-        use_palette = kind == np.uint8 and img_ext == "png"
-        write_pixels(path, labels, palette=palette if use_palette else None, info=tracks.info, overwrite=overwrite)
+        colors = palette if labels.dtype == np.uint8 and img_ext == "png" else None
+        write_pixels(path, labels, palette=colors, info=tracks.info, overwrite=overwrite)
         written[path] = None
     if shared:
         log.warning("%s: objects overlap on %d pixels; a label map keeps one of them (%s)", folder, shared, overlap)
     return list(written)
+
+
+def _label_map(masks: FrameMasks, overlap: Overlap, dtype: type[np.unsignedinteger[Any]] | None) -> LabelMap:
+    """A frame's label map, of this dtype, or of the smallest that holds its ids."""
+    kind = dtype or _dtype_for(max(masks.object_ids, default=0))
+    if kind == np.uint8 and VOID in masks:
+        raise InputError(f"frame {masks.frame}: id {VOID} is void in 8-bit label maps; use dtype=numpy.uint16")
+    return to_label_map(masks, overlap=overlap, dtype=kind)
 
 
 def _check_options(img_ext: str, overlap: str, dtype: object) -> None:
@@ -122,7 +128,7 @@ def _check_options(img_ext: str, overlap: str, dtype: object) -> None:
         raise InputError(f"dtype: expected numpy.uint8, numpy.uint16 or None, got {dtype!r}")
 
 
-def read_label_map(path: Path, colors: dict[tuple[int, int, int], int] | None = None) -> LabelMap:
+def read_label_map(path: Path, colors: dict[Color, int] | None = None) -> LabelMap:
     """Read one label map: a picture with a palette (its indices), grey (1 to 32 bits), or RGB with a colour an object.
 
     In RGB, black is background. Where all colours are of VOC's palette, a colour's id is its index there; otherwise
@@ -151,7 +157,7 @@ def read_sequence(folder: Path) -> Iterator[tuple[str, LabelMap]]:
     Raises:
         InputError: at once: no folder or no pictures; while iterating: as `read_label_map`.
     """
-    colors: dict[tuple[int, int, int], int] = {}
+    colors: dict[Color, int] = {}
     paths = list_pictures(folder)
     return ((path.stem, read_label_map(path, colors)) for path in paths)
 
@@ -171,7 +177,7 @@ def _dtype_for(largest_id: int) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if largest_id == VOID else label_dtype(largest_id)
 
 
-def _number_colors(rgb: NDArray[Any], colors: dict[tuple[int, int, int], int], path: Path) -> LabelMap:
+def _number_colors(rgb: NDArray[Any], colors: dict[Color, int], path: Path) -> LabelMap:
     codes = rgb.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     found, inverse = np.unique(codes, return_inverse=True)
     if found.size > 4096:
@@ -180,14 +186,21 @@ def _number_colors(rgb: NDArray[Any], colors: dict[tuple[int, int, int], int], p
             "loss (JPEG) or smoothed; expected a colour an object"
         )
     triples = [(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in found]
-    voc = {(int(r), int(g), int(b)): i for i, (r, g, b) in enumerate(voc_palette())}
-    all_voc = all(t in voc for t in triples)
-    colors.setdefault((0, 0, 0), 0)
-    for triple in triples:
-        if triple not in colors:
-            index = voc.get(triple)
-            free = all_voc and index is not None and index not in colors.values()
-            colors[triple] = index if free and index is not None else max(colors.values()) + 1
+    _add_colors(triples, colors)
     ids = np.array([colors[t] for t in triples])
     out = ids[inverse.reshape(codes.shape)]
     return out.astype(np.uint8) if label_dtype(int(ids.max())) is np.uint8 else out.astype(np.uint16)
+
+
+def _add_colors(triples: list[Color], colors: dict[Color, int]) -> None:
+    """Give an id to every colour that has none yet: its index in VOC's palette, or the next number."""
+    voc = {(int(r), int(g), int(b)): i for i, (r, g, b) in enumerate(voc_palette())}
+    all_voc = voc.keys() >= set(triples)
+    colors.setdefault((0, 0, 0), 0)
+    for triple in triples:
+        if triple in colors:
+            continue
+        if all_voc and voc[triple] not in colors.values():
+            colors[triple] = voc[triple]
+        else:
+            colors[triple] = max(colors.values()) + 1

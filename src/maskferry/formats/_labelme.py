@@ -150,10 +150,10 @@ def read_folder(folder: Path) -> VideoTracks:
         if by_group:
             _add_lost(rows, picture, info, str(path))
     height, width = pictures[0].size_hw
-    video = VideoInfo(width, height, frame_count=max(i.index for i in infos) + 1, name=folder.name)
-    found = rows.tracks(video, sorted(infos, key=lambda info: info.index), str(folder))
-    unnamed = {i for p in pictures for i in p.extra.get("unnamed", ())} if by_group else set()
-    return VideoTracks(video, found.frames, {i: n for i, n in found.labels.items() if i not in unnamed})
+    infos.sort(key=lambda info: info.index)
+    video = VideoInfo(width, height, frame_count=infos[-1].index + 1, name=folder.name)
+    found = rows.tracks(video, infos, str(folder))
+    return _without_unnamed(found, pictures) if by_group else found
 
 
 def _files_of(folder: Path) -> list[Path]:
@@ -191,6 +191,13 @@ def _add_lost(rows: Rows, picture: LabelmePicture, info: FrameInfo, where: str) 
     empty = Rle.empty(picture.size_hw)
     for object_id in picture.extra.get("lost", ()):
         rows.add(info.index, object_id, empty, f"{where}: {_EXTRA}.lost", score=0.0, state=State.LOST)
+
+
+def _without_unnamed(found: VideoTracks, pictures: list[LabelmePicture]) -> VideoTracks:
+    """The tracks without the labels of objects that had no name when maskferry wrote the files."""
+    unnamed = {i for picture in pictures for i in picture.extra.get("unnamed", ())}
+    labels = {i: name for i, name in found.labels.items() if i not in unnamed}
+    return VideoTracks(found.video, found.frames, labels)
 
 
 def parse(data: Any, where: str) -> LabelmePicture:  # noqa: ANN401

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,25 +50,31 @@ def mots_ids(object_ids: Iterable[int], labels: Mapping[int, str] | None = None)
     Raises:
         InputError: more objects than the format holds: 1000 in a class, 64 classes.
     """
-    ids, names = sorted(object_ids), labels or {}
-    classes: dict[str, int] = {n: _KNOWN[n] for i in ids if (n := names.get(i, "object")) in _KNOWN}
-    free = (c for c in range(1, 65) if c != IGNORED // 1000 and c not in set(classes.values()))
-    count: dict[int, int] = {}
+    names = {i: (labels or {}).get(i, "object") for i in sorted(object_ids)}
+    classes = _classes(names.values())
+    keep_ids = max(names, default=0) < 1000
+    count = dict.fromkeys(classes.values(), 0)
     out = {}
-    for i in ids:
-        name = names.get(i, "object")
-        if name not in classes:
-            kind = next(free, None)
-            if kind is None:
-                raise InputError("MOTS holds objects of 63 classes at most: give fewer names")
-            classes[name] = kind
+    for i, name in names.items():
         kind = classes[name]
-        instance = i if ids[-1] < 1000 else count.get(kind, 0)
-        count[kind] = instance + 1
+        instance = i if keep_ids else count[kind]
+        count[kind] += 1
         if instance > 999:
             raise InputError(f"MOTS holds 1000 objects of a class at most; there are more of {name!r}")
         out[i] = kind * 1000 + instance
     return out
+
+
+def _classes(names: Iterable[str]) -> dict[str, int]:
+    """{name: class}: the known ones, then those that are free, in the order of the names."""
+    unique = list(dict.fromkeys(names))
+    classes = {name: _KNOWN[name] for name in unique if name in _KNOWN}
+    taken = {IGNORED // 1000, *classes.values()}
+    free = [kind for kind in range(1, 65) if kind not in taken]
+    unknown = [name for name in unique if name not in _KNOWN]
+    if len(unknown) > len(free):
+        raise InputError("MOTS holds objects of 63 classes at most: give fewer names")
+    return classes | dict(zip(unknown, free, strict=False))
 
 
 def write(  # noqa: PLR0913
@@ -158,22 +165,12 @@ def read(path: Path, *, first_frame: int = 0) -> VideoTracks:
     Raises:
         InputError: no such file, or a line that is wrong; the message names line and field.
     """
-    rows, size = Rows(), (0, 0)
-    for at, fields in _lines(path):
-        frame, mots, kind, height, width = fields[:5]
-        if not size[0]:
-            size = check_size(height, width, at)
-        if (height, width) != size:
-            raise InputError(f"{at}: is {height} x {width} (height, width), lines before {size[0]} x {size[1]}")
-        if frame < first_frame:
-            raise InputError(f"{at}: expected a frame from {first_frame}, got {frame}")
-        rle = read_segmentation({"size": list(size), "counts": fields[5]}, size, f"{at}: rle")
-        if mots == IGNORED or kind == IGNORED // 1000 or rle is None:
-            continue
-        if mots // 1000 != kind:
-            raise InputError(f"{at}: id {mots} is of class {mots // 1000}, the line says {kind}")
-        rows.add(frame - first_frame, mots, rle, at, label=f"class {kind}")
-    if not size[0]:
+    rows = Rows()
+    size: tuple[int, int] | None = None
+    for line in _lines(path):
+        size = size or check_size(line.height, line.width, line.at)
+        _read_line(line, size, first_frame, rows)
+    if size is None:
         raise InputError(f'{path}: expected lines "frame id class height width rle", found none')
     infos = read_frames(path) or {i: FrameInfo(i, None, f"{i:06d}") for i in sorted(rows.found)}
     _require_frames(rows, infos, path)
@@ -211,21 +208,52 @@ def split_mots(values: NDArray[np.unsignedinteger], path: Path) -> dict[int, NDA
     return {i: values == i for i in ids}
 
 
-def _lines(path: Path) -> Iterator[tuple[str, tuple[int, int, int, int, int, str]]]:
+class _Line(NamedTuple):
+    """A line of the text form; ``at`` is what errors call it."""
+
+    at: str
+    frame: int
+    mots: int
+    kind: int
+    height: int
+    width: int
+    counts: str
+
+
+def _lines(path: Path) -> Iterator[_Line]:
     try:
         with path.open(encoding="ascii") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                at, fields = f"{path}:{number}", line.split()
-                if len(fields) != 6 or not all(f.isdecimal() and len(f) < 10 for f in fields[:5]):
-                    raise InputError(f'{at}: expected "frame id class height width rle", got {line.strip()!r:.60}')
-                frame, mots, kind, height, width = (int(f) for f in fields[:5])
-                yield at, (frame, mots, kind, height, width, fields[5])
+            for number, text in enumerate(file, 1):
+                if text.strip():
+                    yield _parse_line(text, f"{path}:{number}")
     except OSError as err:
         raise InputError(f"cannot read {path}: {err.strerror or err}") from err
     except UnicodeDecodeError as err:
         raise InputError(f"{path} is no text of MOTS: {err}") from err
+
+
+def _parse_line(text: str, at: str) -> _Line:
+    fields = text.split()
+    if len(fields) != 6 or not all(field.isdecimal() and len(field) < 10 for field in fields[:5]):
+        raise InputError(f'{at}: expected "frame id class height width rle", got {text.strip()!r:.60}')
+    frame, mots, kind, height, width = (int(field) for field in fields[:5])
+    return _Line(at, frame, mots, kind, height, width, fields[5])
+
+
+def _read_line(line: _Line, size_hw: tuple[int, int], first_frame: int, rows: Rows) -> None:
+    """Add the row that a line holds; regions to ignore are left out."""
+    at, kind = line.at, line.kind
+    if (line.height, line.width) != size_hw:
+        was = f"{size_hw[0]} x {size_hw[1]}"
+        raise InputError(f"{at}: is {line.height} x {line.width} (height, width), lines before {was}")
+    if line.frame < first_frame:
+        raise InputError(f"{at}: expected a frame from {first_frame}, got {line.frame}")
+    rle = read_segmentation({"size": list(size_hw), "counts": line.counts}, size_hw, f"{at}: rle")
+    if line.mots == IGNORED or kind == IGNORED // 1000 or rle is None:
+        return
+    if line.mots // 1000 != kind:
+        raise InputError(f"{at}: id {line.mots} is of class {line.mots // 1000}, the line says {kind}")
+    rows.add(line.frame - first_frame, line.mots, rle, at, label=f"class {kind}")
 
 
 def _require_frames(rows: Rows, infos: Mapping[int, FrameInfo], path: Path) -> None:

@@ -28,16 +28,13 @@ def to_supervision(masks: FrameMasks, labels: Mapping[int, str] | None = None) -
     Raises:
         MissingExtraError: supervision is not installed.
     """
-    try:
-        import supervision
-    except ModuleNotFoundError as err:
-        raise MissingExtraError("to_supervision needs supervision: pip install supervision") from err
+    supervision = _import_supervision()
     names = labels or {}
     every = sorted({*names.values(), "object"} if names else {"object"})
     seen = [(row, box) for row in masks if (box := row.rle.box_xyxy) is not None]
     stack = np.zeros((len(seen), *masks.size_hw), dtype=np.bool_)
-    for mask, (row, _) in zip(stack, seen, strict=True):
-        mask[:] = row.rle.decode()
+    for i, (row, _) in enumerate(seen):
+        stack[i] = row.rle.decode()
     called = [names.get(row.object_id, "object") for row, _ in seen]
     return supervision.Detections(
         xyxy=np.array([box for _, box in seen], dtype=np.float32).reshape(-1, 4),
@@ -47,3 +44,11 @@ def to_supervision(masks: FrameMasks, labels: Mapping[int, str] | None = None) -
         tracker_id=np.array([row.object_id for row, _ in seen], dtype=np.int64),
         data={"class_name": np.array(called, dtype=np.str_)},
     )
+
+
+def _import_supervision() -> Any:  # noqa: ANN401
+    try:
+        import supervision
+    except ModuleNotFoundError as err:
+        raise MissingExtraError("to_supervision needs supervision: pip install supervision") from err
+    return supervision

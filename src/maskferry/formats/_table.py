@@ -129,25 +129,37 @@ def _to_cells(row: TableRow) -> list[object]:
 
 def _from_cells(cells: dict[str, str], where: str) -> TableRow:
     try:
-        box = [int(cells[c]) for c in ("x1", "y1", "x2", "y2") if cells[c]]
-        centroid = [float(cells[c]) for c in ("centroid_x", "centroid_y") if cells[c]]
-        if (len(box), len(centroid)) not in ((4, 2), (0, 0)):
-            raise ValueError("a box and a centroid, or neither, are needed")
+        box, centroid = _place(cells)
         return TableRow(
             frame=int(cells["frame"]),
-            time=float(cells["time"]) if cells["time"] else None,
+            time=_optional(cells["time"]),
             name=_arm(cells["name"]),
             object_id=int(cells["object_id"]),
             label=_arm(cells["label"]),
             state=State(cells["state"]),
             score=float(cells["score"]),
             area=int(cells["area"]),
-            box_xyxy=(box[0], box[1], box[2], box[3]) if box else None,
-            centroid_xy=(centroid[0], centroid[1]) if centroid else None,
-            fidelity=float(cells["fidelity"]) if cells.get("fidelity") else None,
+            box_xyxy=box,
+            centroid_xy=centroid,
+            fidelity=_optional(cells.get("fidelity")),
         )
     except (ValueError, TypeError) as err:  # TypeError: a short line, whose last cells are None
         raise InputError(f"{where}: not a row of such a table: {err}") from err
+
+
+def _place(cells: dict[str, str]) -> tuple[tuple[int, int, int, int] | None, tuple[float, float] | None]:
+    """Box and centroid of a row; None, both, where the mask is empty."""
+    box = [int(cells[c]) for c in ("x1", "y1", "x2", "y2") if cells[c]]
+    centroid = [float(cells[c]) for c in ("centroid_x", "centroid_y") if cells[c]]
+    if not box and not centroid:
+        return None, None
+    if (len(box), len(centroid)) != (4, 2):
+        raise ValueError("a box and a centroid, or neither, are needed")
+    return (box[0], box[1], box[2], box[3]), (centroid[0], centroid[1])
+
+
+def _optional(cell: str | None) -> float | None:
+    return float(cell) if cell else None
 
 
 def _defuse(text: str) -> str:
