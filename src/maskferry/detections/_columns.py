@@ -42,9 +42,7 @@ def from_columns(
     items = list(masks)
     count = len(items)
     all_scores = _scores(scores, count, f"{what}.scores")
-    all_labels = [None] * count if labels is None else list(labels)
-    if len(all_labels) != count:
-        raise InputError(f"{what}.labels: expected one for each of {count} masks, got {len(all_labels)}")
+    all_labels = _labels(labels, count, what)
     all_ids = _tracker_ids(ids, count, what)
     arrays = [to_numpy(item, f"{what}: masks[{i}]") for i, item in enumerate(items)]
     kept = [i for i, array in enumerate(arrays) if _has_object(array)]
@@ -61,6 +59,13 @@ def from_columns(
 def _has_object(mask: np.ndarray[Any, Any]) -> bool:
     """Whether any pixel of a mask, bool or soft, belongs to the object."""
     return bool((mask > 0.5 if mask.dtype.kind == "f" else mask).any())
+
+
+def _labels(value: Sequence[str | None] | None, count: int, what: str) -> list[str | None]:
+    labels: list[str | None] = [None] * count if value is None else list(value)
+    if len(labels) != count:
+        raise InputError(f"{what}.labels: expected one for each of {count} masks, got {len(labels)}")
+    return labels
 
 
 def _scores(value: Any, count: int, what: str) -> list[float] | list[None]:  # noqa: ANN401

@@ -38,6 +38,23 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
         return _read_panoptic(value, size_hw, names)
     if not _is_instances(value):
         raise InputError(f"{_WHAT}: expected Instances with pred_masks, got {type(value).__name__}")
+    return _read_instances(value, size_hw, names)
+
+
+def _read_instances(value: Any, size_hw: tuple[int, int], names: Names | None) -> Detections:  # noqa: ANN401
+    masks = _pasted_masks(value)
+    classes = to_numpy(value.pred_classes, f"{_WHAT}.pred_classes") if value.has("pred_classes") else None
+    labels = None if classes is None else [class_name(c, names) for c in classes]
+    scores = value.scores if value.has("scores") else None
+    return from_columns(masks, size_hw, _WHAT, scores=scores, labels=labels)
+
+
+def _pasted_masks(value: Any) -> np.ndarray[Any, Any]:  # noqa: ANN401
+    """The masks of instances, of the size of their picture.
+
+    Raises:
+        InputError: there are none, or they are not pasted into the picture yet.
+    """
     if not value.has("pred_masks"):
         raise InputError(f"{_WHAT} without pred_masks: use a model that segments, such as Mask R-CNN")
     masks = value.pred_masks
@@ -47,10 +64,7 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
             f"{_WHAT}.pred_masks: expected masks of image_size {tuple(value.image_size)}, got {masks.shape[1:]}: "
             "paste them first (detector_postprocess)"
         )
-    classes = to_numpy(value.pred_classes, f"{_WHAT}.pred_classes") if value.has("pred_classes") else None
-    labels = None if classes is None else [class_name(c, names) for c in classes]
-    scores = value.scores if value.has("scores") else None
-    return from_columns(masks, size_hw, _WHAT, scores=scores, labels=labels)
+    return masks
 
 
 def _is_instances(value: Any) -> bool:  # noqa: ANN401

@@ -33,6 +33,21 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
         InputError: there are no masks, several for each box, or not as many as boxes.
     """
     result, masks = value if isinstance(value, tuple | list) else (value, value.get("masks"))
+    masks = _one_mask_a_box(masks)
+    found = result.get("text_labels")
+    called = _listed(result["labels"] if found is None else found)
+    labels = [name if isinstance(name, str) else class_name(name, names) for name in called]
+    if len(masks) != len(result["boxes"]):
+        raise InputError(f"{_WHAT}: expected a mask for each of {len(result['boxes'])} boxes, got {len(masks)}")
+    return from_columns(masks, size_hw, _WHAT, scores=result.get("scores"), labels=labels)
+
+
+def _one_mask_a_box(masks: Any) -> Any:  # noqa: ANN401
+    """The masks as they came, without the batch that SAM's processor puts around those of one picture.
+
+    Raises:
+        InputError: there are none, or several for each box.
+    """
     if masks is None:
         raise InputError(f"{_WHAT}: boxes without masks: segment them (with SAM) and pass the pair (result, masks)")
     if isinstance(masks, list) and len(masks) == 1 and getattr(masks[0], "ndim", 0) == 4:
@@ -40,12 +55,7 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
     shape = tuple(getattr(masks, "shape", ()))
     if len(shape) == 4 and shape[1] != 1:
         raise InputError(f"{_WHAT}: {shape[1]} masks for each box: call SAM with multimask_output=False")
-    found = result.get("text_labels")
-    called = _listed(result["labels"] if found is None else found)
-    labels = [name if isinstance(name, str) else class_name(name, names) for name in called]
-    if len(masks) != len(result["boxes"]):
-        raise InputError(f"{_WHAT}: expected a mask for each of {len(result['boxes'])} boxes, got {len(masks)}")
-    return from_columns(masks, size_hw, _WHAT, scores=result.get("scores"), labels=labels)
+    return masks
 
 
 def _listed(labels: Any) -> list[Any]:  # noqa: ANN401

@@ -128,16 +128,22 @@ class _Image:
         if index < 0:
             raise InputError(f"{at}.frame_index: expected 0 or more, got {index}")
         self.size = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
-        extra = get(record, _EXTRA, (dict, NoneType), at) or {}
-        time = check_time(get(extra, "time", (float, int, NoneType), f"{at}.{_EXTRA}"), f"{at}.{_EXTRA}.time")
-        name = check_name(get(record, "file_name", (str, NoneType), at) or "", f"{at}.file_name")
-        name = name if "file_name" in record else f"{index:06d}"
-        own = get(extra, "name", (str, NoneType), f"{at}.{_EXTRA}")
-        self.info = FrameInfo(index, time, name if own is None else check_name(own, f"{at}.{_EXTRA}.name"))
-        self.lost = get(extra, "lost", (list, NoneType), f"{at}.{_EXTRA}") or []
+        extra, own = get(record, _EXTRA, (dict, NoneType), at) or {}, f"{at}.{_EXTRA}"
+        time = check_time(get(extra, "time", (float, int, NoneType), own), f"{own}.time")
+        self.info = FrameInfo(index, time, _name_of_image(record, extra, index, at))
+        self.lost = get(extra, "lost", (list, NoneType), own) or []
         if not all(isinstance(i, int) and i >= 1 for i in self.lost):
-            raise InputError(f"{at}.{_EXTRA}.lost: expected object ids, got {self.lost!r:.60}")
+            raise InputError(f"{own}.lost: expected object ids, got {self.lost!r:.60}")
         self.at = at
+
+
+def _name_of_image(record: Any, extra: dict[str, Any], index: int, at: str) -> str:  # noqa: ANN401
+    """The frame's own name, where maskferry has kept it; otherwise that of the file, or one made of the index."""
+    file_name = check_name(get(record, "file_name", (str, NoneType), at) or "", f"{at}.file_name")
+    own = get(extra, "name", (str, NoneType), f"{at}.{_EXTRA}")
+    if own is not None:
+        return check_name(own, f"{at}.{_EXTRA}.name")
+    return file_name if "file_name" in record else f"{index:06d}"
 
 
 def _read_annotation(
@@ -151,9 +157,7 @@ def _read_annotation(
     image = images.get(get(record, "image_id", int, at))
     if image is None:
         raise InputError(f"{at}.image_id: no image has the id {record['image_id']}")
-    category = get(record, "category_id", (int, NoneType), at)
-    if names and category is not None and category not in names:
-        raise InputError(f"{at}.category_id: no category has the id {category}")
+    name = _name_of_category(record, names, at)
     rle = read_segmentation(record.get("segmentation"), image.size, f"{at}.segmentation")
     if rle is None:
         return
@@ -171,9 +175,18 @@ def _read_annotation(
         at,
         score=1.0 if score is None else min(1.0, max(0.0, float(score))),
         state=state,
-        label=tracks.get(track, names.get(category)) if track is not None else names.get(category),
+        label=name if track is None else tracks.get(track, name),
         fidelity=fidelity,
     )
+
+
+def _name_of_category(record: Any, names: dict[int, str], at: str) -> str | None:  # noqa: ANN401
+    category = get(record, "category_id", (int, NoneType), at)
+    if category is None:
+        return None
+    if names and category not in names:
+        raise InputError(f"{at}.category_id: no category has the id {category}")
+    return names.get(category)
 
 
 def _assemble(
@@ -185,16 +198,10 @@ def _assemble(
     where: str,
 ) -> VideoTracks:
     """One video of its images and rows."""
-    sizes = {image.size for image in images}
-    if len(sizes) > 1:
-        other = next(image for image in images if image.size != images[0].size)
-        raise InputError(f"{other.at}: is {other.size} (height, width), others of its video {images[0].size}")
+    _check_one_size(images)
     images.sort(key=lambda image: image.info.index)
-    (height, width), empty = images[0].size, Rle.empty(images[0].size)
-    for image in images:
-        for object_id in image.lost:
-            at, label = f"{image.at}.{_EXTRA}.lost", tracks.get(object_id)
-            rows.add(image.info.index, object_id, empty, at, score=0.0, state=State.LOST, label=label)
+    height, width = images[0].size
+    _add_lost(rows, images, tracks)
     record, at = _record_of_video(data, key, where)
     extra = get(record, _EXTRA, (dict, NoneType), at)
     count = get(extra, "frame_count", (int, NoneType), f"{at}.{_EXTRA}") if extra else len(images)
@@ -202,6 +209,21 @@ def _assemble(
     name = check_name(get(record, "name", (str, NoneType), at) or "video", f"{at}.name")
     video = VideoInfo(width, height, rate, count, name)
     return rows.tracks(video, [image.info for image in images], where)
+
+
+def _check_one_size(images: list[_Image]) -> None:
+    for image in images:
+        if image.size != images[0].size:
+            raise InputError(f"{image.at}: is {image.size} (height, width), others of its video {images[0].size}")
+
+
+def _add_lost(rows: Rows, images: list[_Image], tracks: dict[int, str | None]) -> None:
+    """The objects that were out of sight on an image, as maskferry has kept them."""
+    empty = Rle.empty(images[0].size)
+    for image in images:
+        for object_id in image.lost:
+            at, label = f"{image.at}.{_EXTRA}.lost", tracks.get(object_id)
+            rows.add(image.info.index, object_id, empty, at, score=0.0, state=State.LOST, label=label)
 
 
 def _record_of_video(data: Any, key: int, where: str) -> tuple[dict[str, Any], str]:  # noqa: ANN401

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from maskferry.data import FrameInfo, FrameMasks, FrameTracks, VideoInfo
+from maskferry.data import FrameInfo, FrameTracks, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import check_free
 from maskferry.formats._images import check_stem, list_pictures, picture_stem, read_pixels, write_pixels
@@ -101,7 +101,7 @@ def write_label_maps(  # noqa: PLR0913
         path = folder / f"{check_stem(name_of(tracks.info), tracks.info)}.{img_ext}"
         if path in written:
             raise InputError(f"frame {tracks.info.index}: {path.name} is taken by an earlier frame; use names='index'")
-        labels = _label_map(tracks.masks, overlap, dtype)
+        labels = _label_map(tracks, overlap, dtype)
         shared += sum(row.rle.area for row in tracks.masks) - int(np.count_nonzero(labels))
         colors = palette if labels.dtype == np.uint8 and img_ext == "png" else None
         write_pixels(path, labels, palette=colors, info=tracks.info, overwrite=overwrite)
@@ -111,12 +111,12 @@ def write_label_maps(  # noqa: PLR0913
     return list(written)
 
 
-def _label_map(masks: FrameMasks, overlap: Overlap, dtype: type[np.unsignedinteger[Any]] | None) -> LabelMap:
+def _label_map(tracks: FrameTracks, overlap: Overlap, dtype: type[np.unsignedinteger[Any]] | None) -> LabelMap:
     """A frame's label map, of this dtype, or of the smallest that holds its ids."""
-    kind = dtype or _dtype_for(max(masks.object_ids, default=0))
-    if kind == np.uint8 and VOID in masks:
-        raise InputError(f"frame {masks.frame}: id {VOID} is void in 8-bit label maps; use dtype=numpy.uint16")
-    return to_label_map(masks, overlap=overlap, dtype=kind)
+    kind = dtype or _dtype_for(max(tracks.masks.object_ids, default=0))
+    if kind == np.uint8 and VOID in tracks.masks:
+        raise InputError(f"frame {tracks.info.index}: id {VOID} is void in 8-bit label maps; use dtype=numpy.uint16")
+    return to_label_map(tracks.masks, overlap=overlap, dtype=kind)
 
 
 def _check_options(img_ext: str, overlap: str, dtype: object) -> None:

@@ -30,18 +30,18 @@ def to_supervision(masks: FrameMasks, labels: Mapping[int, str] | None = None) -
     """
     supervision = _import_supervision()
     names = labels or {}
-    every = sorted({*names.values(), "object"} if names else {"object"})
-    seen = [(row, box) for row in masks if (box := row.rle.box_xyxy) is not None]
+    every = sorted({*names.values(), "object"})
+    seen = [row for row in masks if row.rle.area]
     stack = np.zeros((len(seen), *masks.size_hw), dtype=np.bool_)
-    for i, (row, _) in enumerate(seen):
+    for i, row in enumerate(seen):
         stack[i] = row.rle.decode()
-    called = [names.get(row.object_id, "object") for row, _ in seen]
+    called = [names.get(row.object_id, "object") for row in seen]
     return supervision.Detections(
-        xyxy=np.array([box for _, box in seen], dtype=np.float32).reshape(-1, 4),
+        xyxy=np.array([row.rle.box_xyxy for row in seen], dtype=np.float32).reshape(-1, 4),
         mask=stack,
-        confidence=np.array([row.score for row, _ in seen], dtype=np.float32),
+        confidence=np.array([row.score for row in seen], dtype=np.float32),
         class_id=np.array([every.index(name) for name in called], dtype=np.int64),
-        tracker_id=np.array([row.object_id for row, _ in seen], dtype=np.int64),
+        tracker_id=np.array([row.object_id for row in seen], dtype=np.int64),
         data={"class_name": np.array(called, dtype=np.str_)},
     )
 

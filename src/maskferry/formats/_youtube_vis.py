@@ -274,20 +274,27 @@ def _read_object(object_id: int, record: Any, video: VideoInfo, length: int, at:
     extra, own = get(record, _EXTRA, (dict, NoneType), at), f"{at}.{_EXTRA}"
     if extra is None:
         return _Object(_foreign_rows(object_id, rles, _read_score(record, at), empty))
-    states = _per_frame(extra.get("states"), length, f"{own}.states", (str, NoneType))
-    scores = _per_frame(extra.get("scores"), length, f"{own}.scores", (float, int, NoneType))
+    rows = _own_rows(object_id, rles, extra, empty, own)
+    return _Object(rows, get(extra, "label", (str, NoneType), own))
+
+
+def _own_rows(
+    object_id: int, rles: list[Rle | None], extra: dict[str, Any], empty: Rle, at: str
+) -> list[ObjectMask | None]:
+    """The rows of an object with the states, scores and fidelities that maskferry has kept."""
+    length = len(rles)
+    states = _per_frame(extra.get("states"), length, f"{at}.states", (str, NoneType))
+    scores = _per_frame(extra.get("scores"), length, f"{at}.scores", (float, int, NoneType))
     told = extra.get("fidelities", [None] * length)
-    fidelities = _per_frame(told, length, f"{own}.fidelities", (float, int, NoneType))
+    fidelities = _per_frame(told, length, f"{at}.fidelities", (float, int, NoneType))
     rows: list[ObjectMask | None] = []
     for i, (rle, state, score, fidelity) in enumerate(zip(rles, states, scores, fidelities, strict=True)):
-        iou = check_fidelity(fidelity, f"{own}.fidelities[{i}]")
-        if state is None and score is None and rle is None:
-            rows.append(None)
-            continue
-        if state not in tuple(State) or score is None or not 0 <= score <= 1:
-            raise InputError(f"{own}.states[{i}]: expected a state and a score for each mask, got {state!r}, {score}")
-        rows.append(ObjectMask(object_id, rle or empty, float(score), State(state), iou))
-    return _Object(rows, get(extra, "label", (str, NoneType), own))
+        absent = state is None and score is None and rle is None
+        if not absent and (state not in tuple(State) or score is None or not 0 <= score <= 1):
+            raise InputError(f"{at}.states[{i}]: expected a state and a score for each mask, got {state!r}, {score}")
+        iou = check_fidelity(fidelity, f"{at}.fidelities[{i}]")
+        rows.append(None if absent else ObjectMask(object_id, rle or empty, float(score), State(state), iou))
+    return rows
 
 
 def _read_score(record: Any, at: str) -> float | None:  # noqa: ANN401
