@@ -16,6 +16,7 @@
     table         CSV, a row for each object on each frame
     parquet       the same table as Parquet
     film          MP4 with the masks drawn over the frames
+    film_stream   what film and cutouts are encoded with
     cutouts       objects cut out of their frames: PNG or WebM with alpha
     supervision   a frame's objects as supervision.Detections
     coco          segmentations as COCO writes them: RLE or polygons

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
 
 import av
+import av.container
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from maskferry.data import Frame, FrameInfo, FrameMasks, Mask, VideoInfo
 from maskferry.errors import InputError, OutputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats._content import warn_of_loss
-from maskferry.formats._film import Clock, check_picture, declare_bt709, translate_av_errors
+from maskferry.formats._film_stream import Clock, add_stream, check_picture, pad_to_even, translate_av_errors
 from maskferry.formats._frame_table import sidecar, write_frames
 from maskferry.formats._png import write_boxed
 
@@ -125,10 +125,11 @@ def write_webm(
         out = stack.enter_context(av.open(str(part), "w", format="webm"))
         clock = Clock(video, rate, needs_times=False)
         clock.ticks = 1000
-        stream = _add_stream(out, video, clock)
+        stream = _add_alpha_stream(out, video, clock)
         for frame, masks in frames:
             check_picture(frame, masks, video)
-            picture = av.VideoFrame.from_ndarray(_even(_cut(frame.image, _union(masks))), format="rgba")
+            cutout = pad_to_even(_cut(frame.image, _union(masks)), cv2.BORDER_CONSTANT)
+            picture = av.VideoFrame.from_ndarray(cutout, format="rgba")
             picture = picture.reformat(format="yuva420p", dst_colorspace="ITU709")
             picture.pts, picture.time_base = clock.tick(frame), Fraction(1, clock.ticks)
             out.mux(stream.encode(picture))
@@ -142,12 +143,10 @@ def write_webm(
     return [path, sidecar(path)]
 
 
-def _add_stream(out: Any, video: VideoInfo, clock: Clock) -> av.VideoStream:  # noqa: ANN401
-    stream = cast(av.VideoStream, out.add_stream("libvpx-vp9", rate=clock.rate or Fraction(25)))
-    stream.width, stream.height = video.width + video.width % 2, video.height + video.height % 2
-    stream.pix_fmt, stream.options = "yuva420p", dict(_QUALITY)
-    stream.time_base = stream.codec_context.time_base = Fraction(1, clock.ticks)
-    declare_bt709(stream.codec_context)
+def _add_alpha_stream(out: av.container.OutputContainer, video: VideoInfo, clock: Clock) -> av.VideoStream:
+    height, width = video.size_hw
+    stream = add_stream(out, "libvpx-vp9", clock, (height + height % 2, width + width % 2), "yuva420p")
+    stream.options = dict(_QUALITY)
     stream.metadata["alpha_mode"] = "1"
     return stream
 
@@ -167,11 +166,3 @@ def _cut(image: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
     rgba[mask, :3] = image[mask]
     rgba[mask, 3] = 255
     return rgba
-
-
-def _even(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = rgba.shape[:2]
-    if height % 2 or width % 2:
-        padded = cv2.copyMakeBorder(rgba, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
-        rgba = np.asarray(padded, dtype=np.uint8)
-    return np.ascontiguousarray(rgba)
