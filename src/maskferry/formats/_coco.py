@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -17,12 +18,18 @@ __all__ = [
     "MOST_POLYGONS",
     "check_size",
     "get",
+    "get_list",
     "load_json",
+    "name_of_category",
+    "names_by_id",
     "rasterize",
     "read_polygon",
     "read_segmentation",
     "unite",
 ]
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 _LARGEST = 2**31  # pixels
 
@@ -44,7 +51,15 @@ def load_json(path: Path) -> Any:  # noqa: ANN401
         raise InputError(f"{path} is no JSON: {err}") from err
 
 
-def get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:  # noqa: ANN401
+@overload
+def get(record: object, key: str, kind: type[A], where: str) -> A: ...
+@overload
+def get(record: object, key: str, kind: tuple[type[A], type[None]], where: str) -> A | None: ...
+@overload
+def get(record: object, key: str, kind: tuple[type[A], type[B], type[None]], where: str) -> A | B | None: ...
+@overload
+def get(record: object, key: str, kind: tuple[type[A], type[B]], where: str) -> A | B: ...
+def get(record: object, key: str, kind: type | tuple[type, ...], where: str) -> object:
     """Take a field of a JSON object and check its type; an optional one has ``NoneType`` among its kinds.
 
     Raises:
@@ -58,6 +73,41 @@ def get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any
         got = _show(value) if key in record else "nothing"
         raise InputError(f"{where}.{key}: expected {names}, got {got}")
     return value
+
+
+def get_list(record: object, key: str, where: str) -> list[Any]:
+    """Take an optional list of a JSON object; empty where there is none.
+
+    Raises:
+        InputError: as `get`.
+    """
+    return get(record, key, (list, NoneType), where) or []
+
+
+def names_by_id(data: Any, key: str, where: str) -> dict[int, str]:  # noqa: ANN401
+    """{id: name} of a list of records such as "categories"; empty where the list is missing.
+
+    Raises:
+        InputError: a record without a whole number as id, or without a name; named by ``where``.
+    """
+    return {
+        get(record, "id", int, f"{where}: {key}[{i}]"): get(record, "name", str, f"{where}: {key}[{i}]")
+        for i, record in enumerate(get_list(data, key, where))
+    }
+
+
+def name_of_category(record: object, names: dict[int, str], where: str) -> str | None:
+    """The name of a record's category; None where it has no category, or nothing has names.
+
+    Raises:
+        InputError: no category has that id.
+    """
+    category = get(record, "category_id", (int, NoneType), where)
+    if category is None:
+        return None
+    if names and category not in names:
+        raise InputError(f"{where}.category_id: no category has the id {category}")
+    return names.get(category)
 
 
 def check_size(height: int, width: int, where: str) -> tuple[int, int]:

@@ -17,7 +17,15 @@ from typing import Any, TextIO
 from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
-from maskferry.formats._coco import check_size, get, load_json, read_segmentation
+from maskferry.formats._coco import (
+    check_size,
+    get,
+    get_list,
+    load_json,
+    name_of_category,
+    names_by_id,
+    read_segmentation,
+)
 from maskferry.formats._content import Rows, VideoTracks, check_fidelity, check_name, check_time, checked
 from maskferry.formats._images import picture_name
 from maskferry.formats._youtube_vis import read_rate
@@ -42,7 +50,7 @@ def write(
     scores and the frame table are all there.
 
     Args:
-        video: the video; where it lies on this machine is not written.
+        video: the video; its path is not written.
         frames: its tracks, in the order of frames.
         path: written atomically.
         labels: {object id: name}; every name becomes a category, and objects without one are of category "object".
@@ -96,7 +104,7 @@ def read(path: Path) -> list[VideoTracks]:
 
 def parse(data: Any, where: str) -> list[VideoTracks]:  # noqa: ANN401
     """Read what `json.load` made of a file, as `read` does; ``where`` is how errors call the file."""
-    names = _names_of_categories(data, where)
+    names = names_by_id(data, "categories", where)
     images: dict[int, _Image] = {}
     taken: set[tuple[int, int]] = set()
     for i, record in enumerate(get(data, "images", list, where)):
@@ -110,7 +118,7 @@ def parse(data: Any, where: str) -> list[VideoTracks]:  # noqa: ANN401
         taken.add((image.video, image.info.index))
     rows: dict[int, Rows] = defaultdict(Rows)
     tracks = _labels_of_tracks(data, names, where)
-    for i, record in enumerate(get(data, "annotations", (list, NoneType), where) or ()):
+    for i, record in enumerate(get_list(data, "annotations", where)):
         _read_annotation(record, f"{where}: annotations[{i}]", images, names, tracks, rows)
     return [
         _assemble(key, [im for im in images.values() if im.video == key], rows[key], tracks, data, where)
@@ -131,7 +139,7 @@ class _Image:
         extra, own = get(record, _EXTRA, (dict, NoneType), at) or {}, f"{at}.{_EXTRA}"
         time = check_time(get(extra, "time", (float, int, NoneType), own), f"{own}.time")
         self.info = FrameInfo(index, time, _name_of_image(record, extra, index, at))
-        self.lost = get(extra, "lost", (list, NoneType), own) or []
+        self.lost = get_list(extra, "lost", own)
         if not all(isinstance(i, int) and i >= 1 for i in self.lost):
             raise InputError(f"{own}.lost: expected object ids, got {self.lost!r:.60}")
         self.at = at
@@ -157,7 +165,7 @@ def _read_annotation(
     image = images.get(get(record, "image_id", int, at))
     if image is None:
         raise InputError(f"{at}.image_id: no image has the id {record['image_id']}")
-    name = _name_of_category(record, names, at)
+    name = name_of_category(record, names, at)
     rle = read_segmentation(record.get("segmentation"), image.size, f"{at}.segmentation")
     if rle is None:
         return
@@ -178,15 +186,6 @@ def _read_annotation(
         label=name if track is None else tracks.get(track, name),
         fidelity=fidelity,
     )
-
-
-def _name_of_category(record: Any, names: dict[int, str], at: str) -> str | None:  # noqa: ANN401
-    category = get(record, "category_id", (int, NoneType), at)
-    if category is None:
-        return None
-    if names and category not in names:
-        raise InputError(f"{at}.category_id: no category has the id {category}")
-    return names.get(category)
 
 
 def _assemble(
@@ -229,27 +228,21 @@ def _add_lost(rows: Rows, images: list[_Image], tracks: dict[int, str | None]) -
 def _record_of_video(data: Any, key: int, where: str) -> tuple[dict[str, Any], str]:  # noqa: ANN401
     """The record with this id, and what errors call it; an empty one where there is none."""
     found: tuple[dict[str, Any], str] = {}, f"{where}: videos"
-    for i, record in enumerate(get(data, "videos", (list, NoneType), where) or ()):
+    for i, record in enumerate(get_list(data, "videos", where)):
         at = f"{where}: videos[{i}]"
         if get(record, "id", int, at) == key:
             found = record, at
     return found
 
 
-def _names_of_categories(data: Any, where: str) -> dict[int, str]:  # noqa: ANN401
-    return {
-        get(c, "id", int, f"{where}: categories[{i}]"): get(c, "name", str, f"{where}: categories[{i}]")
-        for i, c in enumerate(get(data, "categories", (list, NoneType), where) or ())
-    }
-
-
 def _labels_of_tracks(data: Any, names: dict[int, str], where: str) -> dict[int, str | None]:  # noqa: ANN401
     found: dict[int, str | None] = {}
-    for i, record in enumerate(get(data, "tracks", (list, NoneType), where) or ()):
+    for i, record in enumerate(get_list(data, "tracks", where)):
         at = f"{where}: tracks[{i}]"
         extra = get(record, _EXTRA, (dict, NoneType), at)
         category = get(record, "category_id", (int, NoneType), at)
-        own = get(extra, "label", (str, NoneType), f"{at}.{_EXTRA}") if extra else names.get(category)
+        name = None if category is None else names.get(category)
+        own = get(extra, "label", (str, NoneType), f"{at}.{_EXTRA}") if extra else name
         found[get(record, "id", int, at)] = own
     return found
 

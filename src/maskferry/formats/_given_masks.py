@@ -1,4 +1,4 @@
-"""Whatever a person has as masks to start from (a picture, a folder of them, a file of another program) -> prompts."""
+"""Anything that ``--masks`` takes (a picture, a folder of pictures, a third-party file) -> prompts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskferry.formats import _cvat as cvat
 from maskferry.formats import _labelme as labelme
 from maskferry.formats import _mots as mots
 from maskferry.formats import _youtube_vis as youtube_vis
-from maskferry.formats._coco import check_size, get, load_json, read_segmentation
+from maskferry.formats._coco import check_size, get, load_json, names_by_id, read_segmentation
 from maskferry.formats._content import VideoTracks
 from maskferry.formats._davis import VOID, LabelMap, read_label_map
 from maskferry.formats._images import list_pictures, read_pixels
@@ -179,10 +179,7 @@ def _from_coco(path: Path, data: dict[str, Any], frame: int) -> Seeds:
         raise InputError(f"{path} has masks of {len(used)} pictures; expected the masks of one frame, of one picture")
     at = f"{path}: images"
     size = check_size(get(images[0], "height", int, at), get(images[0], "width", int, at), at)
-    names = {
-        get(c, "id", int, f"{path}: categories[{i}]"): get(c, "name", str, f"{path}: categories[{i}]")
-        for i, c in enumerate(get(data, "categories", (list, NoneType), str(path)) or ())
-    }
+    names = names_by_id(data, "categories", str(path))
     return _from_annotations([(size, a) for a in annotations], names, f"{path}: annotations", frame)
 
 
@@ -197,7 +194,7 @@ def _from_annotations(
             continue
         object_id = len(seeds.prompts) + 1
         seeds.prompts.append(MaskPrompt(frame, object_id, rle.decode()))
-        name = names.get(get(record, "category_id", (int, NoneType), f"{where}[{i}]"))
-        if name is not None:
-            seeds.labels[object_id] = name
+        category = get(record, "category_id", (int, NoneType), f"{where}[{i}]")
+        if category in names:
+            seeds.labels[object_id] = names[category]
     return seeds

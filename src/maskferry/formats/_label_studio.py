@@ -17,7 +17,7 @@ from typing import Any
 from maskferry.data import FrameInfo, FrameTracks, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
-from maskferry.formats._coco import check_size, get, load_json
+from maskferry.formats._coco import check_size, get, get_list, load_json
 from maskferry.formats._content import TrackedBox, checked, warn_of_loss
 
 __all__ = ["read", "write"]
@@ -105,7 +105,7 @@ def read(path: Path, *, size_hw: tuple[int, int] | None = None) -> list[TrackedB
 
 def _rectangles(task: Any, at: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
     """The results of a task that are rectangles in a video, each with what errors call it."""
-    for i, annotation in enumerate(get(task, "annotations", (list, NoneType), at) or ()):
+    for i, annotation in enumerate(get_list(task, "annotations", at)):
         for k, result in enumerate(get(annotation, "result", list, f"{at}.annotations[{i}]")):
             where = f"{at}.annotations[{i}].result[{k}]"
             if get(result, "type", str, where) == "videorectangle":

@@ -19,7 +19,15 @@ from typing import Any, TypeVar
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
-from maskferry.formats._coco import check_size, get, load_json, read_segmentation
+from maskferry.formats._coco import (
+    check_size,
+    get,
+    get_list,
+    load_json,
+    name_of_category,
+    names_by_id,
+    read_segmentation,
+)
 from maskferry.formats._content import VideoTracks, check_fidelity, check_name, checked
 from maskferry.formats._images import picture_name
 from maskferry.rle import Rle
@@ -52,7 +60,7 @@ def write(
     """Write one video's tracks. Masks are held run-length encoded until the end, as the format goes object by object.
 
     Args:
-        video: the video; where it lies on this machine is not written.
+        video: the video; its path is not written.
         frames: its tracks, in the order of frames.
         path: written atomically.
         labels: {object id: name}; every name becomes a category, and objects without one are of category "object".
@@ -107,12 +115,9 @@ def parse(data: Any, where: str) -> list[VideoTracks]:  # noqa: ANN401
     """Read what `json.load` made of a file, as `read` does; ``where`` is how errors call the file."""
     if isinstance(data, list):
         return _parse_results(data, where)
-    categories = {
-        get(c, "id", int, f"{where}: categories[{i}]"): get(c, "name", str, f"{where}: categories[{i}]")
-        for i, c in enumerate(get(data, "categories", (list, NoneType), where) or ())
-    }
+    categories = names_by_id(data, "categories", where)
     found: dict[int, list[tuple[str, Any]]] = {}
-    for i, record in enumerate(get(data, "annotations", (list, NoneType), where) or ()):
+    for i, record in enumerate(get_list(data, "annotations", where)):
         at = f"{where}: annotations[{i}]"
         found.setdefault(get(record, "video_id", int, at), []).append((at, record))
     out = []
@@ -179,7 +184,7 @@ def _box_xywh(rle: Rle) -> list[int]:
 
 
 def _read_video(record: Any, at: str) -> tuple[VideoInfo, list[FrameInfo]]:  # noqa: ANN401
-    file_names = get(record, "file_names", (list, NoneType), at) or []
+    file_names = get_list(record, "file_names", at)
     length = get(record, "length", (int, NoneType), at)
     length = len(file_names) if length is None else length
     height, width = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
@@ -261,10 +266,8 @@ def _ids_of(records: list[tuple[str, Any]], name: str) -> list[int]:
 
 
 def _label_of(record: Any, item: _Object, categories: dict[int, str], at: str) -> str | None:  # noqa: ANN401
-    category = get(record, "category_id", (int, NoneType), at)
-    if categories and category is not None and category not in categories:
-        raise InputError(f"{at}.category_id: no category has the id {category}")
-    return item.label if record.get(_EXTRA) else categories.get(category)
+    name = name_of_category(record, categories, at)
+    return item.label if record.get(_EXTRA) else name
 
 
 def _read_object(object_id: int, record: Any, video: VideoInfo, length: int, at: str) -> _Object:  # noqa: ANN401
