@@ -21,6 +21,7 @@
     supervision   a frame's objects as supervision.Detections
     coco          segmentations as COCO writes them: RLE or polygons
     content       what files of tracks hold
+    csv           writing CSV
     frame_table   the frame table beside files that have no place for it
     safe_xml      XML from anywhere
     sound         the sound under a film

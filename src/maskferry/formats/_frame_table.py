@@ -8,8 +8,8 @@ from pathlib import Path
 
 from maskferry.data import FrameInfo, FrameTracks
 from maskferry.errors import InputError
-from maskferry.files import atomic_path
 from maskferry.formats._content import check_name, check_time
+from maskferry.formats._csv import write_csv
 
 __all__ = ["COLUMNS", "noting", "read_frames", "sidecar", "write_frames"]
 
@@ -35,13 +35,8 @@ def write_frames(infos: Iterable[FrameInfo], path: Path, *, overwrite: bool = Fa
         OutputExistsError: there is a file, and ``overwrite`` is false.
         OutputError: the disk is full or not writable.
     """
-    with (
-        atomic_path(path, overwrite=overwrite) as part,
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows((i.index, "" if i.time is None else i.time, i.name) for i in infos)
+    rows = ((i.index, "" if i.time is None else i.time, i.name) for i in infos)
+    write_csv(path, COLUMNS, rows, overwrite=overwrite)
 
 
 def read_frames(path: Path) -> dict[int, FrameInfo]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from maskferry.data import FrameTracks, State, VideoInfo
 from maskferry.errors import InputError
-from maskferry.files import atomic_path
 from maskferry.formats._content import checked
+from maskferry.formats._csv import write_csv
 from maskferry.masks._regions import centroid_of_rle_xy
 
 __all__ = ["COLUMNS", "LATER", "TableRow", "read", "rows_of", "write"]
@@ -89,13 +89,8 @@ def write(
         OutputExistsError: there is a file, and ``overwrite`` is false.
         OutputError: the disk is full or not writable.
     """
-    with (
-        atomic_path(path, overwrite=overwrite) as part,
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(_to_cells(row) for row in rows_of(checked(video, frames), labels))
+    rows = (_to_cells(row) for row in rows_of(checked(video, frames), labels))
+    write_csv(path, COLUMNS, rows, overwrite=overwrite)
 
 
 def read(path: Path) -> list[TableRow]:
