@@ -35,3 +35,14 @@ def test_every_frame_is_a_picture_and_animations_are_no_frames():
 def test_pictures_are_what_pillow_reads_or_opencv():
     by_opencv = {".exr", ".hdr", ".sr"}
     assert PICTURE_SUFFIXES - by_opencv - {".avif", ".avifs"} <= set(PIL.Image.registered_extensions())
+
+
+def test_every_kind_that_pillow_can_decode_is_a_picture():
+    without_decoder = {"BUFR", "GRIB", "HDF5", "MPEG"}  # Pillow knows them by name only
+    PIL.Image.init()
+    readable = {
+        suffix
+        for suffix, kind in PIL.Image.registered_extensions().items()
+        if kind in PIL.Image.OPEN and kind not in without_decoder
+    }
+    assert readable <= PICTURE_SUFFIXES
