@@ -5,6 +5,7 @@ MaskferryError
 ├── SourceError (OSError)              frames cannot be opened or decoded
 ├── OutputExistsError (FileExistsError)  the output is there already, and overwriting was not asked for
 ├── OutputError (OSError)              results cannot be written: no room, no permission
+├── RunningElsewhereError (BlockingIOError)   another process, or another run, writes to it now
 ├── UnknownEngineError (LookupError)   no engine of this name
 ├── UnknownObjectError (LookupError)   no object of this id
 ├── PromptNotSupportedError (NotImplementedError)   this engine does not take this kind of prompt
@@ -29,6 +30,7 @@ __all__ = [
     "OutputError",
     "OutputExistsError",
     "PromptNotSupportedError",
+    "RunningElsewhereError",
     "SourceError",
     "UnknownEngineError",
     "UnknownObjectError",
@@ -61,6 +63,19 @@ class OutputExistsError(MaskferryError, FileExistsError):
 
 class OutputError(MaskferryError, OSError):
     """Results cannot be written. What was written before is kept."""
+
+
+class RunningElsewhereError(MaskferryError, BlockingIOError):
+    """Another process, or another run of this one, writes to the same place. Nothing was changed.
+
+    Attributes:
+        host: the machine on which that process runs; None where it is not known.
+        pid: its number there; None where it is not known.
+    """
+
+    def __init__(self, message: str, *, host: str | None = None, pid: int | None = None) -> None:
+        super().__init__(message)
+        self.host, self.pid = host, pid
 
 
 class UnknownEngineError(MaskferryError, LookupError):
