@@ -11,8 +11,8 @@ import threading
 
 import pytest
 
-from maskferry.errors import OutputError, RunningElsewhereError
 from maskferry._locks import Lock, lock_path, locked
+from maskferry.errors import OutputError, RunningElsewhereError
 
 HOLD = """
 import sys, time
