@@ -35,6 +35,7 @@ from maskferry.errors import (
     OutputError,
     OutputExistsError,
     PromptNotSupportedError,
+    RunningElsewhereError,
     SourceError,
     UnknownEngineError,
     UnknownObjectError,
@@ -55,6 +56,7 @@ CODES = {
     SourceError: 1,
     OutputError: 1,
     EngineError: 1,
+    RunningElsewhereError: 1,
 }
 
 

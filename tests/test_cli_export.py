@@ -15,6 +15,7 @@ from cli_tools import COUNT, one_json, run
 from maskferry import Tracks
 from maskferry.formats.registry import BUILT_IN
 from maskferry.outputs import known_kinds
+from maskferry.tracks._table import Table
 
 
 def test_davis(finished_run, tmp_path, capsys):
@@ -77,7 +78,9 @@ def test_options_of_label_maps_are_refused_elsewhere(option, finished_run, tmp_p
 
 def test_an_unfinished_run_is_said_to_be_one(finished_run, tmp_path, capsys):
     with Tracks.open(finished_run / "tracks.sqlite") as tracks:
-        tracks.database.execute("UPDATE job SET done = 0")
+        jobs = Table(tracks.database, "job")
+        with tracks.database.transaction():
+            jobs.put([(*row[:6], 0, None, 0) for row in jobs.find()])
     assert run("export", finished_run, "--format", "csv", "-o", tmp_path / "x.csv") == 0
     assert "not finished" in capsys.readouterr().err
 

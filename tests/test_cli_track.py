@@ -333,16 +333,6 @@ def test_an_engine_that_fails_can_be_gone_on_with(video, masks, out, tmp_path, c
     assert rows(out) == rows(tracked(tmp_path / "whole"))
 
 
-def test_killed_before_it_began(video, masks, tmp_path):
-    out = tracked(tmp_path, "--write", "none")
-    expected = rows(out)
-    with Tracks.open(out / "tracks.sqlite") as tracks:
-        for table in ("job", "span", "mask"):
-            tracks.database.execute(f"DELETE FROM {table}")
-    assert hold(video, masks, out) == 0
-    assert rows(out) == expected
-
-
 def test_no_tracks_file(video, masks, out, capsys):
     out.mkdir()
     (out / "tracks.sqlite").write_text("this is something else")

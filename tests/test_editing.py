@@ -9,6 +9,7 @@ from helpers import contents, square_mask
 from maskferry import MaskTracker, State, Tracks
 from maskferry.errors import InputError, UnknownObjectError
 from maskferry.tracks import editing
+from maskferry.tracks._journal import Journal
 
 COUNT, HEIGHT, WIDTH = 30, 24, 32
 
@@ -97,9 +98,7 @@ def test_merge_keeps_the_masks_of_the_first(tracker):
 
 def test_merge_fills_what_was_lost(tracker):
     tracks = tracker.tracks
-    tracks.database.execute(
-        "UPDATE mask SET state = 'lost', counts = ?, score = 0 WHERE object = 1 AND frame > 9", [b""]
-    )
+    Journal(tracks).frames.mark_lost(1, 10, COUNT)
     editing.merge(tracks, 1, 2)
     assert tracks[9][1].state is not State.LOST
     assert np.array_equal(tracks[15].mask(1), block(10))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,6 @@ from maskferry.run._resume import run_difference, video_difference
 from maskferry.sources import open_source
 from maskferry.tracks._jobs import FrameRange
 from maskferry.tracks._journal import Journal
-from maskferry.tracks._prompt_store import same_prompt
 
 FRAMES, HEIGHT, WIDTH = 6, 24, 32
 VIDEO = VideoInfo(WIDTH, HEIGHT, frame_count=FRAMES)
@@ -152,7 +153,7 @@ def test_boxes_that_are_none(box):
         box_prompt(0, 1, box, VIDEO)
 
 
-def test_which_prompts_ask_for_the_same():
+def test_which_prompts_ask_for_the_same(journal):
     one = MaskPrompt(0, 1, mask())
     points = PointPrompt(0, 1, np.array([[1.0, 2.0]]), np.array([1]))
     box = BoxPrompt(0, 1, (1.0, 1.0, 4.0, 4.0))
@@ -161,10 +162,11 @@ def test_which_prompts_ask_for_the_same():
         (points, PointPrompt(0, 1, np.array([[1.0, 2.0]]), np.array([1]))),
         (box, BoxPrompt(0, 1, (1.0, 1.0, 4.0, 4.0))),
     ):
-        assert same_prompt(prompt, twin)
+        journal.prompts.note_request(prompt)
+        assert journal.prompts.is_requested(twin)
     for a, b in ((one, MaskPrompt(0, 1, mask(5))), (one, MaskPrompt(1, 1, mask())), (one, points), (points, box)):
-        assert not same_prompt(a, b)
-    assert not same_prompt(None, one)
+        journal.prompts.note_request(a)
+        assert not journal.prompts.is_requested(b)
 
 
 # --- resuming ---------------------------------------------------------------------------------------------------
@@ -190,12 +192,13 @@ def test_what_sets_another_run_apart(source, other, what):
 
 
 def test_what_sets_another_video_apart():
-    there = VideoInfo(WIDTH, HEIGHT, frame_count=FRAMES, name="a.mp4")
-    assert video_difference(there, VideoInfo(WIDTH, HEIGHT, frame_count=FRAMES, name="a.mp4")) is None
-    for other in (
-        VideoInfo(WIDTH, HEIGHT, frame_count=FRAMES, name="b.mp4"),
-        VideoInfo(WIDTH + 1, HEIGHT, frame_count=FRAMES, name="a.mp4"),
-        VideoInfo(WIDTH, HEIGHT, frame_count=FRAMES + 1, name="a.mp4"),
-        VideoInfo(WIDTH, HEIGHT, rate=25, frame_count=FRAMES, name="a.mp4"),
-    ):
-        assert "another video (a.mp4" in str(video_difference(there, other))
+    def tracks(digest=None, width=WIDTH, **other):
+        info = VideoInfo(width, HEIGHT, **({"frame_count": FRAMES, "name": "a.mp4"} | other))
+        return Tracks.begin(info, digest=digest)
+
+    assert video_difference(tracks(), tracks()) is None
+    for other in ({"name": "b.mp4"}, {"width": WIDTH + 1}, {"frame_count": FRAMES + 1}, {"rate": Fraction(25)}):
+        assert "another video (a.mp4" in str(video_difference(tracks(), tracks(**other)))
+    assert video_difference(tracks("x"), tracks("x", name="moved.mp4")) is None
+    assert "has been changed or replaced" in str(video_difference(tracks("x"), tracks("y")))
+    assert video_difference(tracks("x"), tracks()) is None

@@ -34,7 +34,7 @@ def make(paths, colors):
             frames[t][mask] = colors[i](t)
             state = State.GIVEN if t == 0 else State.TRACKED if path(t) else State.LOST
             rows.append(ObjectMask(i, Rle.encode(mask), 0.5 if path(t) else 0.0, state))
-        journal.frames.write(0, FrameInfo(t, None, f"{t}"), rows)
+        journal.frames.write(FrameInfo(t, None, f"{t}"), rows)
     return tracks, open_source(frames)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import zlib
-from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -27,8 +24,7 @@ from maskferry.errors import (
     UnknownEngineError,
     UnknownObjectError,
 )
-from maskferry.tracks import _database as database
-from maskferry.tracks import _job_store, editing
+from maskferry.tracks import _job_store
 from maskferry.tracks.review import summarize
 
 COUNT, HEIGHT, WIDTH = 60, 24, 32
@@ -281,49 +277,6 @@ def test_another_engine_does_not_finish_a_run(video, tmp_path):
         tracker.propagate()
 
 
-def as_format_1(path):
-    """Take away from a tracks file what format 2 added."""
-    with closing(sqlite3.connect(path)) as database, database:
-        for edit, before in database.execute("SELECT id, before FROM edit").fetchall():
-            tables = json.loads(zlib.decompress(before))
-            tables["mask"] = [row[:5] for row in tables["mask"]]
-            packed = zlib.compress(json.dumps(tables).encode())
-            database.execute("UPDATE edit SET before = ? WHERE id = ?", [packed, edit])
-        database.execute("ALTER TABLE mask DROP COLUMN fidelity")
-        database.execute("ALTER TABLE job ADD COLUMN snapshot BLOB")
-        database.execute("UPDATE job SET snapshot = (SELECT data FROM snapshot WHERE job = id)")
-        database.execute("DROP TABLE snapshot")
-        database.execute("PRAGMA user_version = 1")
-
-
-def test_a_file_of_format_1_is_read_edited_and_gone_on_with(video, tmp_path):
-    path = tmp_path / "tracks.sqlite"
-    with MaskTracker(video, engine="hold", tracks=path) as tracker:
-        tracker.add_mask_prompt(block(10), 1)
-        before = contents(tracker.propagate())
-        editing.remove(tracker.tracks, 1)
-    as_format_1(path)
-    with Tracks.open(path) as tracks, Tracks.open(path) as other:
-        assert editing.undo(tracks) == "remove 1"
-        assert contents(other) == before
-        assert [row.fidelity for _, row in other.timeline(1)] == [None] * COUNT
-    with MaskTracker(video, engine="hold", tracks=path, resume=True) as tracker:
-        tracker.add_mask_prompt(block(20), 1, 5)
-        assert np.array_equal(tracker.propagate()[7].mask(1), block(20))
-
-
-def test_a_run_in_a_file_of_format_1_goes_on_from_its_snapshot(video, tmp_path):
-    path, seen = tmp_path / "tracks.sqlite", []
-    with MaskTracker(video, engine=CountingEngine(), tracks=path) as tracker:
-        tracker.add_mask_prompt(block(10), 1)
-        tracker.propagate(callback=seen.append, cancelled=lambda: len(seen) >= 8)
-    as_format_1(path)
-    engine = CountingEngine()
-    with MaskTracker(video, engine=engine, tracks=path, resume=True) as tracker:
-        assert len(tracker.propagate()) == COUNT
-    assert [index for index, _ in engine.steps] == list(range(8, COUNT))
-
-
 def test_what_is_too_large_to_keep_is_stepped_through_again(video, tmp_path, monkeypatch):
     monkeypatch.setattr(_job_store, "LARGEST", 10)
     path, seen, engine = tmp_path / "tracks.sqlite", [], CountingEngine()
@@ -333,24 +286,6 @@ def test_what_is_too_large_to_keep_is_stepped_through_again(video, tmp_path, mon
     with MaskTracker(video, engine=engine, tracks=path, resume=True) as tracker:
         assert len(tracker.propagate()) == COUNT
     assert [index for index, _ in engine.steps] == [*range(8), *range(COUNT)]
-
-
-def test_a_file_of_format_1_that_cannot_be_updated_is_refused(video, tmp_path, monkeypatch):
-    path = tmp_path / "tracks.sqlite"
-    with MaskTracker(video, engine="hold", tracks=path) as tracker:
-        tracker.add_mask_prompt(block(10), 1)
-        editing.remove(tracker.tracks, 1)
-    as_format_1(path)
-    connect = database._connect
-
-    def read_only(path):
-        connection = connect(path)
-        connection.execute("PRAGMA query_only = 1")
-        return connection
-
-    monkeypatch.setattr(database, "_connect", read_only)
-    with pytest.raises(InputError, match="earlier maskferry and cannot be updated"):
-        Tracks.open(path)
 
 
 class Squinting(HoldEngine):
@@ -405,6 +340,7 @@ def test_a_full_disk_is_named_and_what_is_done_is_kept(video, tmp_path):
     noise = np.random.default_rng(0).random((HEIGHT, WIDTH)) > 0.5
     with MaskTracker(video, engine="hold", tracks=tmp_path / "tracks.sqlite") as tracker:
         tracker.add_masks_prompt([noise] * 40)
+        tracker.save()
         database = tracker.tracks.database
         ((pages,),) = database.rows("PRAGMA page_count")
         database.execute(f"PRAGMA max_page_count = {pages + 60}")

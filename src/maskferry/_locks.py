@@ -18,10 +18,13 @@ from pathlib import Path
 
 from maskferry.errors import OutputError, RunningElsewhereError
 
-__all__ = ["Lock", "lock_path", "locked"]
+__all__ = ["Lock", "is_locked", "lock_path", "locked"]
 
 FILE_IS_UNLOCKABLE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """What a file system without locks answers."""
+
+SHORT = 0.1
+"""Seconds that are always waited: somebody may only be looking whether there is a holder."""
 
 LARGEST = 1024
 """Bytes of a lock file that are read."""
@@ -52,7 +55,7 @@ class Lock:
         """Whether this very lock is held."""
         return self._file is not None
 
-    def acquire(self, *, patience: float = 0.0) -> None:
+    def acquire(self, *, patience: float = SHORT) -> None:
         """Take the lock.
 
         Args:
@@ -131,7 +134,7 @@ class Lock:
 
 
 @contextmanager
-def locked(path: Path, what: str, *, patience: float = 0.0) -> Iterator[None]:
+def locked(path: Path, what: str, *, patience: float = SHORT) -> Iterator[None]:
     """Hold the lock of a path for a block, see `Lock`.
 
     Raises:
@@ -144,6 +147,18 @@ def locked(path: Path, what: str, *, patience: float = 0.0) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock of a path now. Looking leaves no trace."""
+    try:
+        file = os.open(lock_path(path), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        return not _lock(file)
+    finally:
+        os.close(file)
 
 
 def _holder(text: bytes) -> tuple[str, str, int] | None:

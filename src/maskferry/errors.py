@@ -2,6 +2,7 @@
 
 MaskferryError
 ├── InputError (ValueError)            the caller's masks, prompts, files or options are wrong
+│   └── DamagedTracksError             a tracks file is not what was written: bytes have changed, or are missing
 ├── SourceError (OSError)              frames cannot be opened or decoded
 ├── OutputExistsError (FileExistsError)  the output is there already, and overwriting was not asked for
 ├── OutputError (OSError)              results cannot be written: no room, no permission
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 __all__ = [
     "DamagedSourceWarning",
+    "DamagedTracksError",
     "EngineError",
     "InputError",
     "MaskResizedWarning",
@@ -43,6 +45,13 @@ class MaskferryError(Exception):
 
 class InputError(MaskferryError, ValueError):
     """The caller's masks, prompts, files or options are wrong. Nothing was done."""
+
+
+class DamagedTracksError(InputError):
+    """A tracks file is not what was written: bytes have changed, or are missing.
+
+    ``maskferry check`` says what can be saved, and saves it.
+    """
 
 
 class SourceError(MaskferryError, OSError):

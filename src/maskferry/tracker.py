@@ -19,6 +19,7 @@ from maskferry.prompts._prompter import Prompter
 from maskferry.run._detecting import Detector, RunOptions, steps
 from maskferry.run._runner import Progress, never
 from maskferry.run._workspace import Workspace
+from maskferry.tracks import editing
 from maskferry.tracks._planner import Direction
 from maskferry.tracks._tracks import Tracks
 
@@ -272,7 +273,33 @@ class MaskTracker(Closing, SessionViews):
         Raises:
             UnknownObjectError: no such object.
         """
-        self._work.journal.remove_object(obj_id)
+        editing.remove(self.tracks, obj_id)
+
+    def remove_prompt(self, obj_id: int, frame_idx: int) -> None:
+        """Take back what an object was prompted with on a frame; `propagate` tracks into that frame anew.
+
+        Raises:
+            UnknownObjectError: no such object.
+            InputError: it has no prompt on that frame, or no other one.
+        """
+        editing.remove_prompt(self.tracks, obj_id, frame_idx)
+
+    def undo(self) -> str | None:
+        """Take the last edit back, see `tracks.editing.undo`; what it was, None where there is none."""
+        return editing.undo(self.tracks)
+
+    def redo(self) -> str | None:
+        """Do again what was undone last; what it was, None where there is nothing."""
+        return editing.redo(self.tracks)
+
+    def save(self) -> None:
+        """Write the tracks file now. `propagate` does it before its first step; without a path nothing is to be done.
+
+        Raises:
+            OutputExistsError: there is a file, and overwriting was not asked for.
+            OutputError: it cannot be written.
+        """
+        self._work.save()
 
     # --- the run ------------------------------------------------------------------------------------------------
 

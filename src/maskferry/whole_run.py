@@ -22,7 +22,7 @@ from maskferry.outputs._folder import Outputs
 from maskferry.outputs._watch import Silent, Watch
 from maskferry.run._prepare import prepare
 from maskferry.run._resume import run_difference
-from maskferry.sources import open_source
+from maskferry.sources import open_source, video_digest
 from maskferry.tracker import MaskTracker
 from maskferry.tracks._jobs import FrameRange
 from maskferry.tracks._journal import Journal
@@ -80,12 +80,13 @@ def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
     with closing(load_engine(request.engine, **request.options)) as engine, _open(request, watch) as source:
         wanted = _wanted(request, source, engine.name)
         resume = _can_resume(request, wanted, watch)
-        if request.overwrite:
-            outputs.clear()
-        tracker = MaskTracker(source, engine=engine, tracks=outputs.tracks, resume=resume, overwrite=True)
-        with closing(tracker.tracks), tracker:
+        tracker = MaskTracker(source, engine=engine, tracks=outputs.tracks, resume=resume, overwrite=request.overwrite)
+        with closing(tracker.tracks), tracker, tracker.tracks.database.holding():
+            if request.overwrite:
+                outputs.clear()
             if not resume:
                 _add(tracker, wanted, request.seeds)
+                tracker.tracks.note_inputs(*request.inputs)
             started = time.monotonic()
             steps = _track(tracker, request, watch)
             seconds = time.monotonic() - started
@@ -123,7 +124,7 @@ def _wanted(request: Request, source: Source, engine: str) -> Journal:
         if not mask.any():
             raise InputError(f"{what} is too small: nothing is left of it in {info.width}x{info.height}")
         prompts.append(MaskPrompt(given.frame, given.object_id, mask))
-    journal = Journal(Tracks.create(info))
+    journal = Journal(Tracks.begin(info, digest=video_digest(info.path)))
     journal.add_prompts(prompts)
     prepare(journal, source, engine, request.direction, request.frames)
     return journal
@@ -140,15 +141,12 @@ def _can_resume(request: Request, wanted: Journal, watch: Watch) -> bool:
         return False
     with Tracks.open(outputs.tracks) as tracks:
         there = Journal(tracks)
-        if not there.jobs.all():  # killed before it began
-            outputs.check_free()
-            return False
         other = run_difference(there, wanted)
         if other:
             raise OutputExistsError(
                 f"{outputs.folder} holds a run of {other}: give another folder with -o, or start over with --overwrite"
             )
-        if there.jobs.unfinished():
+        if not tracks.finished:
             outputs.check_free()
             watch.say(f"resuming the run in {outputs.folder}, which has come to {len(tracks)} frames")
         elif outputs.missing():

@@ -20,7 +20,7 @@ from maskferry.formats._given_masks import read_seeds
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
 from maskferry.tracks._journal import Journal
-from maskferry.tracks._prompt_store import ObjectPrompt, same_prompt
+from maskferry.tracks._prompt_store import ObjectPrompt
 
 __all__ = ["Prompter", "read_masks"]
 
@@ -40,8 +40,7 @@ class Prompter:
             engine: gives the engine; it is only loaded for prompts other than masks.
         """
         self._source, self._journal, self._engine = source, journal, engine
-        frames = journal.prompts.prompt_frames()
-        self._restored = {(frame, i) for i, own in frames.items() for frame in own}  # of a run that is resumed
+        self._restored = set(journal.prompts.requests())  # of a run that is resumed
 
     def add_mask(
         self, mask: ArrayLike | str | Path, obj_id: int | None, frame_idx: int, label: str | None, *, replace: bool
@@ -50,14 +49,19 @@ class Prompter:
         video = self._source.info
         frame_idx = video.check_frame(frame_idx)
         if isinstance(mask, str | Path):
-            mask = read_mask(Path(mask))
+            path = Path(mask)
+            with self._journal.transaction():
+                found_id = self.add_mask(read_mask(path), obj_id, frame_idx, label, replace=replace)
+                self._journal.tracks.note_inputs(path)
+            return found_id
         if not isinstance(mask, np.ndarray):  # whatever else has one mask in it
             ids = None if obj_id is None else [obj_id]
             return self.add_masks([mask], ids, frame_idx, None if label is None else [label], replace=replace)[0]
         found = as_mask(mask, video.size_hw, what="masks[0]")
-        (object_id,) = self._journal.prompts.ids(None if obj_id is None else [obj_id], 1)
-        labels = {} if label is None else {object_id: label}
-        self._add([MaskPrompt(frame_idx, object_id, found)], labels, {}, replace=replace)
+        with self._journal.transaction():
+            object_id = self._id(obj_id)
+            labels = {} if label is None else {object_id: label}
+            self._add([MaskPrompt(frame_idx, object_id, found)], labels, {}, replace=replace)
         return object_id
 
     def add_masks(
@@ -72,48 +76,57 @@ class Prompter:
         """Several masks of one frame, in any form that `read_detections` reads."""
         frame_idx = self._source.info.check_frame(frame_idx)
         found = read_masks(masks, self._source.info.size_hw)
-        ids = self._journal.prompts.ids(found.object_ids if obj_ids is None else obj_ids, len(found))
         names = list(labels) if labels is not None else found.labels
         if len(names) != len(found):
             raise InputError(f"labels: expected one for each of {len(found)} masks, got {len(names)}")
-        self._add(
-            [MaskPrompt(frame_idx, i, mask) for i, mask in zip(ids, found.masks, strict=True)],
-            {i: name for i, name in zip(ids, names, strict=True) if name is not None},
-            {i: score for i, score in zip(ids, found.scores, strict=True) if score is not None},
-            replace=replace,
-        )
+        with self._journal.transaction():
+            ids = self._journal.prompts.ids(found.object_ids if obj_ids is None else obj_ids, len(found))
+            self._add(
+                [MaskPrompt(frame_idx, i, mask) for i, mask in zip(ids, found.masks, strict=True)],
+                {i: name for i, name in zip(ids, names, strict=True) if name is not None},
+                {i: score for i, score in zip(ids, found.scores, strict=True) if score is not None},
+                replace=replace,
+            )
         return ids
 
     def add_masks_file(self, path: Path, frame_idx: int, *, replace: bool) -> list[int]:
         """The masks of a file, on the frames that it names."""
         given = read_seeds(path, frame=self._source.info.check_frame(frame_idx))
-        for frame, prompts in groupby(given.prompts, key=attrgetter("frame")):
-            masks: dict[int, Mask] = {prompt.object_id: prompt.mask for prompt in prompts}
-            names = [given.labels.get(i) for i in masks]
-            self.add_masks(list(masks.values()), list(masks), frame, names, replace=replace)
+        with self._journal.transaction():  # all, or none
+            for frame, prompts in groupby(given.prompts, key=attrgetter("frame")):
+                masks: dict[int, Mask] = {prompt.object_id: prompt.mask for prompt in prompts}
+                names = [given.labels.get(i) for i in masks]
+                self.add_masks(list(masks.values()), list(masks), frame, names, replace=replace)
+            self._journal.tracks.note_inputs(path)
         return sorted({prompt.object_id for prompt in given.prompts})
 
     def add_points(
         self, points: ArrayLike, labels: ArrayLike, obj_id: int | None, frame_idx: int, *, replace: bool
     ) -> int:
         """Points on and off one object."""
-        frame_idx, object_id = self._frame_and_id(frame_idx, obj_id, PointPrompt, "points")
-        prompt = point_prompt(frame_idx, object_id, points, labels, self._source.info)
-        self._add([prompt], {}, {}, replace=replace)
+        frame_idx = self._frame_index(frame_idx, PointPrompt, "points")
+        with self._journal.transaction():
+            object_id = self._id(obj_id)
+            prompt = point_prompt(frame_idx, object_id, points, labels, self._source.info)
+            self._add([prompt], {}, {}, replace=replace)
         return object_id
 
     def add_box(self, box: Sequence[float], obj_id: int | None, frame_idx: int, *, replace: bool) -> int:
         """A box around one object."""
-        frame_idx, object_id = self._frame_and_id(frame_idx, obj_id, BoxPrompt, "boxes")
-        prompt = box_prompt(frame_idx, object_id, box, self._source.info)
-        self._add([prompt], {}, {}, replace=replace)
+        frame_idx = self._frame_index(frame_idx, BoxPrompt, "boxes")
+        with self._journal.transaction():
+            object_id = self._id(obj_id)
+            prompt = box_prompt(frame_idx, object_id, box, self._source.info)
+            self._add([prompt], {}, {}, replace=replace)
         return object_id
 
-    def _frame_and_id(self, frame_idx: int, obj_id: int | None, kind: type[Prompt], what: str) -> tuple[int, int]:
+    def _frame_index(self, frame_idx: int, kind: type[Prompt], what: str) -> int:
         frame_idx = self._source.info.check_frame(frame_idx)
         self._require(kind, what)
-        (object_id,) = self._journal.prompts.ids(None if obj_id is None else [obj_id], 1)
-        return frame_idx, object_id
+        return frame_idx
+
+    def _id(self, obj_id: int | None) -> int:
+        return self._journal.prompts.ids(None if obj_id is None else [obj_id], 1)[0]
 
     def add_text(self, text: str, frame_idx: int) -> list[int]:
         """Everything on one frame that words name."""
@@ -158,9 +171,14 @@ class Prompter:
 
         A prompt that a resumed run has already is left as it is, so that the same calls resume it.
         """
+        wrong = [label for label in labels.values() if not isinstance(label, str)]
+        if wrong:
+            raise InputError(f"label: expected a text or None, got {wrong[0]!r}")
         new = [prompt for prompt in prompts if not self._is_restored(prompt)]
         for prompt in new:
-            if not replace and self._journal.prompts.get(prompt.frame, prompt.object_id) is not None:
+            there = self._journal.prompts
+            is_given = there.has_prompt(prompt.frame, prompt.object_id)
+            if is_given and not replace and not there.is_pin(prompt.frame, prompt.object_id):
                 raise InputError(
                     f"object {prompt.object_id} has a prompt on frame {prompt.frame} already: pass replace=True to "
                     "give it another, or correct it on another frame"
@@ -172,7 +190,7 @@ class Prompter:
     def _is_restored(self, prompt: ObjectPrompt) -> bool:
         """Whether this very prompt is one of the run that is resumed."""
         key = (prompt.frame, prompt.object_id)
-        return key in self._restored and same_prompt(self._journal.prompts.get(*key), prompt)
+        return key in self._restored and self._journal.prompts.is_requested(prompt)
 
     def _frame_info(self, frame_idx: int) -> FrameInfo | None:
         """The frame's row of the frame table, where it is known without reading on in a stream."""

@@ -33,6 +33,7 @@ class ActiveObjects:
         self._starts: dict[int, list[Span]] = {}
         for span in job.spans:
             self._starts.setdefault(span.seed, []).append(span)
+        self._ahead = set(self._starts)
         for frame in passed:
             self.pass_by(frame)
 
@@ -40,6 +41,11 @@ class ActiveObjects:
     def followed(self) -> set[int]:
         """Ids of the objects that the session is to follow."""
         return self.spans.keys() - self.suspended
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to find on any later frame."""
+        return not self.spans and not self._ahead
 
     def enter(self, frame: int) -> list[Span]:
         """Come to a frame: spans that end before it leave, spans that begin there are added and returned."""
@@ -53,6 +59,7 @@ class ActiveObjects:
             if span.until is not None and (frame <= span.until if self._backward else frame >= span.until):
                 del self.spans[object_id]
         starting = self._starts.get(frame, [])
+        self._ahead.discard(frame)
         self.spans.update((span.object_id, span) for span in starting)
         return starting
 

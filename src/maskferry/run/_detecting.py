@@ -65,6 +65,7 @@ def _prepared(
     scheduler: DetectorScheduler | None = None,
 ) -> Iterator[Progress]:
     prepare(workspace.journal, workspace.source, workspace.engine_name, direction, frame_range)
+    workspace.save()
     return run(workspace.journal, workspace.source, workspace.engine, cancelled=cancelled, scheduler=scheduler)
 
 

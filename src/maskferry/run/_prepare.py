@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from maskferry.data import Source
 from maskferry.errors import InputError
 from maskferry.tracks._jobs import FrameRange
 from maskferry.tracks._journal import Journal
+from maskferry.tracks._pending import RUN, note_run
 from maskferry.tracks._planner import Direction, plan
+from maskferry.tracks._spans import Prompted
 
 __all__ = ["prepare"]
 
@@ -28,20 +32,26 @@ def prepare(
             another engine that is under way.
     """
     frames = (frame_range or FrameRange()).within(source.info.frame_count)
-    seeds = journal.prompts.prompt_frames()
-    _check_prompts(seeds, frames)
-    _forget_outdated_spans(journal, seeds)
-    _check_engine(journal, engine)
-    jobs = plan(seeds, direction, frames, [stored.job for stored in journal.jobs.all()])
-    if not source.seekable and any(job.backward for job in jobs):
-        raise InputError(
-            "this video is a stream, which cannot be read backward, and an object was prompted after its first frame: "
-            'use direction="forward", or save the stream to a file first'
-        )
-    journal.jobs.add(jobs, engine)
+    with journal.transaction():
+        prompted = journal.prompted
+        _check_prompts(prompted.seeds, frames)
+        _forget_outdated_spans(journal, prompted)
+        _check_engine(journal, engine)
+        jobs = plan(prompted.seeds, direction, frames, [one.job for one in journal.jobs.all()], prompted.absences)
+        if not source.seekable and any(job.backward for job in jobs):
+            raise InputError(
+                "this video is a stream, which cannot be read backward, and an object was prompted after its first "
+                'frame: use direction="forward", or save the stream to a file first'
+            )
+        if journal.notes.get(RUN) is None:  # what was given up to here is the run's own
+            journal.edits.forget_all()
+        if jobs:
+            journal.edits.forget_undone()
+            journal.jobs.add(jobs, engine)
+        note_run(journal.notes, direction, frames)
 
 
-def _check_prompts(seeds: dict[int, list[int]], frames: FrameRange) -> None:
+def _check_prompts(seeds: Mapping[int, Collection[int]], frames: FrameRange) -> None:
     if not seeds:
         raise InputError("there is nothing to track yet: add a mask first (add_mask_prompt)")
     if not any(frames.start <= seed < frames.stop for own in seeds.values() for seed in own):
@@ -58,9 +68,11 @@ def _check_engine(journal: Journal, engine: str) -> None:
         )
 
 
-def _forget_outdated_spans(journal: Journal, seeds: dict[int, list[int]]) -> None:
+def _forget_outdated_spans(journal: Journal, prompted: Prompted) -> None:
     """Forget spans of earlier jobs that the prompts, as they are now, do not call for any more."""
     for stored in journal.jobs.all():
-        valid = plan(seeds, "both", stored.job.frame_range) + plan(seeds, "backward", stored.job.frame_range)
-        keys = {span.key for job in valid if job.backward == stored.job.backward for span in job.spans}
-        journal.jobs.keep_spans(stored.id, keys)
+        limits, backward = stored.job.frame_range, stored.job.backward
+        objects = {span.object_id for span in stored.job.spans}
+        keys = {span.key for i in objects for span in prompted.spans(i, limits, backward=backward)}
+        if not keys.issuperset(span.key for span in stored.job.spans):
+            journal.jobs.keep_spans(stored.id, keys)

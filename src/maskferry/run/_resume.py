@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from maskferry.data import VideoInfo
+from maskferry.tracks import Tracks
 from maskferry.tracks._journal import Journal
-from maskferry.tracks._prompt_store import same_prompt
+from maskferry.tracks._pending import last_run
 
 __all__ = ["run_difference", "video_difference"]
 
 
-def video_difference(there: VideoInfo, now: VideoInfo) -> str | None:
-    """What sets the video of an earlier run apart from the one that is open; None where they agree."""
-    if (there.name, there.size_hw, there.frame_count, there.rate) == (now.name, now.size_hw, now.frame_count, now.rate):
-        return None
-    size = f"{there.width}x{there.height}"
-    return f"another video ({there.name}, {size}, {there.frame_count} frames) or another rate (--rate)"
+def video_difference(there: Tracks, now: Tracks) -> str | None:
+    """What sets the video of an earlier run apart from the one that is open; None where they agree.
+
+    The name tells only where it is not known what the files hold.
+    """
+    old, new = there.video, now.video
+    size = f"{old.width}x{old.height}"
+    if (old.size_hw, old.frame_count, old.rate) != (new.size_hw, new.frame_count, new.rate):
+        return f"another video ({old.name}, {size}, {old.frame_count} frames) or another rate (--rate)"
+    if there.video_digest and now.video_digest:
+        if there.video_digest != now.video_digest:
+            return f"another video: {old.name} has been changed or replaced since"
+    elif old.name != new.name:
+        return f"another video ({old.name}, {size}, {old.frame_count} frames)"
+    return None
 
 
 def run_difference(there: Journal, wanted: Journal) -> str | None:
@@ -24,22 +33,14 @@ def run_difference(there: Journal, wanted: Journal) -> str | None:
         there: the run on the disk, with its jobs.
         wanted: a run with the prompts and the jobs that are asked for, in memory.
     """
-    other = video_difference(there.tracks.video, wanted.tracks.video)
+    other = video_difference(there.tracks, wanted.tracks)
     if other is not None:
         return other
     engines = {stored.engine for stored in there.jobs.all()}
-    if engines != {stored.engine for stored in wanted.jobs.all()}:
+    if engines and engines != {stored.engine for stored in wanted.jobs.all()}:
         return f"another engine ({', '.join(sorted(engines))})"
-    if not _same_prompts(there, wanted):
+    if there.prompts.requests() != wanted.prompts.requests():
         return "other masks"
-    if [stored.job for stored in there.jobs.all()] != [stored.job for stored in wanted.jobs.all()]:
+    if there.jobs.all() and last_run(there.notes, there.tracks.video) != last_run(wanted.notes, wanted.tracks.video):
         return "another direction or other frames"
     return None
-
-
-def _same_prompts(there: Journal, wanted: Journal) -> bool:
-    frames = wanted.prompts.prompt_frames()
-    if frames != there.prompts.prompt_frames():
-        return False
-    keys = [(frame, object_id) for object_id, own in frames.items() for frame in own]
-    return all(same_prompt(there.prompts.get(*key), wanted.prompts.get(*key)) for key in keys)

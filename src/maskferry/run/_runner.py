@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from maskferry.association._scheduler import DetectorScheduler
@@ -16,8 +17,7 @@ from maskferry.engines.base import Engine, LooksAhead, Session
 from maskferry.errors import DamagedSourceWarning, EngineError, SourceError
 from maskferry.masks._merge import merge
 from maskferry.run._active_objects import ActiveObjects
-from maskferry.tracks._job_store import StoredJob
-from maskferry.tracks._jobs import ENDLESS, Span
+from maskferry.tracks._jobs import ENDLESS, Span, StoredJob
 from maskferry.tracks._journal import Journal
 
 __all__ = ["Progress", "looking_ahead", "never", "run"]
@@ -72,15 +72,17 @@ def run(
     Raises:
         EngineError: the engine failed. Finished frames are kept.
     """
-    passes = [_Pass(journal, source, engine, stored, scheduler) for stored in journal.jobs.unfinished()]
-    journal.note_damage(None)
-    if scheduler is not None and journal.detector_state is not None:
-        scheduler.restore(journal.detector_state)
-    try:
-        if (yield from _steps(passes, cancelled)):
-            _check_length(journal, source)
-    finally:
-        journal.frames.mark_returns()
+    touched: set[int] = set()
+    with journal.tracks.database.holding():
+        passes = [_Pass(journal, source, engine, stored, scheduler, touched) for stored in journal.jobs.unfinished()]
+        journal.note_damage(None)
+        if scheduler is not None and journal.detector_state is not None:
+            scheduler.restore(journal.detector_state)
+        try:
+            if (yield from _steps(passes, cancelled)):
+                _check_length(journal, source)
+        finally:
+            journal.frames.mark_returns(touched)
 
 
 def _steps(passes: list[_Pass], cancelled: Callable[[], bool]) -> Generator[Progress, None, bool]:
@@ -113,9 +115,26 @@ class _Pass:
     """
 
     def __init__(
-        self, journal: Journal, source: Source, engine: Engine, stored: StoredJob, scheduler: DetectorScheduler | None
+        self,
+        journal: Journal,
+        source: Source,
+        engine: Engine,
+        stored: StoredJob,
+        scheduler: DetectorScheduler | None,
+        touched: set[int],
     ) -> None:
+        """Prepare a job.
+
+        Args:
+            journal: where results and progress go.
+            source: the open video.
+            engine: the loaded engine.
+            stored: the job, and how far it has come.
+            scheduler: says when the detector runs; None without one.
+            touched: takes the ids of objects whose masks are written.
+        """
         self.job = stored.job
+        self._touched = touched
         self.endless = self.job.frame_range.stop == ENDLESS
         self._scheduler = None if stored.job.backward else scheduler
         self._journal, self._source, self._engine, self._id = journal, source, engine, stored.id
@@ -134,16 +153,18 @@ class _Pass:
     def steps(self, cancelled: Callable[[], bool]) -> Generator[FrameMasks]:
         """Track frame by frame, write what is found, and keep the session's state from time to time."""
         self._session = self._open_session()
-        self._active = ActiveObjects(self.job, self._frames[: self._begin], self._journal.jobs.suspended(self._id))
+        self._begin_objects(self._frames[: self._begin])
         self._in_order: int | None = None  # the last frame after which session and journal agree
         if self._scheduler is not None:
             self._scheduler.begin_pass(self._id)
         try:
             with closing(self._read()) as frames:
                 for count, frame in enumerate(self._in_groups(frames), self._begin + 1):
-                    yield self._step(frame, is_new=count > self._finished)
+                    yield self._step(frame, count, is_new=count > self._finished)
                     if cancelled():
                         return
+                    if self._active.is_done:  # what was left was taken away by an edit
+                        break
             if not self._stopped:
                 self._finish()
         finally:
@@ -186,20 +207,32 @@ class _Pass:
 
     # --- one step -----------------------------------------------------------------------------------------------
 
-    def _step(self, frame: Frame, *, is_new: bool) -> FrameMasks:
+    def _begin_objects(self, passed: Sequence[int]) -> None:
+        """Read which objects the pass has to find after some frames that it has come by."""
+        self._generation = self._journal.tracks.database.generation
+        self.job = replace(self.job, spans=self._journal.jobs.spans(self._id))
+        self._active = ActiveObjects(self.job, passed, self._journal.jobs.suspended(self._id))
+
+    def _step(self, frame: Frame, count: int, *, is_new: bool) -> FrameMasks:
         """Track into a frame; one that was finished before the run was resumed is not written again."""
         self._in_order = None
+        self._see_edits(count - 1)
         starting = self._active.enter(frame.index) if is_new else self._active.pass_by(frame.index)
         prompts = self._prompts(frame.index, starting)
         masks = self._session.step(frame, prompts)
         self._drop_inactive(masks)
         masks = self._active.with_suspended(masks)
         if is_new:
-            self._commit(frame, masks, prompts)
+            self._commit(frame, count, masks, prompts)
         elif self._scheduler is not None and frame.index > self._scheduler.last_frame:
             self._scheduler.observe(frame, masks)
         self._in_order = frame.index
         return masks
+
+    def _see_edits(self, passed: int) -> None:
+        """Take in what was edited through these very tracks since the step before: spans may be cut, objects gone."""
+        if self._generation != self._journal.tracks.database.generation:
+            self._begin_objects(self._frames[:passed])
 
     def _prompts(self, frame: int, starting: Sequence[Span]) -> list[Prompt]:
         found = [self._journal.prompts.get(frame, span.object_id) for span in starting]
@@ -211,13 +244,16 @@ class _Pass:
             if object_id not in followed:
                 self._session.drop(object_id)
 
-    def _commit(self, frame: Frame, masks: FrameMasks, prompts: Sequence[Prompt]) -> None:
+    def _commit(self, frame: Frame, count: int, masks: FrameMasks, prompts: Sequence[Prompt]) -> None:
         """Write a finished frame and all that follows from it, together."""
         given = {prompt.object_id for prompt in prompts if isinstance(prompt, MaskPrompt)}
         fidelity = {row.object_id: row.fidelity for row in masks if row.object_id in given and row.fidelity is not None}
         with self._journal.transaction():
+            self._see_edits(count)
             rows = self._rows(masks, given)
-            self._journal.frames.write(self._id, frame.info, rows, fidelity)
+            self._journal.frames.write(frame.info, rows, fidelity)
+            self._journal.jobs.move_on(self._id, frame.index)
+            self._touched.update(row.object_id for row in rows)
             if prompts:
                 self._journal.jobs.suspend(self._id, self._active.suspended)
             changed = self._detect(frame, masks)
@@ -273,7 +309,7 @@ class _Pass:
         for object_id in update.removed:
             session.drop(object_id)
             active.spans.pop(object_id, None)
-            journal.remove_object(object_id)
+            journal.drop_object(object_id)
         for object_id, since in update.lost_since.items():
             session.drop(object_id)
             active.suspended.add(object_id)
@@ -288,7 +324,7 @@ class _Pass:
             self._journal.jobs.finish(self._id)
             if self._scheduler is not None:
                 for object_id in self._scheduler.end_pass(self._active.spans):
-                    self._journal.remove_object(object_id)
+                    self._journal.drop_object(object_id)
                 self._journal.detector_state = self._scheduler.save()
         self._in_order = None
 
@@ -335,5 +371,9 @@ def _note_damage(journal: Journal, source: Source, message: str) -> None:
 
 
 def _count_up_to(frames: Sequence[int], frame: int | None) -> int:
-    """How many frames come up to and with this one."""
-    return 0 if frame is None else frames.index(frame) + 1
+    """How many frames come up to and with this one, in the order of the pass."""
+    if frame is None:
+        return 0
+    if len(frames) > 1 and frames[0] > frames[-1]:
+        return bisect_right(frames, -frame, key=lambda index: -index)
+    return bisect_right(frames, frame)

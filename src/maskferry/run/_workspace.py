@@ -13,8 +13,9 @@ from maskferry.engines.base import Engine
 from maskferry.engines.registry import engine_status, load_engine, pick_engine
 from maskferry.errors import InputError
 from maskferry.run._resume import video_difference
-from maskferry.sources import open_source
+from maskferry.sources import open_source, video_digest
 from maskferry.tracks._journal import Journal
+from maskferry.tracks._saving import check_replaceable
 from maskferry.tracks._tracks import Tracks
 
 __all__ = ["Workspace"]
@@ -59,10 +60,14 @@ class Workspace:
         self._source, self._journal = source, journal
 
     def _open_tracks(self, source: Source) -> Tracks:
-        if self._path is None or not (self._resume and self._path.exists()):
-            return Tracks.create(source.info, self._path, overwrite=self._overwrite)
+        wanted = Tracks.begin(source.info, self._path, digest=video_digest(source.info.path))
+        if self._path is None:
+            return wanted
+        if not (self._resume and self._path.exists()):
+            check_replaceable(self._path, overwrite=self._overwrite)
+            return wanted
         tracks = Tracks.open(self._path)
-        other = video_difference(tracks.video, source.info)
+        other = video_difference(tracks, wanted)
         if other is not None:
             tracks.close()
             raise InputError(
@@ -70,6 +75,10 @@ class Workspace:
                 f"{source.info.height}, {source.info.frame_count} frames): give another tracks file"
             )
         return tracks
+
+    def save(self) -> None:
+        """Give the tracks their file, whole; nothing is left to do where they have it."""
+        self.journal.tracks.save(overwrite=self._overwrite)
 
     @property
     def source(self) -> Source:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from maskferry.data import FrameInfo, ObjectMask, State, VideoInfo
 from maskferry.rle import Rle
 from maskferry.tracks._database import Database
+from maskferry.tracks._table import Row, Table
 
-__all__ = ["MASK_COLUMNS", "FrameStore", "mask_of_row"]
-
-MASK_COLUMNS = "frame, object, counts, score, state, fidelity"
+__all__ = ["FrameStore", "mask_of_row"]
 
 
 class FrameStore:
@@ -19,97 +19,164 @@ class FrameStore:
 
     def __init__(self, database: Database, video: VideoInfo) -> None:
         self._db, self._video = database, video
+        self._frames, self._masks = Table(database, "frame"), Table(database, "mask")
 
     def write(
-        self,
-        job_id: int,
-        info: FrameInfo,
-        rows: Sequence[ObjectMask],
-        fidelity: Mapping[int, float] = MappingProxyType({}),
+        self, info: FrameInfo, rows: Sequence[ObjectMask], fidelity: Mapping[int, float] = MappingProxyType({})
     ) -> None:
-        """Commit a finished frame: its masks and the job's progress, together.
+        """Write a finished frame and its masks.
 
         Args:
-            job_id: the job.
             info: the frame's row of the frame table.
             rows: what was tracked on it; given masks are there already.
             fidelity: {object id: what the engine said of a given mask}.
         """
-        with self._db.transaction():
-            self.put_info(info)
-            self.put(info.index, rows)
-            told = [(value, info.index, object_id) for object_id, value in fidelity.items()]
-            self._db.execute_many("UPDATE mask SET fidelity = ? WHERE frame = ? AND object = ?", told)
-            self._db.execute("UPDATE job SET position = ? WHERE id = ?", [info.index, job_id])
+        self.put_info(info)
+        told = [
+            (*row[:-1], float(fidelity[row[1]]))
+            for row in self._find("WHERE frame = ? AND state = 'given'", [info.index] if fidelity else [-1])
+            if row[1] in fidelity
+        ]
+        self._put([*mask_rows(info.index, rows), *told])
 
     def put_info(self, info: FrameInfo) -> None:
         """Write a row of the frame table."""
-        self._db.execute("INSERT OR REPLACE INTO frame VALUES (?, ?, ?)", [info.index, info.time, info.name])
+        row = (info.index, None if info.time is None else float(info.time), info.name)
+        if self._frames.find("WHERE idx = ?", [info.index]) != [row]:
+            self._frames.put([row])
 
     def put(self, frame: int, rows: Sequence[ObjectMask]) -> None:
         """Write masks of one frame; those of the same objects are replaced."""
-        values = [(frame, r.object_id, r.rle.counts, float(r.score), r.state.value, r.fidelity) for r in rows]
-        self._db.execute_many("INSERT OR REPLACE INTO mask VALUES (?, ?, ?, ?, ?, ?)", values)
+        self._put(mask_rows(frame, rows))
 
     def get(self, frame: int, object_ids: Collection[int]) -> dict[int, ObjectMask]:
         """What is known so far of some objects on a frame."""
         if not object_ids:
             return {}
-        query = f"SELECT {MASK_COLUMNS} FROM mask WHERE frame = ?"
-        rows = (mask_of_row(row, self._video.size_hw) for row in self._db.rows(query, [frame]))
+        rows = (mask_of_row(row, self._video.size_hw) for row in self._find("WHERE frame = ?", [frame]))
         return {row.object_id: row for row in rows if row.object_id in object_ids}
 
     def last_seen(self, object_id: int, frame: int) -> tuple[int, Rle] | None:
         """The last frame before ``frame`` on which an object was seen, and its mask there."""
-        query = (
-            "SELECT frame, counts FROM mask WHERE object = ? AND frame < ? AND state != 'lost' "
-            "ORDER BY frame DESC LIMIT 1"
-        )
-        for found, counts in self._db.rows(query, [object_id, frame]):
-            return found, Rle(self._video.size_hw, counts)
+        rest = "WHERE object = ? AND frame < ? AND state != 'lost' ORDER BY frame DESC LIMIT 1"
+        for row in self._find(rest, [object_id, frame]):
+            return row[0], Rle(self._video.size_hw, row[2])
         return None
+
+    def nearest_seen(self, object_id: int, frame: int, *, backward: bool) -> int | None:
+        """The nearest frame on which an object is seen: ``frame`` or before it; with ``backward``, or behind it."""
+        where, order = (">= ?", "ASC") if backward else ("<= ?", "DESC")
+        rest = f"WHERE object = ? AND frame {where} AND state != 'lost' ORDER BY frame {order} LIMIT 1"
+        found = self._db.rows(f"SELECT frame FROM mask {rest}", [object_id, frame])
+        return int(str(found[0][0])) if found else None
 
     def mark_lost(self, object_id: int, start: int, last: int) -> None:
         """Make an object lost on the frames from ``start`` to ``last``; its given masks stay what they are."""
         empty = Rle.empty(self._video.size_hw).counts
-        self._db.execute(
-            "UPDATE mask SET counts = ?, score = 0, state = 'lost' "
-            "WHERE object = ? AND frame BETWEEN ? AND ? AND state != 'given'",
-            [empty, object_id, start, last],
-        )
+        rest = "WHERE object = ? AND frame BETWEEN ? AND ? AND state != 'given'"
+        found = self._find(rest, [object_id, start, last])
+        self._put([(frame, i, empty, 0.0, State.LOST.value, fidelity) for frame, i, _, _, _, fidelity in found])
 
-    def mark_returns(self) -> None:
+    def withdraw(self, object_id: int, frame: int) -> None:
+        """A mask was given, and is given no more: it stays until the frame is tracked again."""
+        rest = "WHERE frame = ? AND object = ? AND state = 'given'"
+        self._put([(*row[:4], State.TRACKED.value, None) for row in self._find(rest, [frame, object_id])])
+
+    def put_absent(self, object_id: int, frames: Iterable[int]) -> None:
+        """Write that an object is not there on some frames."""
+        empty = Rle.empty(self._video.size_hw).counts
+        self._put([(frame, object_id, empty, 0.0, State.LOST.value, None) for frame in frames])
+
+    def mark_returns(self, objects: Collection[int]) -> None:
         """Make "returned" mean, whatever the direction of the pass: seen on this frame, lost on the one before."""
+        rows: list[Row] = []
+        for i in objects:
+            for frame, state in self._wrong_returns(i):
+                (row,) = self._find("WHERE frame = ? AND object = ?", [frame, i])
+                rows.append((*row[:4], state, row[5]))
+        if rows:
+            with self._db.transaction():
+                self._put(rows)
+
+    def _wrong_returns(self, object_id: int) -> list[tuple[int, str]]:
+        """(frame, right state) of one object: those that follow a loss, and those that say so and do not."""
         query = """
-            UPDATE mask SET state = found.state FROM (
-                SELECT frame, object,
-                       CASE WHEN lag(state) OVER track = 'lost' THEN 'returned' ELSE 'tracked' END AS state
-                FROM mask WINDOW track AS (PARTITION BY object ORDER BY frame)) AS found
-            WHERE mask.frame = found.frame AND mask.object = found.object
-                  AND mask.state IN ('tracked', 'returned') AND mask.state != found.state
+            SELECT frame, state,
+                   (SELECT b.state FROM mask AS b WHERE b.object = a.object AND b.frame < a.frame
+                    ORDER BY b.frame DESC LIMIT 1) = 'lost' AS follows
+            FROM mask AS a INDEXED BY mask_timeline WHERE object = ?1 AND frame IN (
+                SELECT frame FROM mask INDEXED BY mask_gap WHERE object = ?1 AND state IN ('lost', 'returned')
+                    AND state = 'returned'
+                UNION ALL
+                SELECT (SELECT c.frame FROM mask AS c WHERE c.object = ?1 AND c.frame > g.frame
+                        ORDER BY c.frame LIMIT 1)
+                FROM mask AS g INDEXED BY mask_gap WHERE g.object = ?1 AND g.state IN ('lost', 'returned')
+                    AND g.state = 'lost')
         """
-        with self._db.transaction():
-            self._db.execute(query)
+        found = []
+        for frame, state, follows in self._db.rows(query, [object_id]):
+            if follows and state == State.TRACKED.value:
+                found.append((int(str(frame)), State.RETURNED.value))
+            elif not follows and state == State.RETURNED.value:
+                found.append((int(str(frame)), State.TRACKED.value))
+        return found
 
     def move(self, source: int, target: int, start: int) -> None:
-        """Give the masks of one object from frame ``start`` on to another."""
-        self._db.execute("UPDATE mask SET object = ? WHERE object = ? AND frame >= ?", [target, source, start])
+        """Give the masks of one object from frame ``start`` on to another, which has none there."""
+        rows = self._delete("object = ? AND frame >= ?", [source, start])
+        self._put([(row[0], target, *row[2:]) for row in rows])
+
+    def swap(self, first: int, second: int, start: int) -> None:
+        """Exchange the masks of two objects from frame ``start`` on."""
+        others = {first: second, second: first}
+        rows = self._delete("object IN (?, ?) AND frame >= ?", [first, second, start])
+        self._put([(row[0], others[row[1]], *row[2:]) for row in rows])
 
     def merge(self, keep: int, other: int) -> None:
         """Give the masks of ``other`` to ``keep``, on frames where that one has none or is lost."""
-        self._db.execute(
-            "DELETE FROM mask WHERE object = ? AND state = 'lost' "
-            "AND frame IN (SELECT frame FROM mask WHERE object = ? AND state != 'lost')",
-            [keep, other],
-        )
-        self._db.execute("UPDATE OR IGNORE mask SET object = ? WHERE object = ?", [keep, other])
+        rest = "WHERE object = ? AND state != 'lost'"
+        taken = {row[0] for row in self._find(rest, [keep])}
+        lost = {row[0] for row in self._find("WHERE object = ? AND state = 'lost'", [keep])}
+        rows = self._delete("object = ?", [other])
+        free = [row for row in rows if row[0] not in taken and (row[0] not in lost or row[4] != State.LOST.value)]
+        self._put([(row[0], keep, *row[2:]) for row in free])
 
     def remove(self, object_id: int) -> None:
         """Delete all masks of an object."""
-        self._db.execute("DELETE FROM mask WHERE object = ?", [object_id])
+        self._delete("object = ?", [object_id])
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    def _find(self, rest: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self._masks.find(rest, values)
+
+    def _put(self, rows: Sequence[Row]) -> None:
+        self._masks.put(rows)
+        self._tell(rows)
+
+    def _delete(self, where: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._masks.delete(where, values)
+        self._tell(rows)
+        return rows
+
+    def _tell(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Say of which objects, and from which frame to which, masks have changed."""
+        if rows:
+            frames = [row[0] for row in rows]
+            self._db.changed({row[1] for row in rows}, min(frames), max(frames) + 1)
 
 
-def mask_of_row(row: Sequence[object], size_hw: tuple[int, int]) -> ObjectMask:
-    """A row of `MASK_COLUMNS` as a value."""
+def mask_rows(frame: int, rows: Sequence[ObjectMask]) -> list[Row]:
+    """Masks of one frame as rows of the table; scores are held to their range."""
+    return [(frame, r.object_id, r.rle.counts, _share(r.score), r.state.value, _share(r.fidelity)) for r in rows]
+
+
+def _share(value: float | None) -> float | None:
+    """A score as it is stored: from 0 to 1; what is no number is 0."""
+    return None if value is None else min(1.0, max(0.0, float(value)))
+
+
+def mask_of_row(row: Sequence[Any], size_hw: tuple[int, int]) -> ObjectMask:
+    """A row of the table as a value."""
     _, object_id, counts, score, state, fidelity = row
-    return ObjectMask(object_id, Rle(size_hw, counts), score, State(state), fidelity)  # type: ignore[arg-type]
+    return ObjectMask(object_id, Rle(size_hw, counts), score, State(state), fidelity)

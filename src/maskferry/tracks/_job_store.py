@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from typing import Any
 
 from maskferry.tracks._database import Database
-from maskferry.tracks._jobs import FrameRange, Job, Span
+from maskferry.tracks._jobs import FrameRange, Job, Span, StoredJob
+from maskferry.tracks._notes import Notes
+from maskferry.tracks._spans import SortedSpans
+from maskferry.tracks._table import Row, Table
 
-__all__ = ["JobStore", "StoredJob"]
+__all__ = ["JobStore"]
 
 LARGEST = 900_000_000
 """Bytes of a snapshot that is kept; SQLite holds no value of 1 GB. Without one, a pass is stepped through again."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredJob:
-    """A job and how far it has come.
-
-    Attributes:
-        id: its key in the store.
-        engine: name of the engine that began it.
-        job: what it has to do.
-        position: the last frame, in the order of the pass, that is finished; None before the first.
-        snapshot_frame: the frame after which the session's state was saved last; None where it was not.
-        done: nothing is left to do.
-    """
-
-    id: int
-    engine: str
-    job: Job
-    position: int | None
-    snapshot_frame: int | None
-    done: bool
 
 
 class JobStore:
@@ -41,65 +22,87 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._jobs, self._spans = Table(database, "job"), Table(database, "span")
+        self._snapshots, self._notes = Table(database, "snapshot"), Notes(database)
 
     def all(self) -> list[StoredJob]:
         """All jobs that have spans, in the order in which they are to be done."""
         spans: dict[int, list[Span]] = {}
-        for job_id, object_id, seed, until, blend in self._db.rows("SELECT * FROM span ORDER BY rowid"):
+        for _, job_id, object_id, seed, until, blend in self._rows(self._spans, "ORDER BY id"):
             spans.setdefault(job_id, []).append(Span(object_id, seed, until, bool(blend)))
-        query = "SELECT id, engine, backward, start, stop, stride, position, snapshot_frame, done FROM job ORDER BY id"
-        found = []
-        for job_id, engine, backward, start, stop, stride, position, snapshot_frame, done in self._db.rows(query):
-            if job_id in spans:
-                job = Job(bool(backward), FrameRange(start, stop, stride), tuple(spans[job_id]))
-                found.append(StoredJob(job_id, engine, job, position, snapshot_frame, bool(done)))
-        return found
+        return [
+            _stored_job(row, tuple(spans[row[0]])) for row in self._rows(self._jobs, "ORDER BY id") if row[0] in spans
+        ]
 
     def unfinished(self) -> list[StoredJob]:
         """Those of `all` in which something is left to do."""
         return [stored for stored in self.all() if not stored.done]
 
+    def spans(self, job_id: int) -> tuple[Span, ...]:
+        """The spans of a job as they are now."""
+        rows = self._rows(self._spans, "WHERE job = ? ORDER BY id", [job_id])
+        return tuple(Span(object_id, seed, until, bool(blend)) for _, _, object_id, seed, until, blend in rows)
+
     def add(self, jobs: Iterable[Job], engine: str, *, done: bool = False) -> None:
         """Write down what is to be done, before any of it is done; or, with ``done``, what counts as done."""
         with self._db.transaction():
-            for job in jobs:
-                limits = job.frame_range
-                job_id = self._db.execute(
-                    "INSERT INTO job (engine, backward, start, stop, stride, done) VALUES (?, ?, ?, ?, ?, ?)",
-                    [engine, job.backward, limits.start, limits.stop, limits.stride, done],
-                )
-                rows = [(job_id, s.object_id, s.seed, s.until, s.blend) for s in job.spans]
-                self._db.execute_many("INSERT INTO span VALUES (?, ?, ?, ?, ?)", rows)
+            newest = self._newest("job")
+            for job_id, job in enumerate(jobs, newest + 1):
+                limits = (job.frame_range.start, job.frame_range.stop, job.frame_range.stride)
+                self._jobs.put([(job_id, engine, int(job.backward), *limits, None, None, int(done))])
+                self._add_spans(job_id, job.spans)
+
+    def move_on(self, job_id: int, frame: int) -> None:
+        """A frame of a job is finished."""
+        self._change(job_id, position=frame)
 
     def finish(self, job_id: int) -> None:
         """Nothing is left to do for this job; its snapshot is dropped."""
         with self._db.transaction():
-            self._db.execute("UPDATE job SET done = 1, snapshot_frame = NULL WHERE id = ?", [job_id])
-            self._db.execute("DELETE FROM snapshot WHERE job = ?", [job_id])
+            self._change(job_id, snapshot_frame=None, done=1)
+            self._snapshots.delete("job = ?", [job_id])
+
+    def _change(self, job_id: int, **values: int | None) -> None:
+        columns = ("id", "engine", "backward", "start", "stop", "stride", "position", "snapshot_frame", "done")
+        for row in self._jobs.find("WHERE id = ?", [job_id]):
+            self._jobs.put([tuple((dict(zip(columns, row, strict=True)) | values).values())])
 
     # --- spans --------------------------------------------------------------------------------------------------
 
+    def replace_spans(self, objects: Collection[int], spans: SortedSpans) -> None:
+        """Let objects have these spans instead of those that they have."""
+        stored = self.all()
+        for i in objects:
+            self.drop_spans(i)
+        for (frame_range, backward), own in spans.done.items():
+            self.add([Job(backward, frame_range, tuple(own))], stored[0].engine, done=True)
+        for job_id, own in spans.under_way.items():
+            self._add_spans(job_id, own)
+        self._drop_idle_snapshots()
+
     def keep_spans(self, job_id: int, keys: Collection[tuple[int, int, int | None]]) -> None:
-        """Forget the spans of a job that are not among ``keys``, and the job where none is left."""
+        """Forget the spans of a job that are not among ``keys``."""
         with self._db.transaction():
-            for rowid, *key in self._db.rows("SELECT rowid, object, seed, until FROM span WHERE job = ?", [job_id]):
-                if tuple(key) not in keys:
-                    self._db.execute("DELETE FROM span WHERE rowid = ?", [rowid])
-            self._db.execute("DELETE FROM job WHERE id = ? AND id NOT IN (SELECT job FROM span)", [job_id])
-            self._db.execute("DELETE FROM snapshot WHERE job NOT IN (SELECT id FROM job)")
+            for row in self._rows(self._spans, "WHERE job = ?", [job_id]):
+                if tuple(row[2:5]) not in keys:
+                    self._spans.delete("id = ?", [row[0]])
+            self._drop_idle_snapshots()
+
+    def _drop_idle_snapshots(self) -> None:
+        self._db.execute("DELETE FROM snapshot WHERE job NOT IN (SELECT job FROM span)")
 
     def drop_spans(self, object_id: int) -> None:
         """Forget the spans of an object."""
-        self._db.execute("DELETE FROM span WHERE object = ?", [object_id])
+        self._spans.delete("object = ?", [object_id])
 
-    def last_span(self, job_id: int, object_id: int) -> tuple[int, int | None, bool] | None:
-        """(its key, until, blend) of the span of an object that a job has come to."""
-        query = "SELECT rowid, until, blend FROM span WHERE job = ? AND object = ? ORDER BY rowid DESC LIMIT 1"
-        for rowid, until, blend in self._db.rows(query, [job_id, object_id]):
-            return rowid, until, bool(blend)
+    def last_span(self, job_id: int, object_id: int) -> tuple[int, Span] | None:
+        """(its key, the span) of an object that a job has come to."""
+        rest = "WHERE job = ? AND object = ? ORDER BY id DESC LIMIT 1"
+        for key, _, _, seed, until, blend in self._rows(self._spans, rest, [job_id, object_id]):
+            return key, Span(object_id, seed, until, bool(blend))
         return None
 
-    def cut(self, job_id: int, object_id: int, frame: int, cut: tuple[int, int | None, bool] | None) -> Span:
+    def cut(self, job_id: int, object_id: int, frame: int, cut: tuple[int, Span] | None) -> Span:
         """End a span (`last_span`, None where there is none) at a frame on which its object was prompted.
 
         Returns:
@@ -107,32 +110,54 @@ class JobStore:
         """
         until, blend = None, False
         if cut is not None:
-            rowid, until, blend = cut
-            self._db.execute("UPDATE span SET until = ? WHERE rowid = ?", [frame, rowid])
+            key, span = cut
+            until, blend = span.until, span.blend
+            if span.seed == frame:
+                self._spans.delete("id = ?", [key])
+            else:
+                self._spans.put([(key, job_id, object_id, span.seed, frame, int(blend))])
         span = Span(object_id, frame, until, blend)
-        self._db.execute("INSERT INTO span VALUES (?, ?, ?, ?, ?)", [job_id, *span.key, span.blend])
+        self._add_spans(job_id, [span])
         return span
+
+    def _add_spans(self, job_id: int, spans: Iterable[Span]) -> None:
+        newest = self._newest("span")
+        rows: list[Row] = [(key, job_id, *span.key, int(span.blend)) for key, span in enumerate(spans, newest + 1)]
+        self._spans.put(rows)
+
+    def _newest(self, table: str) -> int:
+        found = self._db.rows(f"SELECT max(id) FROM {table}")[0][0]
+        return found if isinstance(found, int) else 0
+
+    def _rows(self, table: Table, rest: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        return table.find(rest, values or [])
 
     # --- what a resumed pass begins with ------------------------------------------------------------------------
 
     def snapshot(self, job_id: int) -> bytes | None:
         """The session's state that was saved last."""
-        found = self._db.rows("SELECT data FROM snapshot WHERE job = ?", [job_id])
-        return found[0][0] if found else None
+        found = self._rows(self._snapshots, "WHERE job = ?", [job_id])
+        return found[0][1] if found else None
 
     def save_snapshot(self, job_id: int, frame: int, snapshot: bytes | None) -> None:
         """Keep the session's state after ``frame``; the one before stays where this one is too large."""
         if snapshot is None or len(snapshot) > LARGEST:
             return
         with self._db.transaction():
-            self._db.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?)", [job_id, snapshot])
-            self._db.execute("UPDATE job SET snapshot_frame = ? WHERE id = ?", [frame, job_id])
+            self._snapshots.put([(job_id, snapshot)])
+            self._change(job_id, snapshot_frame=frame)
 
     def suspend(self, job_id: int, object_ids: Collection[int]) -> None:
         """Remember which objects of a job its session does not follow any more."""
-        self._db.set_note(f"retired:{job_id}", json.dumps(sorted(object_ids)))
+        self._notes.set_json(f"retired:{job_id}", sorted(object_ids))
 
     def suspended(self, job_id: int) -> list[int]:
         """What `suspend` was told last."""
-        found: list[int] = json.loads(self._db.note(f"retired:{job_id}") or "[]")
+        found: list[int] = self._notes.json(f"retired:{job_id}", [])
         return found
+
+
+def _stored_job(row: tuple[Any, ...], spans: tuple[Span, ...]) -> StoredJob:
+    job_id, engine, backward, start, stop, stride, position, snapshot_frame, done = row
+    job = Job(bool(backward), FrameRange(start, stop, stride), spans)
+    return StoredJob(job_id, engine, job, position, snapshot_frame, bool(done))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from maskferry.errors import InputError
 
-__all__ = ["ENDLESS", "FrameRange", "Job", "Span"]
+__all__ = ["ENDLESS", "FrameRange", "Job", "Span", "StoredJob"]
 
 ENDLESS = 1 << 62
 """Where a stream's last frame would be: past anything that is ever read."""
@@ -101,3 +101,33 @@ class Job:
         if seeds:
             return sorted(seeds.union(grid), reverse=self.backward)
         return grid[::-1] if self.backward else grid
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job and how far it has come.
+
+    Attributes:
+        id: its key in the store.
+        engine: name of the engine that began it.
+        job: what it has to do.
+        position: the last frame, in the order of the pass, that is finished; None before the first.
+        snapshot_frame: the frame after which the session's state was saved last; None where it was not.
+        done: nothing is left to do.
+    """
+
+    id: int
+    engine: str
+    job: Job
+    position: int | None
+    snapshot_frame: int | None
+    done: bool
+
+    def left(self, span: Span) -> tuple[int, int]:
+        """What is left to do of one of its spans: first frame, and the frame to end before."""
+        low, high = span.reach(self.job.frame_range, backward=self.job.backward)
+        if self.done:
+            return high, high
+        if self.position is None:
+            return low, high
+        return (low, min(high, self.position)) if self.job.backward else (max(low, self.position + 1), high)

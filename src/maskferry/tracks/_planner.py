@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import pairwise
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from maskferry.errors import InputError
 from maskferry.tracks._jobs import FrameRange, Job, Span
 
-__all__ = ["Direction", "plan"]
+__all__ = ["Absences", "Direction", "plan", "spans_of"]
 
 Direction = Literal["both", "forward", "backward"]
 """Which passes a run makes through the video."""
@@ -17,12 +18,18 @@ Direction = Literal["both", "forward", "backward"]
 SpanKey = tuple[int, int, int | None]
 """See `Span.key`."""
 
+Absences = Mapping[int, Collection[tuple[int, int]]]
+"""{object id: stretches, first frame and frame to end before, on which the object is said not to be there}."""
+
+NO_ABSENCES: Absences = MappingProxyType({})
+
 
 def plan(
     seeds: Mapping[int, Collection[int]],
     direction: Direction,
     frame_range: FrameRange,
     known: Iterable[Job] = (),
+    absences: Absences = NO_ABSENCES,
 ) -> list[Job]:
     """Which passes are still to be made.
 
@@ -32,6 +39,7 @@ def plan(
             never acts on the past, or on the future.
         frame_range: resolved (`FrameRange.within`). Seeds outside it are left out.
         known: earlier jobs, finished or under way, whose spans are not planned again.
+        absences: where objects are not; no span enters or crosses one.
 
     Returns:
         Jobs, forward ones first; the second of two directions merges with the results of the first.
@@ -48,39 +56,48 @@ def plan(
     jobs: list[Job] = []
     for backward in (False, True):
         if direction != ("forward" if backward else "backward"):
-            spans = _spans(seeds, direction, frame_range, backward=backward, filled=done[True])
+            spans = spans_of(seeds, direction, frame_range, backward=backward, filled=done[True], absences=absences)
             jobs += _group((s for s in spans if s.key not in done[backward]), frame_range, backward=backward)
     return jobs
 
 
-def _spans(
+def spans_of(
     seeds: Mapping[int, Collection[int]],
     direction: Direction,
     frame_range: FrameRange,
     *,
     backward: bool,
-    filled: Collection[SpanKey],
+    filled: Collection[SpanKey] = (),
+    absences: Absences = NO_ABSENCES,
 ) -> Iterable[Span]:
-    """All spans of one direction; ``filled`` are the backward ones of earlier jobs."""
+    """All spans of one direction; ``filled`` are the backward ones of earlier jobs. The rest as for `plan`."""
     for object_id, frames in seeds.items():
-        for seed, until in _stretches(frames, frame_range, backward=backward, alone=direction == "backward"):
-            second = until is not None and (backward or (object_id, until, seed) in filled)
+        frames, walls = set(frames), absences.get(object_id, ())
+        for seed, until in _stretches(frames, walls, frame_range, backward=backward, alone=direction == "backward"):
+            between = until is not None and until in frames
+            second = between and (backward or (object_id, until, seed) in filled)
             yield Span(object_id, seed, until, blend=direction == "both" and second)
 
 
 def _stretches(
-    seeds: Collection[int], frame_range: FrameRange, *, backward: bool, alone: bool
+    seeds: Collection[int],
+    walls: Collection[tuple[int, int]],
+    frame_range: FrameRange,
+    *,
+    backward: bool,
+    alone: bool,
 ) -> Iterable[tuple[int, int | None]]:
     """(seed, until) of one object in one direction."""
-    inside: Sequence[int] = sorted(s for s in seeds if frame_range.start <= s < frame_range.stop)
-    if not inside:
-        return
-    for left, right in pairwise(inside):
-        yield (right, left) if backward else (left, right)
-    if not backward:
-        yield inside[-1], None
-    elif alone or inside[0] > frame_range.start:  # the forward pass, if there is one, sees the seed's own frame
-        yield inside[0], None
+    inside = {s for s in seeds if frame_range.start <= s < frame_range.stop}
+    ends = sorted(inside.union(stop - 1 if backward else start for start, stop in walls))
+    for seed in sorted(inside):
+        place = bisect_left(ends, seed) - 1 if backward else bisect_right(ends, seed)
+        if 0 <= place < len(ends):
+            until = ends[place]
+            if not backward or alone or until in inside or until < seed - 1:
+                yield seed, until
+        elif not backward or alone or seed > frame_range.start:  # the forward pass, if there is one, sees the seed
+            yield seed, None
 
 
 def _group(spans: Iterable[Span], frame_range: FrameRange, *, backward: bool) -> Iterable[Job]:

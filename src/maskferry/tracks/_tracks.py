@@ -2,28 +2,58 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
 
 from maskferry.closing import Closing
-from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, VideoInfo
-from maskferry.errors import InputError
+from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
+from maskferry.errors import DamagedTracksError, InputError
 from maskferry.tracks._database import Database
-from maskferry.tracks._frame_store import MASK_COLUMNS, mask_of_row
+from maskferry.tracks._frame_store import mask_of_row
+from maskferry.tracks._notes import Notes
+from maskferry.tracks._schema import mask_seal
+from maskferry.tracks._table import Table
+from maskferry.tracks._video_note import read_video, write_video
 
-__all__ = ["Tracks"]
+__all__ = ["STATE_CODES", "Lane", "Tracks"]
 
 PIECE = 256  # frames that are read from the database at once
+
+STATE_CODES = tuple(State)
+"""What the codes of `Lane.states` mean: code n is the n-th state."""
+
+_CODES = {state.value: code for code, state in enumerate(STATE_CODES)}
+
+Ranges = dict[int, list[tuple[int, int]]]
+"""{object id: stretches}: first frame, and the frame to end before."""
+
+
+class Lane(NamedTuple):
+    """One object over all finished frames, without its masks.
+
+    Attributes:
+        frames: int64 (N,), ascending.
+        states: uint8 (N,), see `STATE_CODES`.
+        scores: float32 (N,), in [0, 1].
+    """
+
+    frames: NDArray[np.int64]
+    states: NDArray[np.uint8]
+    scores: NDArray[np.float32]
 
 
 class Tracks(Closing, Mapping[int, FrameMasks]):
     """A mapping from frame index to `FrameMasks`, by ascending index, over the frames that are finished.
 
     It can be read while the run goes on, by other processes too, where it has a path. Masks stay run-length encoded
-    until `FrameMasks.mask` or `FrameMasks.stack` is asked for them.
+    until `FrameMasks.mask` or `FrameMasks.stack` is asked for them. Every row is compared with its checksum when it is
+    read: where bytes of the file have changed, reading raises a `DamagedTracksError`.
 
     Attributes:
         video: the video that was tracked.
@@ -33,69 +63,164 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
     def __init__(self, database: Database) -> None:
         self.database = database
         self.path = database.path
-        self.video = _read_video(database)
+        self._notes = Notes(database)
+        self.video = read_video(self._notes, database.place)
+        self._frame_table, self._masks_table = Table(database, "frame"), Table(database, "mask")
+        self._objects = Table(database, "object")
+
+    @classmethod
+    def begin(cls, video: VideoInfo, path: str | Path | None = None, *, digest: str | None = None) -> Tracks:
+        """Start empty tracks of a video in memory; `save` gives them their file.
+
+        Args:
+            video: the video.
+            path: where `save` writes them.
+            digest: what identifies the video's content.
+        """
+        database = Database.create(Path(path) if path is not None else None)
+        write_video(Notes(database), video, digest)
+        return cls(database)
 
     @classmethod
     def create(cls, video: VideoInfo, path: str | Path | None = None, *, overwrite: bool = False) -> Tracks:
         """Start empty tracks of a video, in memory or in a file.
 
         Raises:
-            OutputExistsError: the file exists and ``overwrite`` is false.
+            OutputExistsError: the file exists and ``overwrite`` is false, or it is no tracks file.
             OutputError: it cannot be made.
         """
-        database = Database.create(Path(path) if path is not None else None, overwrite=overwrite)
-        with database.transaction():
-            database.execute("INSERT INTO meta VALUES ('video', ?)", [_video_json(video)])
-        return cls(database)
+        tracks = cls.begin(video, path)
+        tracks.save(overwrite=overwrite)
+        return tracks
 
     @classmethod
-    def open(cls, path: str | Path) -> Tracks:
+    def open(cls, path: str | Path, *, read_only: bool = False) -> Tracks:
         """Open the tracks of an earlier run, or of one that is going on.
+
+        Args:
+            path: the file.
+            read_only: refuse changes. Nothing in the file's folder is touched then, whatever state the file is in, and
+                neither the folder nor the file need be writable.
 
         Raises:
             InputError: there is no such file, or it is not a tracks file.
+            DamagedTracksError: it is damaged.
         """
-        return cls(Database.open(Path(path)))
+        return cls(Database.open(Path(path), read_only=read_only))
 
     # --- what there is ------------------------------------------------------------------------------------------
 
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Every object that was given and not removed, ascending."""
-        return tuple(i for (i,) in self.database.rows("SELECT id FROM object WHERE NOT removed ORDER BY id"))
+        return tuple(i for i, _ in self._known_objects())
 
     @property
     def labels(self) -> dict[int, str]:
         """{object id: name}, for the objects that have one."""
-        return dict(self.database.rows("SELECT id, label FROM object WHERE NOT removed AND label IS NOT NULL"))
+        return {i: label for i, label in self._known_objects() if label is not None}
+
+    def _known_objects(self) -> list[tuple[int, str | None]]:
+        found: list[tuple[int, str | None]] = []
+        for i, label, _ in self._objects.find("WHERE NOT removed ORDER BY id"):
+            if not isinstance(i, int) or i < 1 or not (label is None or isinstance(label, str)):
+                raise DamagedTracksError(f"{self.database.place}: expected ids from 1 and names, got {i!r}, {label!r}")
+            found.append((i, label))
+        return found
 
     @property
     def given_scores(self) -> dict[int, float]:
         """{object id: score}, for the objects that another model found and scored, by ascending id."""
-        rows = self.database.rows("SELECT key, value FROM meta WHERE key LIKE 'score:%'")
-        found = {int(key.removeprefix("score:")): float(value) for key, value in rows}
-        return {i: found[i] for i in self.object_ids if i in found}
+        found = self._notes.starting_with("score:")
+        try:
+            scores = {int(key): float(value) for key, value in found.items()}
+        except ValueError as err:
+            raise DamagedTracksError(f"{self.database.place}: a score is no number: {err}") from err
+        return {i: scores[i] for i in self.object_ids if i in scores}
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Files of masks that were given to the run: nothing may be written over them."""
+        return [Path(name) for name in self._notes.starting_with("input:")]
+
+    def note_inputs(self, *paths: Path) -> None:
+        """Remember files of masks that were given to the run."""
+        for path in paths:
+            self._notes.set(f"input:{path.absolute()}", "")
+
+    @property
+    def video_digest(self) -> str | None:
+        """What identifies the video's content; None where that is not known."""
+        return self._notes.get("digest")
 
     @property
     def stopped_at(self) -> str | None:
         """Where and why the video could not be read on; None where it was read to its end."""
-        found = self.database.rows("SELECT value FROM meta WHERE key = 'damage'")
-        return str(found[0][0]) if found else None
+        return self._notes.get("damage")
 
     @property
     def finished(self) -> bool:
-        """Whether the run has come to its end: nothing that was planned is left to do."""
-        query = "SELECT 1 FROM job WHERE NOT done AND id IN (SELECT job FROM span) LIMIT 1"
-        return not self.database.rows(query)
+        """Whether nothing is left to be tracked: `pending` is empty."""
+        return not self.pending
+
+    @property
+    def pending(self) -> list[Any]:
+        """What is still to be tracked: (object id, first frame, frame to end before), by object and frame.
+
+        Where a correction was not recomputed to its end, the masks on these frames are those of before it.
+        """
+        from maskferry.tracks._pending import pending_spans
+
+        return pending_spans(self.database, self.video)
+
+    def digest(self) -> str:
+        """What identifies the results, whatever file they lie in: SHA-256 over frames, objects and masks, in hex."""
+        found = hashlib.sha256()
+        for i, label in self._known_objects():
+            found.update(repr((i, label)).encode())
+        for frame in self.frames():
+            found.update(repr(frame.info).encode())
+            for row in frame.masks:
+                found.update(repr((row.object_id, row.rle.counts, row.score, row.state.value, row.fidelity)).encode())
+        return found.hexdigest()
+
+    # --- what has changed ---------------------------------------------------------------------------------------
+
+    @property
+    def revision(self) -> int:
+        """Grows with every change of a mask, whoever makes it."""
+        return self.database.revision
+
+    def changes_since(self, revision: int) -> Ranges:
+        """Which masks may have changed after a revision.
+
+        Args:
+            revision: of an earlier look. Of one that is too old to be known, everything has changed.
+
+        Returns:
+            {object id: [(first frame, frame to end before)]}; objects that are gone are among them.
+        """
+        from maskferry.tracks._intervals import unite
+
+        rows = Table(self.database, "change").find("WHERE revision > ? ORDER BY revision", [revision])
+        if revision < self.revision and (not rows or rows[0][0] != revision + 1):
+            return {i: [(0, 1 << 62)] for i in self.object_ids}
+        found: Ranges = {}
+        for _, objects, start, stop in rows:
+            for i in str(objects).split(","):
+                found.setdefault(int(i), []).append((int(str(start)), int(str(stop))))
+        return {i: unite(found[i]) for i in sorted(found)}
+
+    # --- frame by frame -----------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return int(self.database.rows("SELECT count(*) FROM frame")[0][0])
+        return int(str(self.database.rows("SELECT count(*) FROM frame")[0][0]))
 
     def __iter__(self) -> Iterator[int]:
         last = -1
-        while piece := self.database.rows("SELECT idx FROM frame WHERE idx > ? ORDER BY idx LIMIT ?", [last, PIECE]):
-            yield from (idx for (idx,) in piece)
-            (last,) = piece[-1]
+        while piece := self._infos("WHERE idx > ? ORDER BY idx LIMIT ?", [last, PIECE], after=last):
+            yield from (info.index for info in piece)
+            last = piece[-1].index
 
     def __contains__(self, frame: object) -> bool:
         if not isinstance(frame, SupportsIndex):
@@ -110,9 +235,23 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
 
     def info(self, frame: int) -> FrameInfo:
         """The frame's row of the frame table; KeyError where it is not finished."""
-        for found in self.database.rows("SELECT idx, time, name FROM frame WHERE idx = ?", [int(frame)]):
-            return FrameInfo(*found)
+        for found in self._infos("WHERE idx = ?", [int(frame)], after=-1):
+            return found
         raise KeyError(frame)
+
+    def _infos(self, rest: str, values: Sequence[int], *, after: int) -> list[FrameInfo]:
+        """Rows of the frame table, ascending, all behind frame ``after``."""
+        found = []
+        for index, time, name in self._frame_table.find(rest, values):
+            is_time = time is None or (isinstance(time, float) and math.isfinite(time))
+            if not (isinstance(index, int) and index > after and is_time and isinstance(name, str)):
+                raise DamagedTracksError(
+                    f"{self.database.place} is damaged: expected a frame behind {after} with a time and a name, got "
+                    f"{index!r}, {time!r}, {name!r}"
+                )
+            found.append(FrameInfo(index, time, name))  # type: ignore[arg-type]
+            after = index
+        return found
 
     # --- in order -----------------------------------------------------------------------------------------------
 
@@ -132,34 +271,61 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
         return self._frames(start, stop, stride)
 
     def _frames(self, start: int, stop: int | None, stride: int) -> Iterator[FrameTracks]:
-        query = "SELECT idx, time, name FROM frame WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
+        rest = "WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
         end, skipped = (1 << 62) if stop is None else stop, 0
-        while piece := self.database.rows(query, [start, end, PIECE]):
-            infos = [FrameInfo(*row) for row in piece[skipped::stride]]
+        while piece := self._infos(rest, [start, end, PIECE], after=start - 1):
+            infos = piece[skipped::stride]
             skipped = (skipped - len(piece)) % stride
-            start = piece[-1][0] + 1
+            start = piece[-1].index + 1
             masks = self._masks([info.index for info in infos])
             yield from (FrameTracks(info, masks[info.index]) for info in infos)
 
     def timeline(self, object_id: int) -> Iterator[tuple[int, ObjectMask]]:
         """(frame, row) of one object, by ascending frame."""
-        query = f"SELECT {MASK_COLUMNS} FROM mask WHERE object = ? AND frame > ? ORDER BY frame LIMIT ?"
-        last = -1
-        while piece := self.database.rows(query, [object_id, last, PIECE]):
-            yield from ((row[0], mask_of_row(row, self.video.size_hw)) for row in piece)
-            last = piece[-1][0]
+        rest, last = "WHERE object = ? AND frame > ? ORDER BY frame LIMIT ?", -1
+        while piece := self._masks_table.find(rest, [object_id, last, PIECE]):
+            for row in piece:
+                if int(str(row[0])) <= last:
+                    raise DamagedTracksError(f"{self.database.place} is damaged: its frames do not ascend")
+                last = int(str(row[0]))
+                yield last, mask_of_row(row, self.video.size_hw)
+
+    def lane(self, object_id: int) -> Lane:
+        """States and scores of one object on all of its frames, without reading a mask."""
+        query = "SELECT frame, score, state, seal FROM mask INDEXED BY mask_timeline WHERE object = ? ORDER BY frame"
+        rows: list[Any] = self.database.rows(query, [object_id])
+        for frame, score, state, seal in rows:
+            if state not in _CODES or seal != mask_seal(frame, object_id, score, state):
+                raise DamagedTracksError(
+                    f"{self.database.place} is damaged: the row of object {object_id} on frame {frame} has changed: "
+                    "`maskferry check` says what can be saved"
+                )
+        frames, scores, states, _ = zip(*rows, strict=True) if rows else ((), (), (), ())
+        codes = np.array([_CODES[state] for state in states], dtype=np.uint8)
+        return Lane(np.array(frames, dtype=np.int64), codes, np.array(scores, dtype=np.float32))
 
     def _masks(self, frames: Sequence[int]) -> dict[int, FrameMasks]:
         """{frame: masks} for some frames, ascending."""
         rows: dict[int, list[ObjectMask]] = {frame: [] for frame in frames}
         if frames:
-            query = f"SELECT {MASK_COLUMNS} FROM mask WHERE frame BETWEEN ? AND ? ORDER BY frame, object"
-            for row in self.database.rows(query, [frames[0], frames[-1]]):
-                if row[0] in rows:
-                    rows[row[0]].append(mask_of_row(row, self.video.size_hw))
+            rest = "WHERE frame BETWEEN ? AND ? ORDER BY frame, object"
+            for row in self._masks_table.find(rest, [frames[0], frames[-1]]):
+                own = rows.get(row[0])  # type: ignore[arg-type]
+                if own is not None:
+                    own.append(mask_of_row(row, self.video.size_hw))
         return {frame: FrameMasks(frame, self.video.size_hw, tuple(found)) for frame, found in rows.items()}
 
     # --- life ---------------------------------------------------------------------------------------------------
+
+    def save(self, *, overwrite: bool = False) -> None:
+        """Write tracks that were begun with a path into their file; nothing is left to do where that is done.
+
+        Raises:
+            OutputExistsError: there is a file, and ``overwrite`` is false or it is no tracks file.
+            OutputError: it cannot be written.
+            RunningElsewhereError: somebody writes to the file that is there.
+        """
+        self.database.save(overwrite=overwrite)
 
     def settle(self) -> None:
         """Bring everything written so far into the one file, which can then be copied or sent."""
@@ -171,25 +337,3 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
 
     def __repr__(self) -> str:
         return f"<Tracks of {self.video.name}: {len(self.object_ids)} objects, {len(self)} frames>"
-
-
-def _video_json(video: VideoInfo) -> str:
-    return json.dumps(
-        {
-            "width": video.width,
-            "height": video.height,
-            "rate": str(video.rate) if video.rate else None,
-            "frame_count": video.frame_count,
-            "name": video.name,
-            "path": video.path,
-        }
-    )
-
-
-def _read_video(database: Database) -> VideoInfo:
-    found = database.rows("SELECT value FROM meta WHERE key = 'video'")
-    if not found:
-        raise InputError(f"{database.path}: the tracks file is damaged: it does not name its video")
-    value = json.loads(found[0][0])
-    rate = value.pop("rate")
-    return VideoInfo(**value, rate=Fraction(rate) if rate else None)

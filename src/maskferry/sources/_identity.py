@@ -1,0 +1,60 @@
+"""What tells one video from another of the same name, size and length."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+from maskferry.images import FRAME_SUFFIXES, natural_key
+
+__all__ = ["video_digest"]
+
+
+class Digest(Protocol):
+    """What `hashlib` makes."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take in more bytes."""
+
+
+PART = 1 << 20
+"""Bytes that are read of a file's head, and of its tail."""
+
+
+def video_digest(path: str | None) -> str | None:
+    """A digest of a video file's size, head and tail; of a folder's pictures their names and sizes, and the first and
+    last of them.
+
+    Args:
+        path: of the file or folder; None where there is none.
+
+    Returns:
+        SHA-256 in hex; None where nothing lies at the path.
+    """
+    if path is None:
+        return None
+    place = Path(path)
+    try:
+        found = hashlib.sha256()
+        if place.is_dir():
+            pictures = sorted((p for p in place.iterdir() if p.suffix.lower() in FRAME_SUFFIXES), key=natural_key)
+            for picture in pictures:
+                found.update(f"{picture.name}\0{picture.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+            for picture in {pictures[0], pictures[-1]} if pictures else ():
+                _add_file(found, picture)
+        else:
+            _add_file(found, place)
+        return found.hexdigest()
+    except OSError:
+        return None
+
+
+def _add_file(found: Digest, path: Path) -> None:
+    size = path.stat().st_size
+    found.update(f"{size}\n".encode())
+    with path.open("rb") as file:
+        found.update(file.read(PART))
+        if size > PART:
+            file.seek(max(PART, size - PART))
+            found.update(file.read(PART))
