@@ -96,7 +96,7 @@ def _copy_jobs(old: sqlite3.Connection, new: Database) -> None:
     ]
     Table(new, "job").put(rows)
     if rows:
-        last = max(rows, key=lambda row: row[0])
+        last = rows[-1]
         both = len({row[2] for row in rows if row[3:6] == last[3:6]}) > 1
         direction = "both" if both or not last[2] else "backward"
         Notes(new).set_json("run", [direction, *last[3:6]])
