@@ -1,7 +1,7 @@
 """Many run-length masks measured at once: areas, centroids and boxes, as `Rle` and `centroid_of_rle_xy` give them.
 
-For thousands of small masks the cost of one call each is most of the work. Here the strings of many masks are decoded as
-one, a limited number of bytes at a time, so that what is worked on stays in the processor's cache.
+For thousands of small masks the cost of one call each is most of the work. Here the strings of many masks are decoded
+as one, a limited number of bytes at a time, so that what is worked on stays in the cache of the processor.
 """
 
 from __future__ import annotations
