@@ -31,8 +31,9 @@ AREA_JUMP = 1.6
 PLACE_JUMP = 0.5, 5.0
 """A step is a jump beyond this part of the object's size, and beyond this many of its usual steps."""
 
-LOW_SCORE = 0.75
-"""Part of the object's usual score (the median where it is seen and not given), below which a score is low."""
+LOW_SCORE, GOOD_SCORE = 0.85, 0.92
+"""Parts of the object's usual score (the median where it is seen and not given): a score is low below the first, and
+the stretch goes on until the score has come back to the second."""
 
 LOW_FIDELITY = 0.8
 """Below it, the engine sees a given mask differently."""
@@ -61,6 +62,7 @@ class Moment:
 
     def __str__(self) -> str:
         """For people."""
+        fidelity = 1 + LOW_FIDELITY - self.severity
         what = {
             "swap": f"may have changed places with {self.other}",
             "looks": "colours change",
@@ -68,7 +70,7 @@ class Moment:
             "place": "leaps",
             "lost": "is lost",
             "score": f"score falls to {LOW_SCORE / self.severity:.0%} of what is usual",
-            "fidelity": f"the engine sees the given mask differently (fidelity {1 + LOW_FIDELITY - self.severity:.2f})",
+            "fidelity": f"was given a mask that the engine sees differently (fidelity {fidelity:.2f})",
         }[self.kind]
         return f"frame {self.frame}: object {self.object_id} {what}"
 
@@ -125,9 +127,12 @@ def score_moments(object_id: int, rows: Scores) -> Iterator[Moment]:
     is_own = ~rows.given & ~rows.lost
     if not is_own.any():
         return
-    limit = LOW_SCORE * float(np.median(rows.scores[is_own]))
-    for first, last in _stretches(is_own & (rows.scores < limit)):
+    usual = float(np.median(rows.scores[is_own]))
+    limit = LOW_SCORE * usual
+    for first, last in _stretches(is_own & (rows.scores < GOOD_SCORE * usual)):
         lowest = first + int(np.argmin(rows.scores[first : last + 1]))
+        if rows.scores[lowest] >= limit:
+            continue
         severity = limit / max(float(rows.scores[lowest]), limit / 100)
         yield Moment(int(rows.frames[lowest]), object_id, "score", severity)
 
