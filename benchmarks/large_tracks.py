@@ -54,7 +54,7 @@ def shapes(rng: np.random.Generator, places: int = 32) -> list[list[bytes]]:
 
 
 def row_of(frame: int, object_id: int, known: list[list[bytes]], empty: bytes) -> ObjectMask:
-    """An object that goes to and fro, and is lost for a while."""
+    """An object that goes one way and back, and is lost for a while."""
     places = known[object_id % len(known)]
     if frame and (frame + 37 * object_id) % LOST_EVERY < LOST_FOR:
         return ObjectMask(object_id, Rle(SIZE_HW, empty), 0.0, State.LOST)
