@@ -10,7 +10,7 @@ import pytest
 
 from maskferry import FrameInfo, MaskPrompt, ObjectMask, Rle, State, Tracks, VideoInfo, open_source
 from maskferry.errors import InputError, UnknownObjectError
-from maskferry.tracks import _review_lanes
+from maskferry.tracks import _review_contacts, _review_lanes
 from maskferry.tracks._journal import Journal
 from maskferry.tracks.review import summarize
 
@@ -95,7 +95,9 @@ def test_every_kind_occurs_in_what_is_compared():
 
 
 @pytest.mark.parametrize("part", [(0, 90), (0, 1), (1, 2), (20, 50), (41, 44), (45, 90), (89, 90), (60, 1000)])
-def test_a_range(made, part):
+@pytest.mark.parametrize("reach", [1, 64])
+def test_a_range(made, part, reach, monkeypatch):
+    monkeypatch.setattr(_review_contacts, "FIRST_REACH", reach)
     tracks, source, whole = made
     assert moments_of(summarize(tracks, source, frames=part)) == moments_of(whole, IDS, *part)
 
@@ -156,6 +158,35 @@ def test_a_range_decodes_only_the_pictures_that_it_needs(made):
 
     summarize(tracks, Counted(), frames=(50, 60), objects=[1])
     assert len(asked) < 30
+
+
+def test_a_range_of_a_long_video_reads_only_what_is_near():
+    """Two objects that meet every 50 frames; a third one that is lost for long."""
+    height, width = 20, 60
+    tracks = Tracks.create(VideoInfo(width, height, None, 1000, "long"))
+    journal, read = Journal(tracks), set()
+    journal.add_prompts([MaskPrompt(0, i, np.ones((height, width), dtype=bool)) for i in (1, 2, 3)])
+    with tracks.database.transaction():
+        for t in range(1000):
+            rows = []
+            for i, x in ((1, 10), (2, 12 if t % 50 < 8 else 30), (3, 45)):
+                mask = np.zeros((height, width), dtype=bool)
+                if i < 3 or t < 600:
+                    mask[5:10, x : x + 5] = True
+                rows.append(ObjectMask(i, Rle.encode(mask), 0.5, State.TRACKED if mask.any() else State.LOST))
+            journal.frames.write(0, FrameInfo(t, None, f"{t}"), rows)
+
+    class Watched(Tracks):
+        def frames(self, start=0, stop=None, stride=1):
+            for frame in super().frames(start, stop, stride):
+                read.add(frame.info.index)
+                yield frame
+
+    found = _review_contacts.partings(Watched(tracks.database), [1], 805, 815)
+    assert found == [_review_contacts.Parting(810, (1, 2), 799)]
+    assert min(read) == 805 - 64
+    whole = _review_contacts.partings(tracks, [1, 2, 3], 0, None)
+    assert [p for p in whole if 805 <= p.frame < 815] == found
 
 
 @pytest.mark.parametrize("objects", [[4], [1, 9], [0], [-1], [1 << 80]])

@@ -19,6 +19,11 @@ __all__ = ["boxes_of_rles", "measure_rles"]
 Ints = NDArray[np.int64]
 
 BYTES_AT_ONCE = 1 << 16
+MOST_DIGITS = 8
+"""Of a run: no mask is larger, and sums of such numbers fit into 64 bits."""
+
+LAST_DIGIT = np.concatenate([np.arange(16), np.arange(-16, 0), np.zeros(32, np.int64)])
+"""What a character stands for that ends a number: its highest bit is the sign."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +119,7 @@ def _decode(counts: Sequence[bytes], size_hw: tuple[int, int]) -> _Runs:
     sums[first, 0] = lead
     last = first + pairs - 1
     sums[last[number % 2 == 1], 1] = 0
-    stops = np.cumsum(sums.sum(axis=1))
+    stops = np.cumsum(sums[:, 0] + sums[:, 1])
     before = np.concatenate(([0], stops[last[:-1]]))
     totals = stops[last] - before
     if sums.min() < 0 or (totals != size_hw[0] * size_hw[1]).any():
@@ -133,15 +138,16 @@ def _read_values(counts: Sequence[bytes]) -> tuple[Ints, Ints]:
     if not is_end[stop - 1].all():
         raise _OddError
     ends = np.flatnonzero(is_end)
-    length = np.diff(ends, prepend=-1)
-    longest = int(length.max())
-    if longest > 8:  # no mask is that large; and a sum of such numbers might not fit
+    values = LAST_DIGIT[code[ends]]
+    longer, at = np.arange(ends.size), ends  # numbers of values, and where their digits are that were read last
+    for _ in range(MOST_DIGITS):
+        goes_on = np.flatnonzero(code[at - 1] >= 32)  # before the first character comes the last one, which is an end
+        if not goes_on.size:
+            break
+        longer, at = longer[goes_on], at[goes_on] - 1
+        values[longer] = (values[longer] << 5) + (code[at] & 31)
+    else:
         raise _OddError
-    values = (code[ends - length + 1] & 31).astype(np.int64)
-    for digit in range(1, longest):
-        longer = np.flatnonzero(length > digit)
-        values[longer] |= (code[ends[longer] - length[longer] + 1 + digit] & 31).astype(np.int64) << (5 * digit)
-    values -= ((code[ends] & 16).astype(np.int64) >> 4) << (5 * length)
     return values, np.diff(np.searchsorted(ends, stop), prepend=0)
 
 

@@ -1,7 +1,7 @@
 """Moments that only the pictures show: an object's colours change at once, or two objects have changed places.
 
-Where two objects touch follows from their boxes. So it is known before a picture is decoded on which frames the colours
-of which objects are needed.
+Where two objects touch follows from their boxes (`_review_contacts`). So it is known before a picture is decoded on
+which frames the colours of which objects are needed.
 """
 
 from __future__ import annotations
@@ -9,96 +9,29 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import FrameMasks, Image, ObjectMask, Source, State
 from maskferry.masks._appearance import appearance, similarity
-from maskferry.masks._rle_batch import boxes_of_rles
+from maskferry.tracks._review_contacts import Parting
 from maskferry.tracks._review_lanes import Lane
 from maskferry.tracks._review_rules import Moment
 from maskferry.tracks._tracks import Tracks
 
-__all__ = ["Parting", "partings", "picture_moments"]
+__all__ = ["picture_moments"]
 
 APPEARANCE_JUMP = 0.75
 """Similarity of the appearance on one frame and the next, below which the colours have changed."""
-
-AFTER_CONTACT = 3
-"""Frames after two objects have parted, on which it is asked who is who."""
 
 SWAP_MARGIN = 0.15
 """How much more alike the exchanged identities must be, summed over both."""
 
 FRAMES_AT_ONCE = 256
 
-Pair = tuple[int, int]
 Look = NDArray[np.float32]
 """See `appearance`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parting:
-    """Two objects have touched, and are apart again.
-
-    Attributes:
-        frame: on which both are seen, some frames after they have parted.
-        pair: their ids, ascending.
-        before: the frame before they touched.
-    """
-
-    frame: int
-    pair: Pair
-    before: int
-
-
-def partings(tracks: Tracks, object_ids: Collection[int], start: int, stop: int | None) -> list[Parting]:
-    """Partings of some objects, from any others, on frames from ``start``, before ``stop``.
-
-    What came before ``start`` is read from the beginning: a contact may have lasted long.
-    """
-    contacts, found = _Contacts(set(object_ids)), []
-    for frame in tracks.frames(0, stop):
-        found += [parting for parting in contacts.take(frame.masks) if parting.frame >= start]
-    return found
-
-
-class _Contacts:
-    """Pairs of objects that touch, of which one at least is wanted; and when they part."""
-
-    def __init__(self, wanted: set[int]) -> None:
-        self._wanted = wanted
-        self._met: dict[Pair, int] = {}
-        self._apart: dict[Pair, int] = {}
-        self._before: tuple[int, set[int]] = -1, set()  # the frame before, and who was seen on it
-
-    def take(self, masks: FrameMasks) -> Iterator[Parting]:
-        """Take in a frame; the pairs that have parted."""
-        boxes = boxes_of_rles([row.rle.counts for row in masks], masks.size_hw)
-        is_seen = boxes[:, 2] > 0
-        ids = np.array(masks.object_ids, dtype=np.int64)[is_seen]
-        visible = set(ids.tolist())
-        touching = {pair for pair in _touching(ids, boxes[is_seen]) if not self._wanted.isdisjoint(pair)}
-        for pair in touching:
-            if pair not in self._met and self._before[1].issuperset(pair):
-                self._met[pair] = self._before[0]
-            self._apart[pair] = 0
-        for pair in [p for p in self._met if p not in touching and visible.issuperset(p)]:
-            self._apart[pair] += 1
-            if self._apart[pair] == AFTER_CONTACT:
-                yield Parting(masks.frame, pair, self._met[pair])
-                del self._met[pair], self._apart[pair]
-        self._before = masks.frame, visible
-
-
-def _touching(ids: NDArray[np.int64], boxes_xyxy: NDArray[np.int64]) -> set[Pair]:
-    """Pairs of ids, ascending, whose boxes come within a pixel of one another."""
-    x1, y1, x2, y2 = boxes_xyxy.T
-    near = (x1[:, None] <= x2) & (x1 <= x2[:, None]) & (y1[:, None] <= y2) & (y1 <= y2[:, None])
-    first, second = np.nonzero(np.triu(near, 1))
-    return set(zip(ids[first].tolist(), ids[second].tolist(), strict=True))
 
 
 def picture_moments(

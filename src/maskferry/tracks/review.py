@@ -14,8 +14,9 @@ from maskferry.data import Source
 from maskferry.errors import InputError, UnknownObjectError
 from maskferry.tracks import _review_rules as rules
 from maskferry.tracks._jobs import ENDLESS, FrameRange
+from maskferry.tracks._review_contacts import partings
 from maskferry.tracks._review_lanes import Lane, Scores, joined, read_lane, read_lanes, read_row, read_scores
-from maskferry.tracks._review_pictures import partings, picture_moments
+from maskferry.tracks._review_pictures import picture_moments
 from maskferry.tracks._review_rules import Moment
 from maskferry.tracks._tracks import Tracks
 
