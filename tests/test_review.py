@@ -9,7 +9,7 @@ import pytest
 
 from maskferry import FrameInfo, MaskPrompt, ObjectMask, Rle, State, Tracks, VideoInfo, open_source
 from maskferry.tracks._journal import Journal
-from maskferry.tracks.review import summarize, worst_moments
+from maskferry.tracks.review import Moment, ObjectSummary, summarize, worst_moments
 
 COUNT, HEIGHT, WIDTH = 30, 60, 90
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -95,3 +95,69 @@ def test_objects_that_change_places_are_suspected():
     swaps = [m for s in summarize(tracks, source) for m in s.moments if m.kind == "swap"]
     assert [(m.object_id, m.other) for m in swaps] == [(1, 2), (2, 1)]
     assert 15 < swaps[0].frame < 25
+
+
+def scored(scores, fidelity=None):
+    """Tracks of one object that rests, with these scores; None is a frame on which it is lost, 1 one that is given."""
+    tracks = Tracks.create(VideoInfo(WIDTH, HEIGHT, None, len(scores), "made"))
+    journal = Journal(tracks)
+    journal.add_prompts([MaskPrompt(0, 1, box(5, 5))])
+    seen, nothing = Rle.encode(box(5, 5)), Rle.empty((HEIGHT, WIDTH))
+    for t, score in enumerate(scores):
+        state = State.LOST if score is None else State.GIVEN if score == 1 else State.TRACKED
+        told = fidelity if state is State.GIVEN else None
+        row = ObjectMask(1, nothing if score is None else seen, score or 0.0, state, told)
+        journal.frames.write(0, FrameInfo(t, None, f"{t}"), [row])
+    return tracks
+
+
+@pytest.mark.parametrize(
+    ("scores", "frames"),
+    [
+        ([1] + [0.8] * 20, []),
+        ([1] + [0.8] * 9 + [0.5] + [0.8] * 9, [10]),
+        ([1] + [0.8] * 9 + [0.6, 0.4, 0.5] + [0.8] * 9, [11]),  # one stretch, at its lowest
+        ([1] + [0.8] * 9 + [0.6, 0.7, 0.5] + [0.8] * 9, [12]),  # it has not come back in between
+        ([1] + [0.8] * 9 + [0.6, 0.8, 0.5] + [0.8] * 9, [10, 12]),
+        ([1] + [0.8] * 9 + [0.71] * 5 + [0.8] * 9, []),  # lower, not low
+        ([1] + [0.3] * 9 + [0.29] + [0.3] * 9, []),  # low for another object, usual for this one
+        ([1] + [0.3] * 9 + [0.1] + [0.3] * 9, [10]),
+        ([1] + [0.8] * 9 + [None, None] + [0.8] * 9, []),  # lost is another kind
+        ([1] + [0.8] * 9 + [0.5, None, 0.4] + [0.8] * 9, [10, 12]),
+        ([1] * 5, []),
+        ([1] + [None] * 3, []),
+        ([1] + [0.0] * 3, []),
+        ([1] + [0.9] * 9 + [0.0] + [0.9] * 9, [10]),
+    ],
+)
+def test_low_scores_are_low_for_this_object(scores, frames):
+    (summary,) = summarize(scored(scores))
+    assert [m.frame for m in summary.moments if m.kind == "score"] == frames
+    assert all(m.severity > 1 for m in summary.moments if m.kind == "score")
+
+
+def test_a_low_score_in_words_and_as_json():
+    (summary,) = summarize(scored([1] + [0.8] * 9 + [0.4] + [0.8] * 9))
+    assert str(summary.moments[0]) == "frame 10: object 1 score falls to 50% of what is usual"
+    (zero,) = summarize(scored([1] + [0.8] * 9 + [0.0] + [0.8] * 9))
+    assert zero.moments[0].severity > summary.moments[0].severity
+    json.dumps(zero.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(("fidelity", "found"), [(None, []), (0.81, []), (0.8, []), (0.62, [0, 3])])
+def test_given_masks_that_the_engine_sees_differently(fidelity, found):
+    (summary,) = summarize(scored([1, 0.8, 0.8, 1, 0.8], fidelity))
+    moments = [m for m in summary.moments if m.kind == "fidelity"]
+    assert [m.frame for m in moments] == found
+    assert summary.fidelity == fidelity
+    if found:
+        assert str(moments[0]) == "frame 0: object 1 was given a mask that the engine sees differently (fidelity 0.62)"
+
+
+def test_the_order_of_the_worst():
+    kinds = ["swap", "looks", "place", "area", "lost", "score", "fidelity"]
+    moments = [Moment(k, 1, kind, 1.5) for k, kind in enumerate(reversed(kinds))]
+    moments += [Moment(50 + k, 1, kind, 2.5) for k, kind in enumerate(kinds)]
+    worst = worst_moments([ObjectSummary(1, None, moments=moments)], 20)
+    assert [m.kind for m in worst] == [kind for kind in kinds for _ in range(2)]
+    assert all(m.severity == 2.5 for m in worst[::2])

@@ -21,6 +21,8 @@ __all__ = [
     "Overlap",
     "OverlapOption",
     "Overwrite",
+    "Palette",
+    "PaletteOption",
     "Quiet",
     "TracksPath",
     "Verbose",
@@ -47,6 +49,13 @@ class Overlap(StrEnum):
     score = "score"
     first = "first"
     last = "last"
+
+
+class Palette(StrEnum):
+    """`rendering.Palette`."""
+
+    default = "default"
+    safe = "safe"
 
 
 TracksPath = Annotated[
@@ -86,6 +95,13 @@ OverlapOption = Annotated[
         "--overlap",
         help="Which object gets a pixel that several claim, in files that hold one object a pixel: the smallest, the "
         "one with the best score, or that with the first or last id.",
+    ),
+]
+PaletteOption = Annotated[
+    Palette,
+    typer.Option(
+        "--palette",
+        help="Colours of the objects; safe ones can be told apart by people who see fewer colours, too.",
     ),
 ]
 Audio = Annotated[bool, typer.Option("--audio/--no-audio", help="Put the sound of the video under the film.")]

@@ -58,6 +58,7 @@ def render(  # noqa: PLR0913
     zoom: Annotated[
         int, typer.Option("--zoom", metavar="N", min=1, help="Enlarge the film of a small video this many times.")
     ] = 1,
+    palette: options.PaletteOption = options.Palette.default,
     audio: options.Audio = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -83,6 +84,7 @@ def render(  # noqa: PLR0913
             outline=outline,
             labels=labels,
             zoom=zoom,
+            palette=palette.value,
             audio=audio,
             overwrite=overwrite,
         )

@@ -42,6 +42,7 @@ def review(  # noqa: PLR0913
         ),
     ] = None,
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many moments it shows at most.")] = 12,
+    palette: options.PaletteOption = options.Palette.default,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -52,7 +53,8 @@ def review(  # noqa: PLR0913
 
     For each object: on how many frames it is seen, where it is lost, its mean score, how much the engine's model saw
     of its given masks (fidelity, an IoU; low for what is too small for the model), and the moments to look at: it
-    leaps, its area or its colours change at once, it may have changed places with another.
+    leaps, its area or its colours change at once, it may have changed places with another, it is lost, its score falls
+    low, the engine sees a given mask differently.
     """
     console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     from maskferry.files import check_free
@@ -69,7 +71,7 @@ def review(  # noqa: PLR0913
         worst = worst_moments(summaries, count)
         has_picture = out is not None and bool(worst)
         if out is not None and worst:
-            render_moments(found, worst, out, path, overwrite=overwrite)
+            render_moments(found, worst, out, path, palette=palette.value, overwrite=overwrite)
     if as_json:
         picture = {"files": {"sheet": str(out)}} if has_picture else {}
         console.show_json({"objects": [s.to_dict() for s in summaries], "worst": [str(m) for m in worst], **picture})

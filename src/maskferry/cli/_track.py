@@ -87,6 +87,7 @@ def track(  # noqa: PLR0913
         ),
     ] = ["davis,csv,film"],  # noqa: B006
     overlap: options.OverlapOption = options.Overlap.smallest,
+    palette: options.PaletteOption = options.Palette.default,
     audio: options.Audio = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -114,7 +115,7 @@ def track(  # noqa: PLR0913
     request = Request(
         video,
         read_given(masks, frame),
-        Outputs(out, kinds, overlap.value, audio),
+        Outputs(out, kinds, overlap.value, audio, palette=palette.value),
         tuple(mask_path(argument)[1] for argument in masks),
         engine,
         options.engine_options(device, checkpoint),

@@ -15,7 +15,7 @@ from maskferry.formats.registry import format_spec, known_formats
 from maskferry.masks import Overlap
 from maskferry.outputs._export import export, save_label_maps
 from maskferry.outputs._watch import Silent, Update, Watch
-from maskferry.rendering import render, render_sheet
+from maskferry.rendering import Palette, render, render_sheet
 from maskferry.tracks import Tracks
 
 __all__ = ["RENDERINGS", "Outputs", "WatchedTracks", "known_kinds", "open_tracks"]
@@ -37,6 +37,7 @@ class Outputs:
         overlap: see `masks.labels.Overlap`; for label maps.
         audio: put the video's sound under the film.
         zoom: enlarge the film this many times.
+        palette: colours of the objects in what is drawn, see `rendering.color_of`.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Outputs:
     overlap: Overlap = "smallest"
     audio: bool = False
     zoom: int = 1
+    palette: Palette = "default"
 
     @property
     def tracks(self) -> Path:
@@ -132,9 +134,9 @@ class Outputs:
         with (watch or Silent()).bar(f"Writing {path.name}") as update:
             watched = WatchedTracks(tracks, update)
             if kind == "sheet":
-                render_sheet(watched, path, source)
+                render_sheet(watched, path, source, palette=self.palette)
             elif kind == "film":
-                render(watched, path, source, audio=self.audio, zoom=self.zoom)
+                render(watched, path, source, audio=self.audio, zoom=self.zoom, palette=self.palette)
             elif kind == "davis":  # the only one with an option
                 _write_folder(path, lambda part: save_label_maps(watched, part, overlap=self.overlap))
             elif format_spec(kind).is_folder:

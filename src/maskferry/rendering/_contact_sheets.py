@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from maskferry.data import Frame, FrameMasks, Image, VideoLike
-from maskferry.drawing import contact_sheet, draw_overlay, fitting_zoom
+from maskferry.drawing import Palette, check_palette, contact_sheet, draw_overlay, fitting_zoom
 from maskferry.errors import InputError
 from maskferry.files import check_free
 from maskferry.rendering._tracked_video import pictures, require_frames, source_of
@@ -24,12 +25,13 @@ def render_sheet(
     video: VideoLike | None = None,
     *,
     count: int = 12,
+    palette: Palette = "default",
     overwrite: bool = False,
 ) -> Path:
     """Write a contact sheet: pictures spread evenly over the tracked frames, under their masks.
 
     Raises:
-        InputError: there is nothing to draw yet.
+        InputError: there is nothing to draw yet, or no such palette.
         SourceError: the video cannot be opened.
         OutputExistsError: the path is taken.
         OutputError: it cannot be written.
@@ -38,6 +40,7 @@ def render_sheet(
 
     path = Path(path)
     check_free(path, overwrite=overwrite)
+    check_palette(palette)
     require_frames(tracks)
     stride = max(1, -(-len(tracks) // count))
     captions: list[str] = []
@@ -48,7 +51,8 @@ def render_sheet(
             lost = sum(not row.rle.area for row in masks)
             captions.append(f"frame {frame.index}{time}" + (f"   {lost} lost" if lost else ""))
             zoom = fitting_zoom(masks.size_hw)
-            images.append(draw_overlay(frame.image, masks, labels=tracks.labels or True, zoom=zoom))
+            labels = tracks.labels or True
+            images.append(draw_overlay(frame.image, masks, labels=labels, zoom=zoom, palette=palette))
     write_pixels(path, contact_sheet(images, captions), overwrite=overwrite)
     return path
 
@@ -59,12 +63,13 @@ def render_moments(
     path: str | Path,
     video: VideoLike | None = None,
     *,
+    palette: Palette = "default",
     overwrite: bool = False,
 ) -> Path:
     """Write a contact sheet of moments, such as `review.worst_moments` gives, each around its object.
 
     Raises:
-        InputError: there are no moments.
+        InputError: there are no moments, or no such palette.
         SourceError: the video cannot be opened.
         OutputExistsError: the path is taken.
         OutputError: it cannot be written.
@@ -73,21 +78,23 @@ def render_moments(
 
     path = Path(path)
     check_free(path, overwrite=overwrite)
+    check_palette(palette)
     if not moments:
         raise InputError("there are no moments to show")
     shown: dict[int, tuple[Frame, FrameMasks]] = {}
     with source_of(tracks, video) as source:
         for frame in source.frames(sorted({moment.frame for moment in moments})):
             shown[frame.index] = (frame, tracks[frame.index])
-    images = [_around(*shown[moment.frame], moment.object_id, tracks.labels) for moment in moments]
+    draw = partial(draw_overlay, alpha=0.4, labels=tracks.labels or True, palette=palette)
+    images = [_around(*shown[moment.frame], moment.object_id, draw) for moment in moments]
     write_pixels(path, contact_sheet(images, [str(moment) for moment in moments]), overwrite=overwrite)
     return path
 
 
-def _around(frame: Frame, masks: FrameMasks, object_id: int, labels: Mapping[int, str]) -> Image:
+def _around(frame: Frame, masks: FrameMasks, object_id: int, draw: Callable[..., Image]) -> Image:
     """The drawn frame, cut to three times the object's box; whole where the object is lost."""
     zoom = fitting_zoom(masks.size_hw)
-    picture = draw_overlay(frame.image, masks, alpha=0.4, labels=labels or True, zoom=zoom)
+    picture = draw(frame.image, masks, zoom=zoom)
     box = masks[object_id].rle.box_xyxy if object_id in masks else None
     if box is None:
         return picture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from maskferry.data import VideoLike
-from maskferry.drawing import draw_overlay
+from maskferry.drawing import Palette, check_palette, draw_overlay
 from maskferry.errors import InputError
 from maskferry.files import check_free
 from maskferry.rendering._tracked_video import film_rate, pictures, require_frames, source_of
@@ -27,6 +27,7 @@ class RenderOptions(TypedDict, total=False):
     outline: bool
     labels: bool | Mapping[int, str]
     zoom: int
+    palette: Palette
     audio: bool
     overwrite: bool
 
@@ -42,6 +43,7 @@ def render(  # noqa: PLR0913
     outline: bool = True,
     labels: bool | Mapping[int, str] = True,
     zoom: int = 1,
+    palette: Palette = "default",
     audio: bool = False,
     overwrite: bool = False,
 ) -> Path:
@@ -57,6 +59,7 @@ def render(  # noqa: PLR0913
         outline: draw contours.
         labels: write ids, names where objects have them; or {object id: name}.
         zoom: enlarge the film this many times, so that outlines and labels of a small video stay fine.
+        palette: colours of the objects: "safe" ones can be told apart by people who see fewer colours, too.
         audio: copy the sound of the video, where it has some.
         overwrite: replace a film that is there.
 
@@ -76,6 +79,7 @@ def render(  # noqa: PLR0913
     require_frames(tracks)
     if not 0 <= alpha <= 1 or zoom < 1:
         raise InputError(f"expected alpha from 0 to 1 and a zoom of at least 1, got {alpha} and {zoom}")
+    check_palette(palette)
     frames_per_second = film_rate(tracks, rate)
     names = {**{i: str(i) for i in tracks.object_ids}, **tracks.labels} if labels is True else labels
     with source_of(tracks, video) as source:
@@ -86,7 +90,7 @@ def render(  # noqa: PLR0913
             pictures(tracks, source, stride=stride),
             path,
             rate=frames_per_second,
-            draw=partial(draw_overlay, alpha=alpha, outline=outline, labels=names, zoom=zoom),
+            draw=partial(draw_overlay, alpha=alpha, outline=outline, labels=names, zoom=zoom, palette=palette),
             audio_from=Path(source.info.path) if audio and source.info.path else None,
             overwrite=overwrite,
         )

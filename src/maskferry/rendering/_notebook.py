@@ -6,12 +6,13 @@ Pictures work without a screen, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from maskferry.data import Frame, FrameMasks
-from maskferry.drawing import draw_overlay, fitting_zoom
+from maskferry.data import Frame, FrameMasks, Image
+from maskferry.drawing import Palette, check_palette, draw_overlay, fitting_zoom
 from maskferry.errors import MissingExtraError
 from maskferry.files import atomic_path
 
@@ -29,10 +30,11 @@ class PlotOptions(TypedDict, total=False):
     axis: str
     alpha: float
     labels: bool | Mapping[int, str]
+    palette: Palette
     output: str | Path | None
 
 
-def plot_frame(
+def plot_frame(  # noqa: PLR0913
     frame: Frame,
     masks: FrameMasks,
     *,
@@ -40,6 +42,7 @@ def plot_frame(
     axis: str = "off",
     alpha: float = 0.6,
     labels: bool | Mapping[int, str] = True,
+    palette: Palette = "default",
     output: str | Path | None = None,
 ) -> Figure:
     """Plot one frame under its masks.
@@ -51,18 +54,22 @@ def plot_frame(
         axis: "on" shows pixel coordinates, "off" hides them.
         alpha: opacity of the masks.
         labels: write ids, or {object id: name}.
+        palette: colours of the objects: "safe" ones can be told apart by people who see fewer colours, too.
         output: also save the picture there; an existing one is replaced.
 
     Raises:
+        InputError: there is no such palette.
         MissingExtraError: matplotlib is not installed.
     """
+    check_palette(palette)
+    draw = partial(draw_overlay, alpha=alpha, labels=labels, palette=palette)
     height, width = frame.image.shape[:2]
     figure, (axes,) = _figure(1, 1, figsize or (10, 10 * height / width + 0.4))
-    _draw(axes, frame, masks, axis=axis, alpha=alpha, labels=labels)
+    _draw(axes, frame, masks, axis=axis, draw=draw)
     return _finish(figure, output)
 
 
-def plot_frames(
+def plot_frames(  # noqa: PLR0913
     frames: Sequence[tuple[Frame, FrameMasks]],
     *,
     ncols: int = 3,
@@ -70,13 +77,17 @@ def plot_frames(
     axis: str = "off",
     alpha: float = 0.6,
     labels: bool | Mapping[int, str] = True,
+    palette: Palette = "default",
     output: str | Path | None = None,
 ) -> Figure:
     """Plot several frames side by side; arguments as in `plot_frame`.
 
     Raises:
+        InputError: there is no such palette.
         MissingExtraError: matplotlib is not installed.
     """
+    check_palette(palette)
+    draw = partial(draw_overlay, alpha=alpha, labels=labels, palette=palette)
     ncols = max(1, min(ncols, len(frames)))
     nrows = max(1, math.ceil(len(frames) / ncols))
     height, width = frames[0][0].image.shape[:2] if frames else (1, 1)
@@ -85,7 +96,7 @@ def plot_frames(
     for axes in all_axes[len(frames) :]:
         axes.axis("off")
     for axes, (frame, masks) in zip(all_axes, frames, strict=False):
-        _draw(axes, frame, masks, axis=axis, alpha=alpha, labels=labels)
+        _draw(axes, frame, masks, axis=axis, draw=draw)
     return _finish(figure, output)
 
 
@@ -133,9 +144,9 @@ def _figure(nrows: int, ncols: int, figsize: tuple[float, float]) -> tuple[Figur
     return figure, list(axes.ravel())
 
 
-def _draw(axes: Axes, frame: Frame, masks: FrameMasks, *, axis: str, alpha: float, labels: Any) -> None:  # noqa: ANN401
+def _draw(axes: Axes, frame: Frame, masks: FrameMasks, *, axis: str, draw: Callable[..., Image]) -> None:
     height, width = masks.size_hw
-    picture = draw_overlay(frame.image, masks, alpha=alpha, labels=labels, zoom=fitting_zoom(masks.size_hw))
+    picture = draw(frame.image, masks, zoom=fitting_zoom(masks.size_hw))
     axes.imshow(picture, extent=(-0.5, width - 0.5, height - 0.5, -0.5))  # ticks count the video's own pixels
     axes.axis(axis)
     time = "" if frame.info.time is None else f"  {frame.info.time:.2f} s"

@@ -3,74 +3,32 @@ been confused."""
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from maskferry.data import FrameMasks, Image, ObjectMask, Source, State
-from maskferry.masks._appearance import appearance, similarity
-from maskferry.masks._regions import centroid_of_rle_xy
+from maskferry.data import Source
+from maskferry.errors import InputError, UnknownObjectError
+from maskferry.tracks import _review_rules as rules
+from maskferry.tracks._jobs import ENDLESS, FrameRange
+from maskferry.tracks._review_contacts import partings
+from maskferry.tracks._review_lanes import Lane, Scores, joined, read_lane, read_lanes, read_row, read_scores
+from maskferry.tracks._review_pictures import picture_moments
+from maskferry.tracks._review_rules import Moment
 from maskferry.tracks._tracks import Tracks
 
 __all__ = ["Moment", "ObjectSummary", "summarize", "worst_moments"]
 
-Kind = Literal["swap", "looks", "area", "place", "lost"]
-
-AREA_JUMP = 1.6
-"""Ratio of areas from one frame to the next."""
-
-PLACE_JUMP = 0.5, 5.0
-"""A step is a jump beyond this part of the object's size, and beyond this many of its usual steps."""
-
-APPEARANCE_JUMP = 0.75
-"""Similarity of the appearance on one frame and the next, below which the colours have changed."""
-
-AFTER_CONTACT = 3
-"""Frames after two objects have parted, on which it is asked who is who."""
-
-SWAP_MARGIN = 0.15
-"""How much more alike the exchanged identities must be, summed over both."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A frame on which something may be wrong.
-
-    Attributes:
-        frame: index.
-        object_id: the object.
-        kind: "swap" (it may have changed places with ``other``), "looks" (its colours changed), "area" (it grew or
-            shrank), "place" (it leapt), "lost" (the first frame without it).
-        severity: for the order: above 1, the larger the worse; comparable within a kind.
-        other: the other object of a swap.
-    """
-
-    frame: int
-    object_id: int
-    kind: Kind
-    severity: float
-    other: int | None = None
-
-    def __str__(self) -> str:
-        """For people."""
-        what = {
-            "swap": f"may have changed places with {self.other}",
-            "looks": "colours change",
-            "area": f"area changes {self.severity * AREA_JUMP:.1f} times",
-            "place": "leaps",
-            "lost": "is lost",
-        }[self.kind]
-        return f"frame {self.frame}: object {self.object_id} {what}"
+ORDER = ("swap", "looks", "place", "area", "lost", "score", "fidelity")
+"""Kinds of moments: what to look at first."""
 
 
 @dataclass(slots=True)
 class ObjectSummary:
-    """What is known of one object over the whole video.
+    """What is known of one object over the whole video, or over the range that was asked for.
 
     Attributes:
         object_id: the object.
@@ -101,159 +59,131 @@ class ObjectSummary:
         return asdict(self)
 
 
-def summarize(tracks: Tracks, source: Source | None = None) -> list[ObjectSummary]:
-    """Go through tracks once, frame by frame.
+def summarize(
+    tracks: Tracks,
+    source: Source | None = None,
+    *,
+    objects: Iterable[int] | None = None,
+    frames: tuple[int, int] | None = None,
+) -> list[ObjectSummary]:
+    """Go through tracks and say where to look.
 
     Args:
         tracks: what to look at.
         source: its video; without it, changes of appearance and swaps are not reported.
+        objects: only these, by their ids; None for all.
+        frames: only this range, (start, stop), stop not included. The moments in it are those that a summary of the
+            whole video has there; the numbers and the stretches without a mask are of the range alone.
 
     Returns:
         One summary for each object, by ascending id.
+
+    Raises:
+        UnknownObjectError: one of the objects is not there.
+        InputError: the range is empty or begins outside of the video; or a mask is damaged.
     """
-    labels = tracks.labels
-    watched = {i: _Watch(ObjectSummary(i, labels.get(i))) for i in tracks.object_ids}
-    contacts = _Contacts()
-    for masks, image in _with_pictures(tracks, source):
-        for row in masks:
-            watched[row.object_id].take(masks.frame, row, image)
-        if image is not None:
-            for moment in contacts.take(masks, _appearances(watched)):
-                watched[moment.object_id].summary.moments.append(moment)
-    return [watched[i].finish() for i in sorted(watched)]
-
-
-def _appearances(watched: Mapping[int, _Watch]) -> dict[int, NDArray[np.float32]]:
-    """{object id: how it looked when it was seen last}, of those seen so far."""
-    return {i: watch.appearance for i, watch in watched.items() if watch.appearance is not None}
+    ids = _check_objects(tracks, objects)
+    start, stop = _check_range(tracks, frames)
+    lanes, labels = read_lanes(tracks, ids, start, stop), tracks.labels
+    reviews = {i: _Review(tracks, i, lanes[i], is_whole=frames is None) for i in ids}
+    found = {i: [*review.moments()] for i, review in reviews.items()}
+    if source is not None:
+        before = {i: frame for i, review in reviews.items() if (frame := review.last_seen()) is not None}
+        parted = partings(tracks, ids, start, stop)
+        for moment in picture_moments(tracks, source, lanes, before, parted):
+            found[moment.object_id].append(moment)
+    return [_summary(i, labels.get(i), lanes[i], found[i]) for i in ids]
 
 
 def worst_moments(summaries: list[ObjectSummary], count: int = 12) -> list[Moment]:
-    """The moments to look at first: swaps, then appearance, leaps, areas, losses; the worst of each first."""
-    order: dict[str, int] = {"swap": 0, "looks": 1, "place": 2, "area": 3, "lost": 4}
+    """The moments to look at first: swaps, then appearance, leaps, areas, losses, low scores, given masks that the
+    engine sees differently; the worst of each first."""
     every = [moment for summary in summaries for moment in summary.moments]
-    return sorted(every, key=lambda m: (order[m.kind], -m.severity, m.frame, m.object_id))[:count]
+    return sorted(every, key=lambda m: (ORDER.index(m.kind), -m.severity, m.frame, m.object_id))[:count]
 
 
-def _with_pictures(tracks: Tracks, source: Source | None) -> Iterator[tuple[FrameMasks, Image | None]]:
-    if source is None:
-        yield from ((frame.masks, None) for frame in tracks.frames())
-        return
-    for picture, frame in zip(source.frames(list(tracks)), tracks.frames(), strict=False):
-        yield frame.masks, picture.image
+def _check_objects(tracks: Tracks, objects: Iterable[int] | None) -> list[int]:
+    """The ids that are meant, each once, ascending."""
+    known = tracks.object_ids
+    if objects is None:
+        return list(known)
+    try:
+        wanted = sorted({operator.index(i) for i in objects})
+    except TypeError as err:
+        raise InputError(f"objects: expected whole numbers, the ids of objects, got {objects!r}") from err
+    for i in wanted:
+        if i not in known:
+            raise UnknownObjectError(f"there is no object {i}; there are {list(known)}")
+    return wanted
 
 
-class _Watch:
-    """One object, followed from frame to frame."""
-
-    def __init__(self, summary: ObjectSummary) -> None:
-        self.summary = summary
-        self.appearance: NDArray[np.float32] | None = None
-        self._scores = 0.0
-        self._last: tuple[float, tuple[float, float]] | None = None  # area and place, on the frame before
-        self._steps: list[tuple[int, float, float]] = []  # frame, length of the step, size of the object
-
-    def take(self, frame: int, row: ObjectMask, image: Image | None) -> None:
-        """Take in a row."""
-        summary = self.summary
-        summary.frames += 1
-        summary.given += row.state is State.GIVEN
-        summary.occluded += row.state is State.OCCLUDED
-        if row.fidelity is not None:
-            summary.fidelity = row.fidelity if summary.fidelity is None else min(row.fidelity, summary.fidelity)
-        place = centroid_of_rle_xy(row.rle)
-        if place is None:
-            self._lose(frame)
-            return
-        summary.seen += 1
-        self._scores += row.score
-        area = float(row.rle.area)
-        if self._last is not None and row.state is not State.GIVEN:
-            self._compare(frame, area, place)
-        self._last = area, place
-        if image is not None:
-            self._see(frame, appearance(image, row.rle), given=row.state is State.GIVEN)
-
-    def _lose(self, frame: int) -> None:
-        spans = self.summary.lost_spans
-        if self._last is None and spans:
-            spans[-1] = (spans[-1][0], frame)
-        else:
-            spans.append((frame, frame))
-            self.summary.moments.append(Moment(frame, self.summary.object_id, "lost", 1.0))
-        self._last = None
-
-    def _compare(self, frame: int, area: float, place: tuple[float, float]) -> None:
-        before, there = self._last or (area, place)
-        ratio = max(area / before, before / area)
-        if ratio > AREA_JUMP:
-            self.summary.moments.append(Moment(frame, self.summary.object_id, "area", ratio / AREA_JUMP))
-        self._steps.append((frame, math.dist(place, there), math.sqrt(max(area, before))))
-
-    def _see(self, frame: int, seen: NDArray[np.float32], *, given: bool) -> None:
-        if self.appearance is not None and not given:
-            alike = similarity(self.appearance, seen)
-            if alike < APPEARANCE_JUMP:
-                moment = Moment(frame, self.summary.object_id, "looks", 1 + APPEARANCE_JUMP - alike)
-                self.summary.moments.append(moment)
-        self.appearance = seen
-
-    def finish(self) -> ObjectSummary:
-        """The summary, with the leaps: what a leap is follows from the object's usual steps."""
-        summary = self.summary
-        summary.mean_score = self._scores / summary.seen if summary.seen else 0.0
-        usual = statistics.median(step for _, step, _ in self._steps) if self._steps else 0.0
-        for frame, step, size in self._steps:
-            limit = max(PLACE_JUMP[0] * size, PLACE_JUMP[1] * usual)
-            if step > limit > 0:
-                summary.moments.append(Moment(frame, summary.object_id, "place", step / limit))
-        summary.moments.sort(key=lambda moment: (moment.frame, moment.kind))
-        return summary
+def _check_range(tracks: Tracks, frames: tuple[int, int] | None) -> tuple[int, int | None]:
+    """First frame, and the frame to end before."""
+    if frames is None:
+        return 0, None
+    try:
+        start, stop = (operator.index(frame) for frame in frames)
+    except (TypeError, ValueError) as err:
+        raise InputError(f"frames: expected two whole numbers, (start, stop), got {frames!r}") from err
+    limits = FrameRange(start, min(stop, ENDLESS)).within(tracks.video.frame_count)
+    return limits.start, limits.stop
 
 
-class _Contacts:
-    """Pairs of objects that touch, and whether they part as they met."""
+class _Review:
+    """One object, whose rows in the range are known; what else its moments follow from is read where it is needed."""
 
-    def __init__(self) -> None:
-        self._met: dict[tuple[int, int], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-        self._apart: dict[tuple[int, int], int] = {}
-        self._before: dict[int, NDArray[np.float32]] = {}
+    def __init__(self, tracks: Tracks, object_id: int, lane: Lane, *, is_whole: bool) -> None:
+        self._tracks, self._id, self._lane, self._is_whole = tracks, object_id, lane, is_whole
+        self._scores: Scores = lane.without_masks() if is_whole else read_scores(tracks, object_id)
 
-    def take(self, masks: FrameMasks, seen: Mapping[int, NDArray[np.float32]]) -> Iterator[Moment]:
-        """Take in a frame; the swaps that are suspected now."""
-        touching = _touching(masks)
-        for pair in touching:
-            self._meet(pair)
-        visible = {row.object_id for row in masks if row.rle.area}
-        for pair in [p for p in self._met if p not in touching and visible.issuperset(p)]:
-            self._apart[pair] += 1
-            if self._apart[pair] == AFTER_CONTACT:
-                yield from self._judge(masks.frame, pair, seen)
-                del self._met[pair], self._apart[pair]
-        self._before = {i: seen[i] for i in visible if i in seen}
+    def moments(self) -> list[Moment]:
+        """All that its own rows show."""
+        lane = self._with_row_before()
+        found = [
+            *rules.lost_moments(self._id, lane),
+            *rules.area_moments(self._id, lane),
+            *rules.place_moments(self._id, lane, self._usual_step),
+            *rules.score_moments(self._id, self._scores),
+            *rules.fidelity_moments(self._id, lane),
+        ]
+        frames = self._lane.frames
+        return [m for m in found if frames.size and frames[0] <= m.frame <= frames[-1]]
 
-    def _meet(self, pair: tuple[int, int]) -> None:
-        """Remember how two objects looked before they touched."""
-        first, second = pair
-        if pair not in self._met and first in self._before and second in self._before:
-            self._met[pair] = self._before[first], self._before[second]
-        self._apart[pair] = 0
+    def last_seen(self) -> int | None:
+        """The last frame before the range on which it was seen."""
+        earlier = self._earlier(~self._scores.lost)
+        for frame in reversed(earlier):
+            if self._tracks[frame][self._id].rle.area:
+                return frame
+        return None
 
-    def _judge(self, frame: int, pair: tuple[int, int], seen: Mapping[int, NDArray[np.float32]]) -> Iterator[Moment]:
-        (a, b), (a_before, b_before) = pair, self._met[pair]
-        stayed = float(a_before @ seen[a] + b_before @ seen[b])
-        changed = float(a_before @ seen[b] + b_before @ seen[a])
-        if changed > stayed + SWAP_MARGIN:
-            yield Moment(frame, a, "swap", 1 + changed - stayed, b)
-            yield Moment(frame, b, "swap", 1 + changed - stayed, a)
+    def _with_row_before(self) -> Lane:
+        """Its rows in the range, and the one before them, with which the first is compared."""
+        earlier = self._earlier(np.ones(self._scores.frames.size, np.bool_))[-1:]
+        return joined([*(read_row(self._tracks, frame, self._id) for frame in earlier), self._lane])
+
+    def _earlier(self, which: np.ndarray) -> list[int]:
+        """Its frames before the range, of some rows."""
+        if not len(self._lane):
+            return []
+        return [int(f) for f in self._scores.frames[which & (self._scores.frames < self._lane.frames[0])]]
+
+    def _usual_step(self) -> float:
+        return rules.usual_step(self._lane if self._is_whole else read_lane(self._tracks, self._id))
 
 
-def _touching(masks: FrameMasks) -> set[tuple[int, int]]:
-    """Pairs of ids, ascending, whose boxes come within a pixel of one another."""
-    boxes = [(row.object_id, box) for row in masks if (box := row.rle.box_xyxy)]
-    if len(boxes) < 2:
-        return set()
-    ids, xyxy = [i for i, _ in boxes], np.array([box for _, box in boxes])
-    x1, y1, x2, y2 = xyxy.T
-    near = (x1[:, None] <= x2) & (x1 <= x2[:, None]) & (y1[:, None] <= y2) & (y1 <= y2[:, None])
-    return {(ids[i], ids[j]) for i, j in np.argwhere(np.triu(near, 1))}
+def _summary(object_id: int, label: str | None, lane: Lane, moments: list[Moment]) -> ObjectSummary:
+    seen, told = lane.seen, lane.fidelity[~np.isnan(lane.fidelity)]
+    count = int(np.count_nonzero(seen))
+    return ObjectSummary(
+        object_id,
+        label,
+        frames=len(lane),
+        seen=count,
+        given=int(np.count_nonzero(lane.given)),
+        occluded=int(np.count_nonzero(lane.occluded)),
+        lost_spans=rules.lost_spans(lane),
+        mean_score=float(np.cumsum(lane.scores[seen])[-1]) / count if count else 0.0,
+        fidelity=float(told.min()) if told.size else None,
+        moments=sorted(moments, key=lambda m: (m.frame, m.kind, m.other or 0)),
+    )
