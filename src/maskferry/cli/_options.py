@@ -22,6 +22,7 @@ __all__ = [
     "OverlapOption",
     "Overwrite",
     "Quiet",
+    "TrackedVideo",
     "TracksPath",
     "Verbose",
     "engine_options",
@@ -55,6 +56,12 @@ TracksPath = Annotated[
         metavar="TRACKS",
         help="What `maskferry track` wrote: its output folder, or the tracks.sqlite in it.",
         show_default=False,
+    ),
+]
+TrackedVideo = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="VIDEO", help="The video that was tracked.  [default: where it was then]", show_default=False
     ),
 ]
 Engine = Annotated[

@@ -10,8 +10,8 @@ import numpy as np
 from maskferry.data import Frame, FrameMasks, Image, VideoLike
 from maskferry.drawing import contact_sheet, draw_overlay, fitting_zoom
 from maskferry.errors import InputError
-from maskferry.files import check_free
-from maskferry.rendering._tracked_video import pictures, require_frames, source_of
+from maskferry.files import check_output, output
+from maskferry.rendering._tracked_video import pictures, reads_of, require_frames, source_of
 from maskferry.tracks import Tracks
 from maskferry.tracks.review import Moment
 
@@ -29,7 +29,8 @@ def render_sheet(
     """Write a contact sheet: pictures spread evenly over the tracked frames, under their masks.
 
     Raises:
-        InputError: there is nothing to draw yet.
+        InputError: there is nothing to draw yet, or the path is something that is read: the tracks, the video, one of
+            its frames, a mask that the run was given.
         SourceError: the video cannot be opened.
         OutputExistsError: the path is taken.
         OutputError: it cannot be written.
@@ -37,7 +38,8 @@ def render_sheet(
     from maskferry.formats import write_pixels
 
     path = Path(path)
-    check_free(path, overwrite=overwrite)
+    reads = reads_of(tracks, video)
+    check_output(path, reads=reads, overwrite=overwrite)
     require_frames(tracks)
     stride = max(1, -(-len(tracks) // count))
     captions: list[str] = []
@@ -49,7 +51,8 @@ def render_sheet(
             captions.append(f"frame {frame.index}{time}" + (f"   {lost} lost" if lost else ""))
             zoom = fitting_zoom(masks.size_hw)
             images.append(draw_overlay(frame.image, masks, labels=tracks.labels or True, zoom=zoom))
-    write_pixels(path, contact_sheet(images, captions), overwrite=overwrite)
+    with output(path, reads=reads, overwrite=overwrite) as part:
+        write_pixels(part, contact_sheet(images, captions))
     return path
 
 
@@ -64,7 +67,7 @@ def render_moments(
     """Write a contact sheet of moments, such as `review.worst_moments` gives, each around its object.
 
     Raises:
-        InputError: there are no moments.
+        InputError: there are no moments, or the path is something that is read, as in `render_sheet`.
         SourceError: the video cannot be opened.
         OutputExistsError: the path is taken.
         OutputError: it cannot be written.
@@ -72,7 +75,8 @@ def render_moments(
     from maskferry.formats import write_pixels
 
     path = Path(path)
-    check_free(path, overwrite=overwrite)
+    reads = reads_of(tracks, video)
+    check_output(path, reads=reads, overwrite=overwrite)
     if not moments:
         raise InputError("there are no moments to show")
     shown: dict[int, tuple[Frame, FrameMasks]] = {}
@@ -80,7 +84,8 @@ def render_moments(
         for frame in source.frames(sorted({moment.frame for moment in moments})):
             shown[frame.index] = (frame, tracks[frame.index])
     images = [_around(*shown[moment.frame], moment.object_id, tracks.labels) for moment in moments]
-    write_pixels(path, contact_sheet(images, [str(moment) for moment in moments]), overwrite=overwrite)
+    with output(path, reads=reads, overwrite=overwrite) as part:
+        write_pixels(part, contact_sheet(images, [str(moment) for moment in moments]))
     return path
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from maskferry._own_files import SOFTWARE
 from maskferry.data import Frame, FrameMasks
 from maskferry.drawing import draw_overlay, fitting_zoom
 from maskferry.errors import MissingExtraError
@@ -51,9 +52,11 @@ def plot_frame(
         axis: "on" shows pixel coordinates, "off" hides them.
         alpha: opacity of the masks.
         labels: write ids, or {object id: name}.
-        output: also save the picture there; an existing one is replaced.
+        output: also save the picture there; one that maskferry wrote before (as PNG, JPEG, TIFF, PDF or SVG) is
+            replaced.
 
     Raises:
+        OutputExistsError: a file is there that maskferry did not write.
         MissingExtraError: matplotlib is not installed.
     """
     height, width = frame.image.shape[:2]
@@ -124,6 +127,16 @@ def play_in_notebook(path: str | Path, *, embed: bool = True, **options: Any) ->
     return player(str(path), embed=embed, **options)
 
 
+def _signature(suffix: str) -> dict[str, Any]:
+    """Options with which matplotlib writes into a picture that it is ours, so that the next one may replace it."""
+    if suffix in (".jpg", ".jpeg"):
+        return {"pil_kwargs": {"comment": SOFTWARE}}
+    if suffix in (".tif", ".tiff"):
+        return {"pil_kwargs": {"software": SOFTWARE}}
+    keys = {"": "Software", ".png": "Software", ".pdf": "Creator", ".svg": "Creator"}
+    return {"metadata": {keys[suffix]: SOFTWARE}} if suffix in keys else {}
+
+
 def _figure(nrows: int, ncols: int, figsize: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     try:
         import matplotlib.pyplot as plt
@@ -148,7 +161,7 @@ def _finish(figure: Figure, output: str | Path | None) -> Figure:
 
     if output is not None:
         with atomic_path(Path(output), overwrite=True) as part:
-            figure.savefig(part)
+            figure.savefig(part, **_signature(part.suffix.lower()))
     if plt.get_backend().lower() != "agg":
         plt.show()
     plt.close(figure)
