@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
     {"_locks", "_plugins", "_own_files", "_staging", "images"},
-    {"_apart"},
+    {"_apart", "_replacing"},
     {"files"},
     {"rle"},
     {"data"},

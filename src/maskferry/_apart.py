@@ -36,13 +36,13 @@ def check_apart(path: Path, reads: Iterable[Path], *, is_folder: bool = False) -
 
 def _check_beside_frames(path: Path, folder: Path, *, is_folder: bool) -> None:
     """Refuse what would change the pictures that are read from a folder."""
-    is_picture = path.suffix.lower() in PICTURE_SUFFIXES
-    if not is_folder and is_picture and is_same_place(path.parent, folder):
-        raise InputError(f"{path} cannot be written: it would be read as one of the pictures in {folder}")
     for frame in _same_files(path, folder):
         if frame.suffix.lower() not in PICTURE_SUFFIXES and own_kind(frame) is not OwnKind.frame:
             continue  # a table or a film that lies beside the frames
         raise InputError(f"{path} cannot be written: it is {frame}, which is read: give another path")
+    is_picture = path.suffix.lower() in PICTURE_SUFFIXES
+    if not is_folder and is_picture and is_same_place(path.parent, folder):
+        raise InputError(f"{path} cannot be written: it would be read as one of the pictures in {folder}")
 
 
 def _same_files(path: Path, folder: Path) -> list[Path]:

@@ -46,27 +46,43 @@ class Staging:
     """
 
     def __init__(self, target: Path, *, inside: bool = False) -> None:
-        """Make it, after putting in order what killed processes left; the output's lock must be held.
+        """Say where it lies; nothing is made yet.
 
         Args:
             target: the output.
             inside: make it in the target, a folder, rather than beside it.
         """
         self._target = target
-        home, digest = target if inside else target.parent, hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-        for stale in _stale(home, f".maskferry-{digest}-"):
-            self._place = stale
-            self._open(inside=inside)
-            self.restore()
-            self.remove()
-        self._place = home / f".maskferry-{digest}-{secrets.token_hex(8)}.part"
+        self._home = target if inside else target.parent
+        self._prefix = f".maskferry-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
+        self._new = "within" if inside else "new"
+        self._open(self._home / f"{self._prefix}{secrets.token_hex(8)}.part")
+
+    def _open(self, place: Path) -> None:
+        self._place, self._old, self.part = place, place / "old", place / self._new / self._target.name
+
+    def make(self) -> None:
+        """Make it; the output's lock must be held."""
         self._place.mkdir(0o700)
-        self._open(inside=inside)
         self.part.parent.mkdir()
 
-    def _open(self, *, inside: bool) -> None:
-        self._old = self._place / "old"
-        self.part = self._place / ("within" if inside else "new") / self._target.name
+    def stale(self) -> list[Path]:
+        """What killed processes left, or what one that lives is working in; links of such names are not followed."""
+        try:
+            with os.scandir(self._home) as entries:
+                found = [e for e in entries if e.name.startswith(self._prefix) and e.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+        return [self._home / entry.name for entry in found if _NAME.fullmatch(entry.name)]
+
+    def recover(self) -> None:
+        """Put in order what killed processes left; the output's lock must be held."""
+        mine = self._place
+        for place in self.stale():
+            self._open(place)
+            self.restore()
+            self.remove()
+        self._open(mine)
 
     def beside(self) -> list[Path]:
         """What else was written, beside `part`."""
@@ -103,10 +119,3 @@ def passes_link(path: Path, base: Path) -> bool:
     """Whether a folder on the way from ``base`` to ``path`` is a link, so that it may lead anywhere."""
     below: Iterable[PurePath] = path.relative_to(base).parents
     return any((base / parent).is_symlink() for parent in below)
-
-
-def _stale(home: Path, prefix: str) -> list[Path]:
-    """What was left of places whose names begin so; links of such names are not followed."""
-    with os.scandir(home) as entries:
-        names = [e.name for e in entries if e.name.startswith(prefix) and e.is_dir(follow_symlinks=False)]
-    return [home / name for name in names if _NAME.fullmatch(name)]

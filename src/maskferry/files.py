@@ -7,36 +7,21 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from maskferry._apart import check_apart, is_same_place
 from maskferry._locks import lock_path, locked
-from maskferry._own_files import COMMENT, OwnKind, own_kind
+from maskferry._own_files import COMMENT
+from maskferry._replacing import Recognizer, check_own, foreign_files, own_files
 from maskferry._staging import Staging, final_path, is_staged, passes_link
 from maskferry.errors import InputError, MaskferryError, OutputError, OutputExistsError
 
-__all__ = [
-    "COMMENT",
-    "atomic_path",
-    "check_free",
-    "check_output",
-    "check_own",
-    "output",
-    "own_files",
-    "translate_os_errors",
-]
-
-CLUTTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-"""What file managers leave in folders; it is nobody's."""
+__all__ = ["COMMENT", "atomic_path", "check_free", "check_output", "output", "translate_os_errors"]
 
 _FOLDER = "folder"
 """What the lock of a folder is called, where it lies inside."""
-
-Recognizer = Callable[[Path], bool]
-"""Whether a file is one that the writer made, for formats of other packages."""
 
 
 def check_free(path: Path, *, overwrite: bool = False) -> None:
@@ -131,22 +116,21 @@ def output(
         RunningElsewhereError: something else is writing it.
         OutputError: the disk is full or not writable.
     """
-    plan = _Plan(path, tuple(reads), overwrite, is_folder, tuple(beside), recognize)
+    plan = _Plan(path, reads, beside, recognize, overwrite=overwrite, is_folder=is_folder)
     plan.check()
-    target = plan.target
-    with translate_os_errors(path), _parents(target):
-        inside = is_folder and target.is_dir() and (os.path.ismount(target) or not os.access(target.parent, os.W_OK))
-        with locked(target / _FOLDER if inside else target, "an export"):
-            staging = Staging(target, inside=inside)
-            try:
-                plan.check()
-                if is_folder:
-                    staging.part.mkdir()
-                yield staging.part
-                plan.commit(staging, inside=inside)
-            finally:
-                staging.restore()
-                staging.remove()
+    with translate_os_errors(path), _parents(plan.target), plan.lock():
+        staging = Staging(plan.target, inside=plan.is_inside)
+        staging.recover()
+        try:
+            plan.check_there()
+            staging.make()
+            if is_folder:
+                staging.part.mkdir()
+            yield staging.part
+            plan.commit(staging)
+        finally:
+            staging.restore()
+            staging.remove()
 
 
 def check_output(
@@ -159,103 +143,65 @@ def check_output(
     recognize: Recognizer | None = None,
 ) -> None:
     """Refuse what `output` would refuse, before any work is done; arguments and errors as there."""
-    _Plan(path, tuple(reads), overwrite, is_folder, tuple(beside), recognize).check()
+    _Plan(path, reads, beside, recognize, overwrite=overwrite, is_folder=is_folder).check()
 
 
-def check_own(path: Path, recognize: Recognizer | None = None) -> None:
-    """Refuse to replace or remove a file that no export of maskferry wrote.
-
-    Raises:
-        OutputExistsError: the file is of another kind, or a tracks file.
-    """
-    if recognize is not None and path.is_file() and recognize(path):
-        return
-    kind = own_kind(path)
-    if kind is OwnKind.tracks:
-        raise OutputExistsError(f"{path} is a tracks file, which no export replaces: give another path")
-    if kind is None:
-        raise OutputExistsError(
-            f"{path} is not replaced, as maskferry did not write it, or not in this way: give another path, or move or "
-            "delete it"
-        )
-
-
-def own_files(folder: Path, recognize: Recognizer | None = None) -> Iterator[Path]:
-    """The files of a folder that an earlier export into it wrote, one file a frame; those of another export, such as a
-    film or a table that lies there too, are left out.
-
-    They lie in the folder itself, or in one for each object. Links are not followed.
-    """
-    for path in _entries(folder):
-        if _is_of_folder(path, recognize):
-            yield path
-        elif path.name.isdecimal() and path.is_dir() and not path.is_symlink():
-            yield from (p for p in _entries(path) if _is_of_folder(p, recognize))
-
-
-def foreign_files(folder: Path, recognize: Recognizer | None = None) -> list[Path]:
-    """All that lies in a folder, folders aside, that is not of `own_files`, nor of a file manager."""
-    mine = set(own_files(folder, recognize))
-    there = [path for path in sorted(folder.rglob("*")) if not path.is_dir() or path.is_symlink()]
-    return [path for path in there if path not in mine and path.name not in CLUTTER and not is_staged(path)]
-
-
-def remove_own_files(folder: Path, recognize: Recognizer | None = None) -> None:
-    """Remove what `own_files` names, and the folders that are empty then, this one too."""
-    mine = list(own_files(folder, recognize))
-    for path in mine:
-        path.unlink()
-    for place in (*{path.parent for path in mine} - {folder}, folder):
-        with suppress(OSError):  # it holds something else
-            for name in CLUTTER:
-                place.joinpath(name).unlink(missing_ok=True)
-            place.rmdir()
-
-
-def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-def _is_of_folder(path: Path, recognize: Recognizer | None) -> bool:
-    if path.is_symlink() or not path.is_file():
-        return False
-    return own_kind(path) is OwnKind.frame or (recognize is not None and recognize(path))
-
-
-@dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be written, as in `output`."""
+    """What is to be written, as in `output`.
 
-    path: Path
-    reads: tuple[Path, ...]
-    overwrite: bool
-    is_folder: bool
-    beside: tuple[Path, ...]
-    recognize: Recognizer | None
+    Attributes:
+        target: where it goes: a link that leads somewhere stays, and what it leads to is written.
+        is_inside: whether a folder cannot be moved, or nothing be made beside it, so that it is filled from the inside.
+    """
 
-    @property
-    def target(self) -> Path:
-        """Where it goes: a link that leads somewhere stays, and what it leads to is written."""
-        is_link = self.path.is_symlink() and self.path.exists()
-        return Path(os.path.realpath(self.path)) if is_link or self.path.name in ("", "..") else self.path
+    def __init__(
+        self,
+        path: Path,
+        reads: Iterable[Path],
+        beside: Iterable[Path],
+        recognize: Recognizer | None,
+        *,
+        overwrite: bool,
+        is_folder: bool,
+    ) -> None:
+        if "\0" in str(path):
+            raise InputError(f"{str(path)!r} cannot be the name of a file")
+        self.path, self.reads, self.beside = path, tuple(reads), tuple(beside)
+        self.recognize, self.overwrite, self.is_folder = recognize, overwrite, is_folder
+        with translate_os_errors(path):
+            is_link = path.is_symlink() and path.exists()
+            self.target = target = Path(os.path.realpath(path)) if is_link or path.name in ("", "..") else path
+            is_fixed = os.path.ismount(target) or not os.access(target.parent, os.W_OK)
+            self.is_inside = is_folder and target.is_dir() and is_fixed
+
+    def lock(self) -> AbstractContextManager[None]:
+        """The right to write it."""
+        return locked(self.target / _FOLDER if self.is_inside else self.target, "an export")
 
     def check(self) -> None:
-        """Refuse what must not be written."""
-        if "\0" in str(self.path):
-            raise InputError(f"{str(self.path)!r} cannot be the name of a file")
+        """Refuse what must not be written; what a killed process left half done is put in order before."""
         with translate_os_errors(self.path):
             for path in (self.path, *self.beside):
-                self._check_file(path, is_folder=self.is_folder and path == self.path)
+                check_apart(path, self.reads, is_folder=self.is_folder and path == self.path)
+            staging = Staging(self.target, inside=self.is_inside)
+            if staging.stale():
+                with self.lock():
+                    staging.recover()
+            self.check_there()
+
+    def check_there(self) -> None:
+        """Refuse to replace what is there."""
+        for path in (self.path, *self.beside):
+            self._check_file(path, is_folder=self.is_folder and path == self.path)
 
     def _check_file(self, path: Path, *, is_folder: bool) -> None:
-        check_apart(path, self.reads, is_folder=is_folder)
         if path.is_dir() != is_folder and os.path.lexists(path):
             raise OutputExistsError(f"{path} is {'no folder' if is_folder else 'a folder'}: give another path")
         check_free(path, overwrite=self.overwrite)
         if os.path.lexists(path) and not is_folder:
             check_own(path, self.recognize)
 
-    def commit(self, staging: Staging, *, inside: bool) -> None:
+    def commit(self, staging: Staging) -> None:
         """Move what is new to its place."""
         staging.part.stat()
         if not self.is_folder:
@@ -263,12 +209,13 @@ class _Plan:
         elif not self.target.is_dir():
             staging.part.rename(self.target)
         else:
-            self._commit_folder(staging, inside=inside)
+            self._commit_folder(staging)
 
     def _commit_file(self, staging: Staging) -> None:
         """Replace a file, after what lies beside it: where that fails, all is as it was."""
         beside = [(new, self.target.with_name(new.name)) for new in staging.beside()]
         for _, place in beside:
+            check_apart(place, self.reads)
             self._check_file(place, is_folder=False)
         with _taking_back() as done:
             for new, place in beside:
@@ -278,11 +225,11 @@ class _Plan:
                 done.append(place)
             staging.part.replace(self.target)
 
-    def _commit_folder(self, staging: Staging, *, inside: bool) -> None:
+    def _commit_folder(self, staging: Staging) -> None:
         """Replace a folder, as a whole where all in it is ours, file by file otherwise."""
         old = list(own_files(self.target, self.recognize))
         is_ours = not foreign_files(self.target, self.recognize)
-        if is_ours and not inside and not is_same_place(self.target, Path()):
+        if is_ours and not self.is_inside and not is_same_place(self.target, Path()):
             self._swap(staging)
         else:
             self._replace_files(staging, old)

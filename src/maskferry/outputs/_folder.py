@@ -10,9 +10,10 @@ from pathlib import Path
 from maskferry._apart import check_apart, is_same_place
 from maskferry._locks import lock_path
 from maskferry._own_files import OwnKind, own_kind
+from maskferry._replacing import check_own, foreign_files, remove_own_files
 from maskferry.data import FrameTracks, Source
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.files import check_free, check_own, foreign_files, remove_own_files, translate_os_errors
+from maskferry.files import check_free, translate_os_errors
 from maskferry.formats._frame_table import sidecar
 from maskferry.formats.registry import format_spec, load_recognizer
 from maskferry.masks import Overlap
