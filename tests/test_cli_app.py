@@ -24,7 +24,6 @@ from maskferry.cli import _app as program
 from maskferry.cli import _console as console
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
-from maskferry.cli import _track as track
 from maskferry.errors import (
     DamagedSourceWarning,
     EngineError,
@@ -55,6 +54,7 @@ CODES = {
     MissingExtraError: 2,
     SourceError: 1,
     OutputError: 1,
+    RunningElsewhereError: 1,
     EngineError: 1,
     RunningElsewhereError: 1,
 }
@@ -137,7 +137,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments):
 def test_choices_are_those_of_the_library():
     assert {e.value for e in options.Direction} == set(get_args(Direction))
     assert {e.value for e in options.Overlap} == set(get_args(Overlap))
-    assert {*BUILT_IN, *track.RENDERINGS} == set(outputs.known_kinds())
+    assert {*BUILT_IN, "film", "sheet"} == set(outputs.known_kinds())
 
 
 def test_options_mirror_the_library():

@@ -78,7 +78,11 @@ def test_a_file_that_is_there_is_refused_before_the_work(davis, tmp_path, capsys
     (tmp_path / "scores.json").write_text("mine")
     command = ["eval", "--davis", davis, "--engine", "hold", "-q", "-o", tmp_path / "scores.json"]
     assert run(*command) == 2
+    assert run(*command, "--overwrite") == 2
     assert (tmp_path / "scores.json").read_text() == "mine"
+    (tmp_path / "scores.json").unlink()
+    assert run(*command) == 0
+    assert run(*command) == 2
     assert run(*command, "--overwrite") == 0
     assert json.loads((tmp_path / "scores.json").read_text())["engine"] == "hold"
 

@@ -63,8 +63,12 @@ def test_refusals(finished_run, tmp_path, capsys):
     assert run("export", finished_run, "--format", "csv", "-o", target) == 2
     assert target.read_text() == "mine"
     assert "--overwrite" in capsys.readouterr().err
+    assert run("export", finished_run, "--format", "csv", "-o", target, "--overwrite") == 2
+    assert target.read_text() == "mine"
+    assert "move or delete it" in capsys.readouterr().err
+    target.unlink()
+    assert run("export", finished_run, "--format", "csv", "-o", target) == 0
     assert run("export", finished_run, "--format", "csv", "-o", target, "--overwrite") == 0
-    assert target.read_text() != "mine"
     assert run("export", finished_run, "--format", "nonsense", "-o", tmp_path / "x") == 2
     assert run("export", tmp_path, "--format", "csv", "-o", tmp_path / "x") == 2
     assert "tracks.sqlite: no such tracks file" in capsys.readouterr().err

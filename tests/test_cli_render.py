@@ -57,7 +57,10 @@ def test_refusals(finished_run, tmp_path, capsys):
     film.write_text("mine")
     assert run("render", finished_run, "-o", film) == 2
     assert "--overwrite" in capsys.readouterr().err
+    assert run("render", finished_run, "-o", film, "--overwrite") == 2
     assert film.read_text() == "mine"
+    film.unlink()
+    assert run("render", finished_run, "-o", film) == 0
     assert run("render", finished_run, "-o", film, "--overwrite") == 0
     for wrong in (["-o", "film.avi"], ["-o", "new.mp4", "--audio", "--rate", 5], ["-o", "new.mp4", "--rate", "fast"]):
         assert run("render", finished_run, *wrong) == 2, wrong

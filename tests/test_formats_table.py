@@ -121,10 +121,11 @@ def test_wrong_tables_are_refused_by_line(tmp_path: Path, old, new, message):
 def test_paths(tmp_path: Path):
     with pytest.raises(InputError, match="cannot read"):
         read(tmp_path / "none.csv")
-    (tmp_path / "t.csv").write_text("mine")
+    write(VIDEO, tracks(), tmp_path / "t.csv")
+    before = (tmp_path / "t.csv").read_text()
     with pytest.raises(OutputExistsError):
         write(VIDEO, iter(()), tmp_path / "t.csv")
     other = FrameTracks(FrameInfo(5, None, "5"), masks_of(frame=5, size_hw=(3, 3)))
     with pytest.raises(InputError, match="frame 5"):
         write(VIDEO, [other], tmp_path / "t.csv", overwrite=True)
-    assert (tmp_path / "t.csv").read_text() == "mine"
+    assert (tmp_path / "t.csv").read_text() == before

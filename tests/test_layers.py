@@ -11,10 +11,12 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"files", "_locks", "_plugins"},
+    {"_locks", "_plugins", "_own_files", "_staging", "images"},
+    {"_apart", "_replacing"},
+    {"files"},
     {"rle"},
     {"data"},
-    {"masks", "drawing", "images"},
+    {"masks", "drawing"},
     {"sources", "engines", "detections", "formats", "tracks", "metrics"},
     {"rendering"},
     {"outputs"},

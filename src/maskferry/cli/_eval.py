@@ -12,7 +12,7 @@ from maskferry.cli import _console as console
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
 from maskferry.errors import InputError
-from maskferry.files import atomic_path, check_free
+from maskferry.files import COMMENT, check_output, output
 
 __all__ = ["EXAMPLES", "evaluate"]
 
@@ -87,17 +87,22 @@ def evaluate(  # noqa: PLR0913
     console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     if (davis is None) == (tracks is None or truth is None):
         raise InputError("give either --davis, or --tracks and --truth")
+    names = [name.strip() for text in sequences for name in text.split(",")] if sequences else None
+    if davis is None:
+        reads = _reads_of_tracks(tracks or Path(), truth or Path())
+    else:
+        reads = _reads_of_davis(davis, resolution, names)
     if out is not None:
-        check_free(out, overwrite=overwrite)
+        check_output(out, reads=reads, overwrite=overwrite)
     if davis is None:
         result = _on_tracks(tracks or Path(), truth or Path())
         table = [tuple(result), tuple(f"{value:g}" for value in result.values())]
     else:
-        result = _on_davis(davis, sequences, engine, options.engine_options(device, checkpoint), resolution)
+        result = _on_davis(davis, names, engine, options.engine_options(device, checkpoint), resolution)
         table = _table(result)
     if out is not None:
-        with atomic_path(out, overwrite=overwrite) as part:
-            part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        with output(out, reads=reads, overwrite=overwrite) as part:
+            part.write_text(json.dumps({"comment": COMMENT, **result}, indent=2) + "\n", encoding="utf-8")
         console.say(f"wrote {out}")
     if as_json:
         console.show_json(result)
@@ -106,12 +111,11 @@ def evaluate(  # noqa: PLR0913
 
 
 def _on_davis(
-    root: Path, sequences: list[str] | None, engine: str, chosen: dict[str, str], resolution: str
+    root: Path, names: list[str] | None, engine: str, chosen: dict[str, str], resolution: str
 ) -> dict[str, Any]:
     from maskferry.engines.registry import load_engine
     from maskferry.evaluation import evaluate_davis
 
-    names = [name.strip() for text in sequences for name in text.split(",")] if sequences else None
     with progress.bar("Tracking") as update:
         return evaluate_davis(
             root,
@@ -120,6 +124,22 @@ def _on_davis(
             resolution=resolution,
             callback=lambda name, done, total: update(done, total, f"Tracking {name}"),
         ).to_dict()
+
+
+def _reads_of_davis(root: Path, resolution: str, names: list[str] | None) -> list[Path]:
+    """The folders of sequences that are read."""
+    parts = [root / kind / resolution for kind in ("JPEGImages", "Annotations")]
+    if names is not None:
+        return [part / name for part in parts for name in names]
+    return [folder for part in parts if part.is_dir() for folder in part.iterdir()]
+
+
+def _reads_of_tracks(path: Path, truth: Path) -> list[Path]:
+    from maskferry.outputs import open_tracks
+    from maskferry.rendering import reads_of
+
+    with open_tracks(path) as tracks:
+        return [*reads_of(tracks), truth]
 
 
 def _on_tracks(path: Path, truth: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ __all__ = [
     "Palette",
     "PaletteOption",
     "Quiet",
+    "TrackedVideo",
     "TracksPath",
     "Verbose",
     "engine_options",
@@ -64,6 +65,12 @@ TracksPath = Annotated[
         metavar="TRACKS",
         help="What `maskferry track` wrote: its output folder, or the tracks.sqlite in it.",
         show_default=False,
+    ),
+]
+TrackedVideo = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="VIDEO", help="The video that was tracked.  [default: where it was then]", show_default=False
     ),
 ]
 Engine = Annotated[

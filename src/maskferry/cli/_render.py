@@ -24,12 +24,7 @@ EXAMPLES = options.verbatim("""Examples:
 
 def render(  # noqa: PLR0913
     tracks: options.TracksPath,
-    video: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="VIDEO", help="The video that was tracked.  [default: where it was then]", show_default=False
-        ),
-    ] = None,
+    video: options.TrackedVideo = None,
     *,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE.mp4", help="The film to write.", show_default=False)

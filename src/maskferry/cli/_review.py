@@ -28,12 +28,7 @@ EXAMPLES = options.verbatim("""Examples:
 
 def review(  # noqa: PLR0913
     tracks: options.TracksPath,
-    video: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="VIDEO", help="The video that was tracked.  [default: where it was then]", show_default=False
-        ),
-    ] = None,
+    video: options.TrackedVideo = None,
     *,
     out: Annotated[
         Path | None,
@@ -57,16 +52,16 @@ def review(  # noqa: PLR0913
     low, the engine sees a given mask differently.
     """
     console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
-    from maskferry.files import check_free
+    from maskferry.files import check_output
     from maskferry.outputs import open_tracks
-    from maskferry.rendering import render_moments
+    from maskferry.rendering import reads_of, render_moments
     from maskferry.tracks.review import worst_moments
 
-    if out is not None:
-        check_free(out, overwrite=overwrite)
     with open_tracks(tracks) as found:
-        console.warn_unfinished(found)
         path = video or found.video.path
+        if out is not None:
+            check_output(out, reads=reads_of(found, path), overwrite=overwrite)
+        console.warn_unfinished(found)
         summaries = _summaries(found, path)
         worst = worst_moments(summaries, count)
         has_picture = out is not None and bool(worst)

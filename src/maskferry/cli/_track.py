@@ -10,12 +10,10 @@ import typer
 from maskferry.cli import _options as options
 from maskferry.cli._console import set_verbosity
 from maskferry.errors import InputError
-from maskferry.formats.registry import known_formats, require_installed
+from maskferry.formats.registry import require_installed
+from maskferry.outputs import RENDERINGS, known_kinds
 
-__all__ = ["EXAMPLES", "RENDERINGS", "track"]
-
-RENDERINGS = ("film", "sheet")
-"""What ``--write`` takes besides the formats."""
+__all__ = ["EXAMPLES", "track"]
 
 EXAMPLES = options.verbatim("""Examples:
   One picture, in which pixels of value 1 are object 1, of value 2 object 2:
@@ -137,10 +135,8 @@ def parse_kinds(texts: list[str]) -> tuple[str, ...]:
     if kinds == ["none"]:
         return ()
     for kind in kinds:
-        if kind not in RENDERINGS and kind not in known_formats():
-            raise InputError(
-                f"--write: expected {', '.join([*known_formats(), *RENDERINGS])}, or none alone, got {kind!r}"
-            )
+        if kind not in known_kinds():
+            raise InputError(f"--write: expected {', '.join(known_kinds())}, or none alone, got {kind!r}")
         if kind not in RENDERINGS:
             require_installed(kind)
     return tuple(kinds)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TextIO
 
+from maskferry._own_files import COMMENT
 from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
@@ -66,7 +67,7 @@ def write(
     images: list[dict[str, Any]] = []
     tracks: dict[int, dict[str, Any]] = {}
     with atomic_path(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-        file.write('{"info": {"description": "written by maskferry"},\n"annotations": [')
+        file.write(f'{{"info": {{"description": "{COMMENT}"}},\n"annotations": [')
         count = 0
         for frame in checked(video, frames):
             images.append(_image(frame, video))

@@ -7,8 +7,10 @@ import math
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from maskferry._staging import final_path
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.rle import Rle
@@ -157,8 +159,8 @@ def check_fidelity(value: Any, where: str) -> float | None:  # noqa: ANN401
     return float(value)
 
 
-def warn_of_loss(path: object, losses: Mapping[str, int]) -> None:
+def warn_of_loss(path: Path, losses: Mapping[str, int]) -> None:
     """Log what an export has lost: {what: how many}, or nothing where all are 0."""
     told = [f"{what} ({count})" if count > 1 else what for what, count in losses.items() if count]
     if told:
-        log.warning("%s loses: %s", path, "; ".join(told))
+        log.warning("%s loses: %s", final_path(path), "; ".join(told))

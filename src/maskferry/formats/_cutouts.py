@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._own_files import COMMENT
+from maskferry._staging import final_path
 from maskferry.data import Frame, FrameInfo, FrameMasks, Mask, VideoInfo
 from maskferry.errors import InputError, OutputError
 from maskferry.files import atomic_path, check_free
@@ -113,7 +115,7 @@ def write_webm(
         OutputError: the disk is full or not writable, the encoder failed, or this build of PyAV has none for VP9.
     """
     if path.suffix.lower() != ".webm":
-        raise InputError(f"expected a path that ends in .webm, got {path}")
+        raise InputError(f"expected a path that ends in .webm, got {final_path(path)}")
     if "libvpx-vp9" not in av.codecs_available:
         raise OutputError("this build of PyAV has no encoder for VP9 (libvpx): write cut-outs as PNG")
     for taken in (path, sidecar(path)):
@@ -123,6 +125,7 @@ def write_webm(
         part = stack.enter_context(atomic_path(path, overwrite=overwrite))
         stack.enter_context(translate_av_errors(path))
         out = stack.enter_context(av.open(str(part), "w", format="webm"))
+        out.metadata["comment"] = COMMENT
         clock = Clock(video, rate, needs_times=False)
         clock.ticks = 1000
         stream = _add_alpha_stream(out, video, clock)

@@ -14,6 +14,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from maskferry._own_files import COMMENT
 from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
@@ -129,7 +130,8 @@ def _write_head(file: TextIO, video: VideoInfo, infos: list[FrameInfo], names: l
     mode = "interpolation" if shapes == "polygons" else "annotation"
     last = max((info.index for info in infos), default=-1)
     size = max(video.frame_count or 0, last + 1)
-    file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n<meta><task>')
+    file.write(f'<?xml version="1.0" encoding="utf-8"?>\n<!-- {COMMENT} -->\n<annotations>\n')
+    file.write("<version>1.1</version>\n<meta><task>")
     file.write(f"<name>{_text(video.name)}</name><size>{size}</size><mode>{mode}</mode>\n<labels>")
     for name in names:
         file.write(f"<label><name>{_text(name)}</name><attributes></attributes></label>")

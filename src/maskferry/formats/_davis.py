@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._staging import final_path
 from maskferry.data import FrameInfo, FrameTracks, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import check_free
@@ -107,7 +108,8 @@ def write_label_maps(  # noqa: PLR0913
         write_pixels(path, labels, palette=colors, info=tracks.info, overwrite=overwrite)
         written[path] = None
     if shared:
-        log.warning("%s: objects overlap on %d pixels; a label map keeps one of them (%s)", folder, shared, overlap)
+        where = final_path(folder)
+        log.warning("%s: objects overlap on %d pixels; a label map keeps one of them (%s)", where, shared, overlap)
     return list(written)
 
 

@@ -17,6 +17,8 @@ import av.container
 import cv2
 import numpy as np
 
+from maskferry._own_files import COMMENT
+from maskferry._staging import final_path
 from maskferry.data import Frame, FrameMasks, Image, VideoInfo
 from maskferry.drawing import draw_overlay
 from maskferry.errors import InputError
@@ -75,7 +77,7 @@ def write_film(
         OutputError: the disk is full or not writable, or the encoder failed.
     """
     if path.suffix.lower() != ".mp4":
-        raise InputError(f"expected a path that ends in .mp4, got {path}")
+        raise InputError(f"expected a path that ends in .mp4, got {final_path(path)}")
     if rate is not None and rate <= 0:
         raise InputError(f"rate: expected frames per second above 0, got {rate}")
     if audio_from is not None and rate is not None:
@@ -88,6 +90,7 @@ def write_film(
         stack.enter_context(translate_av_errors(path))
         options = {"movflags": "+faststart", "movie_timescale": str(clock.ticks)}
         out = stack.enter_context(av.open(str(part), "w", format="mp4", options=options))
+        out.metadata["comment"] = COMMENT
         return _encode(out, video, frames, clock, draw, sound)
 
 

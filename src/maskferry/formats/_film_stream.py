@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._staging import final_path
 from maskferry.data import Frame, FrameMasks, VideoInfo
 from maskferry.errors import InputError, OutputError
 
@@ -31,7 +32,7 @@ def translate_av_errors(path: Path) -> Iterator[None]:
     except av.FFmpegError as err:
         if isinstance(err, OSError) and err.errno and err.errno < 10_000:  # the disk's own, see files.py
             raise
-        raise OutputError(f"cannot encode {path}: {err}") from err
+        raise OutputError(f"cannot encode {final_path(path)}: {err}") from err
 
 
 class Clock:

@@ -15,6 +15,8 @@ import PIL.Image
 import PIL.PngImagePlugin
 from numpy.typing import NDArray
 
+from maskferry._own_files import SOFTWARE
+from maskferry._staging import final_path
 from maskferry.data import FrameInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
@@ -107,14 +109,11 @@ def write_pixels(
         OutputError: the disk is full or not writable.
     """
     if PIL.Image.registered_extensions().get(path.suffix.lower()) not in PIL.Image.SAVE:
-        raise InputError(f"{path}: expected a path that ends in .png, .tif or .jpg")
+        raise InputError(f"{final_path(path)}: expected a path that ends in .png, .tif or .jpg")
     image = PIL.Image.fromarray(np.ascontiguousarray(values))
     if palette is not None:
         image.putpalette(palette.tobytes())
-    options: dict[str, Any] = {"compression": "tiff_lzw"} if path.suffix.lower() in (".tif", ".tiff") else {}
-    if info is not None:
-        text = info_text(info)
-        options |= {"description": text} if "compression" in options else {"pnginfo": _png_text(text)}
+    options = _tiff_options(info) if path.suffix.lower() in (".tif", ".tiff") else _png_options(info)
     with atomic_path(path, overwrite=overwrite) as part:
         image.save(part, **options)
 
@@ -193,10 +192,16 @@ def check_stem(name: str, info: FrameInfo) -> str:
     return name
 
 
-def _png_text(text: str) -> PIL.PngImagePlugin.PngInfo:
-    found = PIL.PngImagePlugin.PngInfo()
-    found.add_text(INFO_KEY, text)
-    return found
+def _tiff_options(info: FrameInfo | None) -> dict[str, Any]:
+    told = {"software": SOFTWARE} if info is None else {"description": info_text(info)}
+    return {"compression": "tiff_lzw", **told}
+
+
+def _png_options(info: FrameInfo | None) -> dict[str, Any]:
+    """Those of PNG, and of JPEG, which takes the comment."""
+    text = PIL.PngImagePlugin.PngInfo()
+    text.add_text(*(("Software", SOFTWARE) if info is None else (INFO_KEY, info_text(info))))
+    return {"pnginfo": text, "comment": SOFTWARE}
 
 
 @contextmanager

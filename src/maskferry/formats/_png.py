@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._own_files import SOFTWARE
 from maskferry.data import FrameInfo
 from maskferry.files import atomic_path
 from maskferry.formats._images import INFO_KEY, info_text
@@ -56,9 +57,9 @@ def write_boxed(
     """
     height, width = size_hw
     header = struct.pack(">IIBBBBB", width, height, 8, _RGBA if part.ndim == 3 else _GREY, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", _compress(part, corner_xy, size_hw)), (b"IEND", b"")]
-    if info is not None:
-        chunks.insert(1, (b"tEXt", f"{INFO_KEY}\0{info_text(info)}".encode("latin-1")))
+    text = f"Software\0{SOFTWARE}" if info is None else f"{INFO_KEY}\0{info_text(info)}"
+    told = (b"tEXt", text.encode("latin-1"))
+    chunks = [(b"IHDR", header), told, (b"IDAT", _compress(part, corner_xy, size_hw)), (b"IEND", b"")]
     with atomic_path(path, overwrite=overwrite) as file:
         file.write_bytes(_SIGNATURE + b"".join(_chunk(*chunk) for chunk in chunks))
 

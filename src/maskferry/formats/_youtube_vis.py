@@ -16,6 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
 
+from maskferry._own_files import COMMENT
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
@@ -84,7 +85,7 @@ def write(
     names = dict.fromkeys(item.label if item.label is not None else "object" for _, item in sorted(objects.items()))
     categories = {name: i for i, name in enumerate(names, start=1)}
     with atomic_path(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-        file.write('{"info": {"description": "written by maskferry"},\n"videos": [')
+        file.write(f'{{"info": {{"description": "{COMMENT}"}},\n"videos": [')
         file.write(_dump(_video_record(video, infos)))
         file.write('],\n"categories": ')
         file.write(_dump([{"id": i, "name": n, "supercategory": "object"} for n, i in categories.items()]))

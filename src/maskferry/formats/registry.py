@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     Frames = Iterable[FrameTracks] | Iterable[tuple[Frame, FrameMasks]]
     Writer = Callable[..., list[Path] | None]
 
-__all__ = ["BUILT_IN", "FormatSpec", "format_spec", "known_formats", "load_writer", "require_installed"]
+__all__ = [
+    "BUILT_IN",
+    "FormatSpec",
+    "format_spec",
+    "known_formats",
+    "load_recognizer",
+    "load_writer",
+    "require_installed",
+]
 
 ENTRY_POINT_GROUP = "maskferry.formats"
 
@@ -33,8 +41,12 @@ class FormatSpec:
 
     The writer is a function ``write(video, frames, path, *, overwrite, ...)``. It gets the `VideoInfo`; an iterable of
     `FrameTracks` in the order of frames, or, with ``needs_pictures``, of ``(Frame, FrameMasks)``; a `pathlib.Path`
-    that is free, or may be replaced; and what ``takes`` names. It returns the files that it wrote, or None where that
-    is the path alone. `maskferry.files.atomic_path` helps it to write whole files or none.
+    that is free (an empty folder, with ``is_folder``); and what ``takes`` names. It returns the files that it wrote, or
+    None where that is the path alone.
+
+    The path is one of the right name in a folder of its own; what the writer leaves there is moved to its place when
+    the writer is done, and removed when it fails. `maskferry.files.atomic_path` does the same where the writer is
+    called by itself.
 
     Attributes:
         target: "package.module:function" of the writer.
@@ -50,6 +62,9 @@ class FormatSpec:
         options: further keyword arguments, always the same.
         requires: top-level packages that must be importable.
         extra: the pip extra of maskferry that brings them.
+        recognizer: "package.module:function" of what says whether a file (a `pathlib.Path`) is one that the writer
+            made, by its content. Only such files are replaced with ``overwrite``; without a recognizer, none are. The
+            built-in formats need none.
     """
 
     target: str
@@ -63,6 +78,7 @@ class FormatSpec:
     options: Mapping[str, object] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     extra: str | None = None
+    recognizer: str | None = None
 
 
 _NAMES_SCORES_STATES = "names, scores, states"
@@ -238,3 +254,16 @@ def load_writer(name: str) -> Writer:
     spec = format_spec(name)
     writer: Any = load_target(spec.target, f"the format {name!r}")
     return partial(writer, **spec.options)
+
+
+def load_recognizer(name: str) -> Callable[[Path], bool] | None:
+    """The function that says whether a file is one of a format; None for the formats that come with maskferry.
+
+    Raises:
+        InputError: there is no such format, or its recognizer cannot be found.
+    """
+    target = format_spec(name).recognizer
+    if target is None:
+        return None
+    function: Any = load_target(target, f"the format {name!r}")
+    return lambda path: bool(function(path))

@@ -11,12 +11,12 @@ import numpy as np
 
 from maskferry.data import Frame, FrameMasks, FrameTracks, VideoLike
 from maskferry.errors import InputError
-from maskferry.files import check_free
+from maskferry.files import check_output, output
 from maskferry.formats._davis import Names, write_label_maps
 from maskferry.formats._frame_table import sidecar
-from maskferry.formats.registry import FormatSpec, format_spec, load_writer
+from maskferry.formats.registry import FormatSpec, format_spec, load_recognizer, load_writer
 from maskferry.masks import Overlap
-from maskferry.rendering._tracked_video import film_rate, pictures, require_frames, source_of
+from maskferry.rendering._tracked_video import film_rate, pictures, reads_of, require_frames, source_of
 from maskferry.tracks import Tracks
 
 __all__ = ["LabelMapOptions", "export", "save_label_maps"]
@@ -39,27 +39,53 @@ def export(
         format: a name of `maskferry.formats.registry.known_formats`, such as "davis", "youtube-vis" or "csv". What it
             cannot hold is in its spec, and in the log.
         video: where the frames come from, for formats that need pictures; by default the path that the tracks name.
-        overwrite: replace what is there.
+        overwrite: replace what an earlier export left there. Files that maskferry did not write are never replaced.
 
     Returns:
         The files that were written.
 
     Raises:
-        InputError: an unknown format, there is nothing to write yet, or the format cannot hold it.
+        InputError: an unknown format, there is nothing to write yet, the format cannot hold it, or the path is the
+            tracks file, the video, one of its frames or a mask that the run was given.
         SourceError: the video cannot be opened.
         MissingExtraError: a package that the format needs is not installed.
-        OutputExistsError: the path is taken.
+        OutputExistsError: the path is taken, or holds what maskferry did not write.
+        RunningElsewhereError: another export is writing it.
         OutputError: it cannot be written.
     """
     spec, path = format_spec(format), Path(path)
-    check_free(path, overwrite=overwrite)
+    place: _Place = {
+        "reads": reads_of(tracks, video),
+        "overwrite": overwrite,
+        "is_folder": spec.is_folder,
+        "beside": [sidecar(path)] if spec.has_frame_table else [],
+        "recognize": load_recognizer(format),
+    }
+    check_output(path, **place)
     require_frames(tracks)
     write = load_writer(format)
-    with _frames(tracks, spec, video) as frames:
-        written = write(tracks.video, frames, path, overwrite=overwrite, **_arguments(tracks, spec))
-    if written is not None:
-        return written
-    return [path, sidecar(path)] if spec.has_frame_table else [path]
+    with output(path, **place) as part, _frames(tracks, spec, video) as frames:
+        written = write(tracks.video, frames, part, overwrite=False, **_arguments(tracks, spec))
+    if written is None:
+        written = [part, *map(part.with_name, (p.name for p in place["beside"]))]
+    return [_in_place(file, part, path) for file in written]
+
+
+class _Place(TypedDict):
+    """Arguments of `files.output`."""
+
+    reads: tuple[Path, ...]
+    overwrite: bool
+    is_folder: bool
+    beside: list[Path]
+    recognize: Callable[[Path], bool] | None
+
+
+def _in_place(file: Path, part: Path, path: Path) -> Path:
+    """Where a file is now that was written as ``part``, in it or beside it."""
+    if file == part:
+        return path
+    return path / file.relative_to(part) if file.is_relative_to(part) else path.with_name(file.name)
 
 
 @contextmanager
@@ -113,24 +139,28 @@ def save_label_maps(
         names: "index", "source" (the frame's own name), or a function of `FrameInfo`.
         img_ext: "png" or "tif".
         dtype: "uint8" or "uint16"; by default, and where an id needs it, uint16 as soon as one is above 254.
-        overwrite: replace files that are there.
+        overwrite: replace what an earlier export left there. Files that maskferry did not write are never replaced.
 
     Raises:
-        InputError: an unknown option, or there is nothing to write yet.
+        InputError: an unknown option, there is nothing to write yet, or the folder is or holds what is read: the tracks
+            file, the video, its frames or a mask that the run was given.
         OutputExistsError: the folder holds files.
+        RunningElsewhereError: another export is writing it.
         OutputError: it cannot be written.
     """
     if dtype not in (None, "uint8", "uint16"):
         raise InputError(f'dtype: expected "uint8" or "uint16", got {dtype!r}')
     require_frames(tracks)
-    return write_label_maps(
-        tracks.video,
-        tracks.frames(),
-        Path(folder),
-        overlap=overlap,
-        names=names,
-        img_ext=img_ext,
-        dtype=np.uint16 if dtype == "uint16" else None,
-        object_ids=tracks.object_ids,
-        overwrite=overwrite,
-    )
+    folder = Path(folder)
+    with output(folder, reads=reads_of(tracks), overwrite=overwrite, is_folder=True) as part:
+        written = write_label_maps(
+            tracks.video,
+            tracks.frames(),
+            part,
+            overlap=overlap,
+            names=names,
+            img_ext=img_ext,
+            dtype=np.uint16 if dtype == "uint16" else None,
+            object_ids=tracks.object_ids,
+        )
+    return [_in_place(file, part, folder) for file in written]

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskferry._apart import check_apart, is_same_place
+from maskferry._locks import lock_path
+from maskferry._own_files import OwnKind, own_kind
+from maskferry._replacing import check_own, foreign_files, remove_own_files
 from maskferry.data import FrameTracks, Source
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.files import check_free, translate_os_errors
 from maskferry.formats._frame_table import sidecar
-from maskferry.formats.registry import format_spec, known_formats
+from maskferry.formats.registry import format_spec, load_recognizer
 from maskferry.masks import Overlap
 from maskferry.outputs._export import export, save_label_maps
+from maskferry.outputs._kinds import RENDERINGS, known_kinds
 from maskferry.outputs._watch import Silent, Update, Watch
 from maskferry.rendering import Palette, render, render_sheet
 from maskferry.tracks import Tracks
 
-__all__ = ["RENDERINGS", "Outputs", "WatchedTracks", "known_kinds", "open_tracks"]
+__all__ = ["Outputs", "WatchedTracks", "open_tracks"]
 
 TRACKS = "tracks.sqlite"
-RENDERINGS = {"film": "overlay.mp4", "sheet": "sheet.png"}
-"""{kind of output that is drawn: its name in the folder}"""
-
-_CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +87,21 @@ class Outputs:
                 check_free(path)
 
     def check_replaceable(self) -> None:
-        """Refuse to replace folders that hold what maskferry did not write.
+        """Refuse to replace what maskferry did not write, told by what is in it.
 
         Raises:
             OutputExistsError: it names the file.
         """
-        for path in self._replaced():
-            for file in path.rglob("*") if path.is_dir() else ():
-                if file.is_file() and not _is_ours(file) and file.name not in _CLUTTER:
-                    raise OutputExistsError(f"{path} is to be replaced, but {file} is not of maskferry: move it away")
+        if os.path.lexists(self.tracks) and own_kind(self.tracks) is not OwnKind.tracks:
+            raise OutputExistsError(f"{self.tracks} is to be replaced, but it is no tracks file: move it away")
+        for kind, path in self._replaced():
+            is_folder = kind not in RENDERINGS and format_spec(kind).is_folder
+            if os.path.lexists(path) and path.is_dir() != is_folder:
+                raise OutputExistsError(f"{path} is to be replaced, but it is not of maskferry: move it away")
+            if not is_folder and os.path.lexists(path):
+                check_own(path, _recognizer(kind))
+            for file in foreign_files(path, _recognizer(kind)) if is_folder else ():
+                raise OutputExistsError(f"{path} is to be replaced, but {file} is not of maskferry: move it away")
 
     def check_apart(self, *inputs: Path) -> None:
         """Refuse to write over what is read.
@@ -102,26 +109,35 @@ class Outputs:
         Raises:
             InputError: an input lies where an output goes.
         """
-        places = [self.tracks.resolve(), *(p.resolve() for kind in known_kinds() for p in self._paths(kind))]
+        places = [self.tracks, lock_path(self.tracks), *(p for kind in known_kinds() for p in self._paths(kind))]
         for path in inputs:
-            if path.resolve() == self.folder.resolve():
+            if is_same_place(path, self.folder):
                 raise InputError(f"{path} cannot hold the results too: give another folder with -o")
+            above = [path, *Path(os.path.realpath(path)).parents]
             for place in places:
-                if path.resolve().is_relative_to(place):
+                if any(is_same_place(folder, place) for folder in above):
                     raise InputError(f"{path} lies where the results would go, {place}: give another folder with -o")
+                check_apart(place, [path])
 
     def clear(self) -> None:
-        """Remove what an earlier run left, so that nothing of it is taken for the new one's."""
-        for path in self._replaced():
+        """Remove what an earlier run left, so that nothing of it is taken for the new one's.
+
+        Raises:
+            OutputExistsError: it is not of maskferry.
+            OutputError: it cannot be removed.
+        """
+        self.check_replaceable()
+        for kind, path in self._replaced():
             with translate_os_errors(path):
                 if path.is_dir():
-                    shutil.rmtree(path)
+                    remove_own_files(path, _recognizer(kind))
                 else:
                     path.unlink(missing_ok=True)
 
-    def _replaced(self) -> list[Path]:
-        """Everything of an earlier run; where there was none, only what lies in the way."""
-        return [path for kind in (known_kinds() if self.tracks.exists() else self.kinds) for path in self._paths(kind)]
+    def _replaced(self) -> list[tuple[str, Path]]:
+        """Everything of an earlier run, by kind; where there was none, only what lies in the way."""
+        kinds = known_kinds() if self.tracks.exists() else self.kinds
+        return [(kind, path) for kind in kinds for path in self._paths(kind)]
 
     def write(self, kind: str, tracks: Tracks, source: Source, watch: Watch | None = None) -> None:
         """Write one kind of output.
@@ -138,9 +154,7 @@ class Outputs:
             elif kind == "film":
                 render(watched, path, source, audio=self.audio, zoom=self.zoom, palette=self.palette)
             elif kind == "davis":  # the only one with an option
-                _write_folder(path, lambda part: save_label_maps(watched, part, overlap=self.overlap))
-            elif format_spec(kind).is_folder:
-                _write_folder(path, lambda part: export(watched, part, kind, video=source))
+                save_label_maps(watched, path, overlap=self.overlap)
             else:  # what an earlier run left half done gives way
                 export(watched, path, kind, video=source, overwrite=not path.exists())
 
@@ -162,17 +176,8 @@ class WatchedTracks(Tracks):
             self._update(done, total)
 
 
-def known_kinds() -> dict[str, str]:
-    """{kind of output: its name in the folder}: every format, and what is drawn."""
-    return {name: spec.output for name, spec in known_formats().items()} | RENDERINGS
-
-
-def _is_ours(file: Path) -> bool:
-    """Whether maskferry writes such a file into a folder."""
-    if file.suffix == ".json":
-        with translate_os_errors(file):
-            return b'"maskferry"' in file.read_bytes()
-    return file.suffix == ".png" and file.stem.isdecimal()
+def _recognizer(kind: str) -> Callable[[Path], bool] | None:
+    return None if kind in RENDERINGS else load_recognizer(kind)
 
 
 def open_tracks(path: Path) -> Tracks:
@@ -182,15 +187,3 @@ def open_tracks(path: Path) -> Tracks:
         InputError: there is none.
     """
     return Tracks.open(path / TRACKS if path.is_dir() else path)
-
-
-def _write_folder(path: Path, write: Callable[[Path], object]) -> None:
-    """Write into a folder beside ``path``, which gets its name when it is whole."""
-    part = path.with_name(f".{path.name}.part")
-    with translate_os_errors(path):
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        write(part)
-        if path.is_dir():  # an empty one
-            path.rmdir()
-        part.rename(path)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from maskferry.data import Frame, FrameMasks, Source
+from maskferry.files import check_output
 from maskferry.outputs._export import LabelMapOptions, save_label_maps
 from maskferry.rendering._film import RenderOptions, render
 from maskferry.rendering._notebook import PlotOptions, check_notebook, play_in_notebook, plot_frame, plot_frames
+from maskferry.rendering._tracked_video import reads_of
 from maskferry.tracks._jobs import ENDLESS, FrameRange
 from maskferry.tracks._tracks import Tracks
 
@@ -52,7 +54,8 @@ class SessionViews(ABC):
             InputError: the frame is outside the video, or the video is a stream.
             MissingExtraError: matplotlib is not installed.
         """
-        return plot_frame(self.frame(frame_idx), self.masks(frame_idx), **self._with_labels(options))
+        options = self._with_labels(options)
+        return plot_frame(self.frame(frame_idx), self.masks(frame_idx), **options)
 
     def show_frames(
         self,
@@ -69,10 +72,11 @@ class SessionViews(ABC):
             InputError: no frame is in the range, or the video is a stream.
             MissingExtraError: matplotlib is not installed.
         """
+        options = self._with_labels(options)
         limits = FrameRange(start, ENDLESS if stop is None else stop, frame_stride).within(self.source.info.frame_count)
         wanted = range(limits.start, limits.stop, limits.stride)
         frames = [(frame, self.masks(frame.index)) for frame in self.source.frames(wanted)]
-        return plot_frames(frames, ncols=ncols, **self._with_labels(options))
+        return plot_frames(frames, ncols=ncols, **options)
 
     def show_video(self, output: str | Path, **options: Unpack[RenderOptions]) -> Any:  # noqa: ANN401
         """Save the film (see `save_video`) and return it as something that a notebook plays.
@@ -84,7 +88,10 @@ class SessionViews(ABC):
         return play_in_notebook(self.save_video(output, **options))
 
     def _with_labels(self, options: PlotOptions) -> PlotOptions:
-        """Names instead of ids for the objects that have one."""
+        """Checked, and with names instead of ids for the objects that have one."""
+        path = options.get("output")
+        if path is not None:
+            check_output(Path(path), reads=reads_of(self.tracks, self.source), overwrite=True)
         if options.get("labels", True) is True:
             options["labels"] = self.tracks.labels or True
         return options

@@ -11,8 +11,8 @@ import numpy as np
 from maskferry.data import Frame, FrameMasks, Image, VideoLike
 from maskferry.drawing import Palette, check_palette, contact_sheet, draw_overlay, fitting_zoom
 from maskferry.errors import InputError
-from maskferry.files import check_free
-from maskferry.rendering._tracked_video import pictures, require_frames, source_of
+from maskferry.files import check_output, output
+from maskferry.rendering._tracked_video import pictures, reads_of, require_frames, source_of
 from maskferry.tracks import Tracks
 from maskferry.tracks.review import Moment
 
@@ -31,7 +31,8 @@ def render_sheet(
     """Write a contact sheet: pictures spread evenly over the tracked frames, under their masks.
 
     Raises:
-        InputError: there is nothing to draw yet, or no such palette.
+        InputError: there is nothing to draw yet, no such palette, or the path is something that is read: the tracks,
+            the video, one of its frames, a mask that the run was given.
         SourceError: the video cannot be opened.
         OutputExistsError: the path is taken.
         OutputError: it cannot be written.
@@ -39,7 +40,8 @@ def render_sheet(
     from maskferry.formats import write_pixels
 
     path = Path(path)
-    check_free(path, overwrite=overwrite)
+    reads = reads_of(tracks, video)
+    check_output(path, reads=reads, overwrite=overwrite)
     check_palette(palette)
     require_frames(tracks)
     stride = max(1, -(-len(tracks) // count))
@@ -53,7 +55,8 @@ def render_sheet(
             zoom = fitting_zoom(masks.size_hw)
             labels = tracks.labels or True
             images.append(draw_overlay(frame.image, masks, labels=labels, zoom=zoom, palette=palette))
-    write_pixels(path, contact_sheet(images, captions), overwrite=overwrite)
+    with output(path, reads=reads, overwrite=overwrite) as part:
+        write_pixels(part, contact_sheet(images, captions))
     return path
 
 
@@ -69,7 +72,7 @@ def render_moments(
     """Write a contact sheet of moments, such as `review.worst_moments` gives, each around its object.
 
     Raises:
-        InputError: there are no moments, or no such palette.
+        InputError: there are no moments, no such palette, or the path is something that is read, as in `render_sheet`.
         SourceError: the video cannot be opened.
         OutputExistsError: the path is taken.
         OutputError: it cannot be written.
@@ -77,7 +80,8 @@ def render_moments(
     from maskferry.formats import write_pixels
 
     path = Path(path)
-    check_free(path, overwrite=overwrite)
+    reads = reads_of(tracks, video)
+    check_output(path, reads=reads, overwrite=overwrite)
     check_palette(palette)
     if not moments:
         raise InputError("there are no moments to show")
@@ -87,7 +91,8 @@ def render_moments(
             shown[frame.index] = (frame, tracks[frame.index])
     draw = partial(draw_overlay, alpha=0.4, labels=tracks.labels or True, palette=palette)
     images = [_around(*shown[moment.frame], moment.object_id, draw) for moment in moments]
-    write_pixels(path, contact_sheet(images, [str(moment) for moment in moments]), overwrite=overwrite)
+    with output(path, reads=reads, overwrite=overwrite) as part:
+        write_pixels(part, contact_sheet(images, [str(moment) for moment in moments]))
     return path
 
 

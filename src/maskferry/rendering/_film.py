@@ -11,8 +11,8 @@ from typing import TypedDict
 from maskferry.data import VideoLike
 from maskferry.drawing import Palette, check_palette, draw_overlay
 from maskferry.errors import InputError
-from maskferry.files import check_free
-from maskferry.rendering._tracked_video import film_rate, pictures, require_frames, source_of
+from maskferry.files import check_output, output
+from maskferry.rendering._tracked_video import film_rate, pictures, reads_of, require_frames, source_of
 from maskferry.tracks import Tracks
 
 __all__ = ["RenderOptions", "render"]
@@ -61,37 +61,38 @@ def render(  # noqa: PLR0913
         zoom: enlarge the film this many times, so that outlines and labels of a small video stay fine.
         palette: colours of the objects: "safe" ones can be told apart by people who see fewer colours, too.
         audio: copy the sound of the video, where it has some.
-        overwrite: replace a film that is there.
+        overwrite: replace a film that maskferry wrote there.
 
     Returns:
         The path.
 
     Raises:
-        InputError: an option is wrong, or there is nothing to draw yet.
+        InputError: an option is wrong, there is nothing to draw yet, or the path is the video or the tracks file.
         SourceError: the video cannot be opened.
-        OutputExistsError: there is a film.
+        OutputExistsError: there is a film, or a file that maskferry did not write.
+        RunningElsewhereError: another export is writing it.
         OutputError: it cannot be written.
     """
     from maskferry.formats._film import write_film
 
     path = Path(path)
-    check_free(path, overwrite=overwrite)
+    reads = reads_of(tracks, video)
+    check_output(path, reads=reads, overwrite=overwrite)
     require_frames(tracks)
     if not 0 <= alpha <= 1 or zoom < 1:
         raise InputError(f"expected alpha from 0 to 1 and a zoom of at least 1, got {alpha} and {zoom}")
     check_palette(palette)
     frames_per_second = film_rate(tracks, rate)
     names = {**{i: str(i) for i in tracks.object_ids}, **tracks.labels} if labels is True else labels
-    with source_of(tracks, video) as source:
+    with source_of(tracks, video) as source, output(path, reads=reads, overwrite=overwrite) as part:
         if audio and not (source.info.path and Path(source.info.path).is_file()):
             raise InputError(f"audio: {source.info.name} is no video file, so there is no sound to copy")
         write_film(
             tracks.video,
             pictures(tracks, source, stride=stride),
-            path,
+            part,
             rate=frames_per_second,
             draw=partial(draw_overlay, alpha=alpha, outline=outline, labels=names, zoom=zoom, palette=palette),
             audio_from=Path(source.info.path) if audio and source.info.path else None,
-            overwrite=overwrite,
         )
     return path

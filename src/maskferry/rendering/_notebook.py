@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from maskferry._own_files import SOFTWARE
 from maskferry.data import Frame, FrameMasks, Image
 from maskferry.drawing import Palette, check_palette, draw_overlay, fitting_zoom
 from maskferry.errors import MissingExtraError
@@ -54,11 +55,9 @@ def plot_frame(  # noqa: PLR0913
         axis: "on" shows pixel coordinates, "off" hides them.
         alpha: opacity of the masks.
         labels: write ids, or {object id: name}.
-        palette: colours of the objects: "safe" ones can be told apart by people who see fewer colours, too.
-        output: also save the picture there; an existing one is replaced.
-
-    Raises:
-        InputError: there is no such palette.
+from maskferry._own_files import SOFTWARE
+from maskferry.data import Frame, FrameMasks, Image
+from maskferry.drawing import Palette, check_palette, draw_overlay, fitting_zoom
         MissingExtraError: matplotlib is not installed.
     """
     check_palette(palette)
@@ -135,6 +134,16 @@ def play_in_notebook(path: str | Path, *, embed: bool = True, **options: Any) ->
     return player(str(path), embed=embed, **options)
 
 
+def _signature(suffix: str) -> dict[str, Any]:
+    """Options with which matplotlib writes into a picture that it is ours, so that the next one may replace it."""
+    if suffix in (".jpg", ".jpeg"):
+        return {"pil_kwargs": {"comment": SOFTWARE}}
+    if suffix in (".tif", ".tiff"):
+        return {"pil_kwargs": {"software": SOFTWARE}}
+    keys = {"": "Software", ".png": "Software", ".pdf": "Creator", ".svg": "Creator"}
+    return {"metadata": {keys[suffix]: SOFTWARE}} if suffix in keys else {}
+
+
 def _figure(nrows: int, ncols: int, figsize: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     try:
         import matplotlib.pyplot as plt
@@ -159,7 +168,7 @@ def _finish(figure: Figure, output: str | Path | None) -> Figure:
 
     if output is not None:
         with atomic_path(Path(output), overwrite=True) as part:
-            figure.savefig(part)
+            figure.savefig(part, **_signature(part.suffix.lower()))
     if plt.get_backend().lower() != "agg":
         plt.show()
     plt.close(figure)

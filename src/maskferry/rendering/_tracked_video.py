@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 
+from maskferry._locks import lock_path
 from maskferry.data import Frame, FrameMasks, Source, VideoLike
 from maskferry.errors import InputError, SourceError
 from maskferry.sources import open_source, parse_rate
 from maskferry.tracks import Tracks
 
-__all__ = ["film_rate", "pictures", "require_frames", "source_of"]
+__all__ = ["film_rate", "pictures", "reads_of", "require_frames", "source_of"]
 
 
 def pictures(tracks: Tracks, source: Source, *, stride: int = 1) -> Iterator[tuple[Frame, FrameMasks]]:
@@ -46,6 +48,29 @@ def film_rate(tracks: Tracks, rate: float | str | Fraction | None) -> Fraction |
         return parse_rate(rate)
     timed = tracks.video.rate is not None or tracks.info(next(iter(tracks))).time is not None
     return None if timed else Fraction(25)
+
+
+def reads_of(tracks: Tracks, video: VideoLike | None = None) -> tuple[Path, ...]:
+    """What is read while something is made of tracks, and must not be written over.
+
+    Args:
+        tracks: their file with what SQLite keeps beside it, their video, and the masks that the run was given.
+        video: what their frames are read from.
+    """
+    parts: list[Path] = []
+    if tracks.path is not None:
+        names = [f"{tracks.path.name}{end}" for end in ("", "-wal", "-shm", "-journal")]
+        parts = [*map(tracks.path.with_name, names), lock_path(tracks.path)]
+    videos = [_path_of(tracks.video.path), _path_of(video)]
+    return (*parts, *(path for path in videos if path is not None), *getattr(tracks, "inputs", ()))
+
+
+def _path_of(video: VideoLike | None) -> Path | None:
+    """Where a video lies; None where it is not on this disk, or nobody knows where."""
+    place = getattr(getattr(video, "info", None), "path", video)
+    if not isinstance(place, str | Path) or (isinstance(place, str) and "://" in place):
+        return None
+    return Path(place).expanduser()
 
 
 def require_frames(tracks: Tracks) -> None:

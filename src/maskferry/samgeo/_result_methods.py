@@ -12,9 +12,10 @@ import numpy as np
 
 from maskferry import MaskTracker
 from maskferry.errors import InputError
+from maskferry.files import output
 from maskferry.formats import VOID, write_pixels
 from maskferry.masks import to_label_map
-from maskferry.rendering import play_in_notebook
+from maskferry.rendering import play_in_notebook, reads_of
 from maskferry.samgeo._lazy_views import FrameOutputs, ObjectMasks, PerFrame
 from maskferry.samgeo._messages import say
 
@@ -100,7 +101,9 @@ class ResultMethods:
     # --- saving it ----------------------------------------------------------------------------------------------
 
     def save_masks(self, output_dir: str | Path, img_ext: str = "png", dtype: str = "uint8") -> list[str]:
-        """Write a label map for every frame: grey, 0 is background, n is object n. Files that are there are replaced.
+        """Write a label map for every frame: grey, 0 is background, n is object n.
+
+        Those of an earlier call are replaced; files that maskferry did not write are not.
 
         They are named by the frame's index, with as many digits as the number of frames has. Where objects overlap,
         the smallest gets the pixel.
@@ -114,7 +117,8 @@ class ResultMethods:
             The paths, in the order of frames.
 
         Raises:
-            InputError: an unknown option, or there is nothing to save yet.
+            InputError: an unknown option, there is nothing to save yet, or the folder is or holds the video.
+            OutputExistsError: a file that maskferry did not write is in the way.
             OutputError: they cannot be written.
         """
         suffix = img_ext.lower().lstrip(".")
@@ -127,11 +131,13 @@ class ResultMethods:
             raise InputError("there are no results yet: add masks and call propagate first")
         kind = np.uint16 if dtype == "uint16" or max(tracks.object_ids, default=0) >= VOID else np.uint8
         digits = len(str(tracks.video.frame_count or len(tracks)))
-        paths = []
-        for tracked in tracks.frames():
-            path = Path(output_dir) / f"{tracked.info.index:0{digits}d}.{suffix}"
-            write_pixels(path, to_label_map(tracked.masks, dtype=kind), overwrite=True)
-            paths.append(str(path))
+        names, folder = [], Path(output_dir)
+        reads = reads_of(tracks, self._tracker.source)
+        with output(folder, reads=reads, overwrite=True, is_folder=True) as part:
+            for tracked in tracks.frames():
+                names.append(f"{tracked.info.index:0{digits}d}.{suffix}")
+                write_pixels(part / names[-1], to_label_map(tracked.masks, dtype=kind), info=tracked.info)
+        paths = [str(folder / name) for name in names]
         say(f"Saved {len(paths)} mask files to {output_dir}.")
         return paths
 
@@ -144,7 +150,7 @@ class ResultMethods:
         frame_stride: int = 1,
         show_ids: ShowIds = True,
     ) -> str:
-        """Draw the masks over the video and write an MP4 film (H.264). A film that is there is replaced.
+        """Draw the masks over the video and write an MP4 film (H.264). One of an earlier call is replaced.
 
         Args:
             output_path: ends in .mp4.
@@ -158,7 +164,8 @@ class ResultMethods:
             The path.
 
         Raises:
-            InputError: an option is wrong, or there is nothing to draw yet.
+            InputError: an option is wrong, there is nothing to draw yet, or the path is the video.
+            OutputExistsError: a file that maskferry did not write is in the way.
             OutputError: it cannot be written.
         """
         path = self._tracker.save_video(
