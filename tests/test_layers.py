@@ -11,10 +11,11 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"files", "_locks", "_plugins"},
+    {"files", "_locks", "_numbers", "_plugins"},
+    {"limits"},
     {"rle"},
     {"data"},
-    {"masks", "drawing", "images"},
+    {"masks", "drawing", "images", "_pillow"},
     {"sources", "engines", "detections", "formats", "tracks", "metrics"},
     {"rendering"},
     {"outputs"},

@@ -10,6 +10,7 @@ from maskferry.data import FrameInfo, FrameTracks
 from maskferry.errors import InputError
 from maskferry.formats._content import check_name, check_time
 from maskferry.formats._csv import write_csv
+from maskferry.limits import check_text_file
 
 __all__ = ["COLUMNS", "noting", "read_frames", "sidecar", "write_frames"]
 
@@ -51,6 +52,7 @@ def read_frames(path: Path) -> dict[int, FrameInfo]:
     table = sidecar(path)
     if not table.is_file():
         return {}
+    check_text_file(table)
     try:
         with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)

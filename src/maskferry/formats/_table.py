@@ -12,6 +12,7 @@ from maskferry.data import FrameTracks, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.formats._content import checked
 from maskferry.formats._csv import write_csv
+from maskferry.limits import check_text_file
 from maskferry.masks._regions import centroid_of_rle_xy
 
 __all__ = ["COLUMNS", "LATER", "TableRow", "read", "rows_of", "write"]
@@ -100,6 +101,7 @@ def read(path: Path) -> list[TableRow]:
     Raises:
         InputError: no such file, no such table, or a cell that is wrong; the message names the line.
     """
+    check_text_file(path)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
