@@ -15,7 +15,7 @@ LAYERS = (
     {"limits"},
     {"rle"},
     {"data"},
-    {"masks", "drawing", "images", "_pillow"},
+    {"masks", "drawing", "images", "_ffmpeg", "_pillow"},
     {"sources", "engines", "detections", "formats", "tracks", "metrics"},
     {"rendering"},
     {"outputs"},

@@ -5,6 +5,7 @@ Pictures work without a screen, too.
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -121,6 +122,8 @@ def play_in_notebook(path: str | Path, *, embed: bool = True, **options: Any) ->
     from IPython import display
 
     player: Any = display.Video
+    if not embed and (escaped := html.escape(str(path))) != str(path):  # IPython puts it into a page as it is
+        return player(url=escaped, embed=False, **options)
     return player(str(path), embed=embed, **options)
 
 
