@@ -26,6 +26,7 @@ __all__ = [
     "check_text_file",
     "check_video",
     "most_pixels",
+    "most_unpacked",
     "size_problem",
 ]
 
@@ -46,6 +47,10 @@ MOST_CLAIMED_FRAMES = 100_000
 
 _VARIABLE = "MASKFERRY_MAX_PIXELS"
 
+_UNPACKED = "MASKFERRY_MAX_UNPACKED"
+_UNPACKED_AT_LEAST = 2**26  # bytes
+_UNPACKED_PER_BYTE = 100
+
 _FULL_MASKS = 2
 """Masks of the largest size that a small file may hold; more of them, as it is itself larger."""
 
@@ -59,11 +64,15 @@ def most_pixels() -> int:
     Raises:
         InputError: the environment variable holds no whole number from 1.
     """
-    text = os.environ.get(_VARIABLE)
+    return _from_environment(_VARIABLE, MAX_PIXELS)
+
+
+def _from_environment(variable: str, default: int) -> int:
+    text = os.environ.get(variable)
     if not text:
-        return MAX_PIXELS
+        return default
     if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text)):
-        raise InputError(f"{_VARIABLE}: expected a number of pixels such as {MAX_PIXELS}, got {text[:60]!r}")
+        raise InputError(f"{variable}: expected a number such as {MAX_PIXELS}, got {text[:60]!r}")
     return int(text)
 
 
@@ -131,6 +140,17 @@ def check_text_file(path: Path) -> None:
         return
     if size > MOST_TEXT_BYTES:
         raise InputError(f"{path}: expected {MOST_TEXT_BYTES} bytes of text at most, got {size}: split it")
+
+
+def most_unpacked(archive_size: int) -> int:
+    """How many bytes an archive of this size may unpack to: pictures and films hardly shrink in one.
+
+    The environment variable ``MASKFERRY_MAX_UNPACKED`` raises it.
+
+    Raises:
+        InputError: the environment variable holds no whole number from 1.
+    """
+    return max(_from_environment(_UNPACKED, 0), _UNPACKED_AT_LEAST + _UNPACKED_PER_BYTE * archive_size)
 
 
 def check_masks(pixels: int, file_size: int, where: str) -> None:
