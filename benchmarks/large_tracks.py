@@ -76,7 +76,7 @@ def make(path: Path, frames: int, objects: int) -> dict[str, Any]:
             with tracks.database.transaction():
                 for frame in range(start, min(start + 500, frames)):
                     rows = [row_of(frame, i, known, empty) for i in ids]
-                    journal.frames.write(0, FrameInfo(frame, frame / 25, f"{frame:06d}"), rows)
+                    journal.frames.write(FrameInfo(frame, frame / 25, f"{frame:06d}"), rows)
         mean = np.mean([len(counts) for places in known for counts in places])
     return {
         "frames": frames,
@@ -94,6 +94,11 @@ def read_all(tracks: Tracks) -> None:
 
 
 def read_lane(tracks: Tracks) -> None:
+    """States and scores of one object."""
+    tracks.lane(tracks.object_ids[-1])
+
+
+def read_timeline(tracks: Tracks) -> None:
     """Every row of one object."""
     for _ in tracks.timeline(tracks.object_ids[-1]):
         pass
@@ -109,9 +114,10 @@ TASKS: dict[str, Callable[[Tracks], object]] = {
     "len": len,
     "iterate": list,
     "frames": read_all,
-    "timeline": read_lane,
+    "lane": read_lane,
+    "timeline": read_timeline,
     "rename": lambda tracks: editing.rename(tracks, tracks.object_ids[0], "renamed"),
-    "mark_returns": lambda tracks: Journal(tracks).frames.mark_returns(),
+    "mark_returns": lambda tracks: Journal(tracks).frames.mark_returns(tracks.object_ids),
     "summarize": review.summarize,
     "summarize_a_part": summarize_a_part,
 }

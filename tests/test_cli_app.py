@@ -56,7 +56,6 @@ CODES = {
     OutputError: 1,
     RunningElsewhereError: 1,
     EngineError: 1,
-    RunningElsewhereError: 1,
 }
 
 

@@ -11,12 +11,13 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"_locks", "_plugins", "_own_files", "_staging", "images"},
+    {"_locks", "_numbers", "_plugins", "_own_files", "_staging", "images"},
+    {"limits"},
     {"_apart", "_replacing"},
     {"files"},
     {"rle"},
     {"data"},
-    {"masks", "drawing"},
+    {"masks", "drawing", "_ffmpeg", "_pillow"},
     {"sources", "engines", "detections", "formats", "tracks", "metrics"},
     {"rendering"},
     {"outputs"},

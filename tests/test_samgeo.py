@@ -26,6 +26,7 @@ from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import (
     InputError,
     MaskResizedWarning,
+    OutputExistsError,
     PromptNotSupportedError,
     SourceError,
     UnknownEngineError,
@@ -609,6 +610,18 @@ def site(tmp_path, clip):
     (folder / "torn.mp4").write_bytes(b"no film")
     with zipfile.ZipFile(folder / "frames.zip", "w") as archive:
         archive.writestr("frames/0.txt", "zero")
+    with (
+        zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("b.txt", "w") as member,
+    ):
+        for _ in range(300):
+            member.write(bytes(10**6))
+    with zipfile.ZipFile(folder / "in_the_way.zip", "w") as archive:
+        archive.writestr("first.txt", "first")
+        archive.writestr("mine.txt", "theirs")
+    data = (folder / "frames.zip").read_bytes()
+    at = data.index(b"PK\1\2")
+    (folder / "encrypted.zip").write_bytes(data[:6] + b"\1" + data[7 : at + 8] + b"\1" + data[at + 9 :])
 
     def handler(*args):
         return QuietHandler(*args, directory=str(folder))
@@ -633,6 +646,19 @@ def test_download_a_video_once_and_use_it(site, tmp_path, monkeypatch, capsys):
     sam.set_video(path)
     assert len(sam.video_frames) == COUNT
     sam.shutdown()
+
+
+@pytest.mark.parametrize("what", ["bomb", "in the way", "encrypted"])
+def test_archives_that_are_not_unpacked(site, tmp_path, what):
+    target = tmp_path / "a.zip"
+    if what == "in the way":
+        (tmp_path / "mine.txt").write_text("mine")
+    error = OutputExistsError if what == "in the way" else SourceError
+    with pytest.raises(error, match=r"would unpack to 300000000 bytes|mine\.txt exists|is encrypted"):
+        download_file(f"{site}/{what.replace(' ', '_')}.zip", target)
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.txt")} == (
+        {"mine.txt": "mine"} if what == "in the way" else {}
+    )
 
 
 def test_download_other_things(site, tmp_path):

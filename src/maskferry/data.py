@@ -31,7 +31,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._numbers import whole
 from maskferry.errors import InputError
+from maskferry.limits import MOST_FRAMES, check_video
 from maskferry.rle import Rle
 
 __all__ = [
@@ -80,6 +82,12 @@ class VideoInfo:
     name: str = "video"
     path: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no video is, see `limits.check_video`."""
+        plain = check_video(self.width, self.height, self.rate, self.frame_count, self.name)
+        for name, value in zip(("width", "height", "frame_count"), plain, strict=True):
+            object.__setattr__(self, name, value)
+
     @property
     def size_hw(self) -> tuple[int, int]:
         """(height, width), as in an array's shape."""
@@ -87,13 +95,11 @@ class VideoInfo:
 
     def check_frame(self, frame_idx: int) -> int:
         """A frame index, as int; InputError where it is no whole number, or outside the video."""
-        if isinstance(frame_idx, bool) or not isinstance(frame_idx, int | np.integer):
-            raise InputError(f"frame_idx: expected a whole number, got {frame_idx!r}")
-        count = self.frame_count
-        if frame_idx < 0 or (count is not None and frame_idx >= count):
+        index, count = whole(frame_idx, "frame_idx"), self.frame_count
+        if not 0 <= index < (MOST_FRAMES if count is None else count):
             last = " or more" if count is None else f" to {count - 1}"
-            raise InputError(f"frame_idx: expected 0{last} in {self.name}, got {frame_idx}")
-        return int(frame_idx)
+            raise InputError(f"frame_idx: expected 0{last} in {self.name}, got {index}")
+        return index
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +239,8 @@ class FrameMasks:
     objects: tuple[ObjectMask, ...] = ()
 
     def __post_init__(self) -> None:
-        ids = self.object_ids
-        if any(a >= b for a, b in itertools.pairwise(ids)):
-            raise InputError(f"frame {self.frame}: object ids must ascend, each once, got {ids}")
+        if any(a >= b for a, b in itertools.pairwise(self.object_ids)):
+            raise InputError(f"frame {self.frame}: object ids must ascend, each once, got {self.object_ids}")
 
     def __iter__(self) -> Iterator[ObjectMask]:
         return iter(self.objects)

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._numbers import show
 from maskferry.errors import InputError
+from maskferry.limits import size_problem
 
 __all__ = ["Rle"]
 
@@ -89,38 +91,51 @@ class Rle:
         """
         try:
             height, width = (operator.index(v) for v in value["size"])
-            counts = value["counts"]
-            if isinstance(counts, str | bytes):
-                runs = _expand(counts.encode() if isinstance(counts, str) else counts)
-            else:
-                runs = np.array([operator.index(n) for n in counts], dtype=np.int64)
-        except (TypeError, KeyError, ValueError, OverflowError) as err:
-            if isinstance(err, InputError):
-                raise
-            raise InputError(f'expected an RLE {{"size": [h, w], "counts": ...}}, got {str(value)[:80]!r}') from err
+            runs = _read_counts(value["counts"])
+        except InputError:
+            raise
+        except Exception as err:  # of foreign objects, whatever they do
+            raise InputError(f'expected an RLE {{"size": [h, w], "counts": ...}}, got {show(value)}') from err
         if height < 1 or width < 1:
             raise InputError(f"expected an RLE of positive size, got height {height}, width {width}")
-        total = sum(runs.tolist())  # in whole numbers: those of a damaged file may not fit into 64 bits
-        if (runs < 0).any() or total != height * width:
-            raise InputError(
-                f"RLE counts must be runs >= 0 that add up to {height} * {width} = {height * width}, "
-                f"got {runs.size} of them that add up to {total}"
-            )
+        _check_runs(runs, (height, width))
         return cls.from_runs(runs, (height, width))
 
     def to_coco(self) -> dict[str, Any]:
         """COCO's form, ready for JSON: ``{"size": [h, w], "counts": str}``."""
         return {"size": list(self.size_hw), "counts": self.counts.decode()}
 
+    def check(self) -> Rle:
+        """Make sure that the counts are those of a mask of this size, without decoding it; gives itself back.
+
+        What it takes grows with the counts, not with the mask.
+
+        Raises:
+            InputError: no size of a picture, or counts that are damaged or do not add up to it.
+        """
+        _check_size(self.size_hw)
+        _check_runs(_expand(self.counts), self.size_hw)
+        return self
+
     @property
     def runs(self) -> Runs:
-        """Run lengths (R,), background first; they add up to H * W."""
-        return _expand(self.counts)
+        """Run lengths (R,), background first; they add up to H * W.
+
+        Raises:
+            InputError: the counts are damaged. So with all that decodes or measures the mask.
+        """
+        runs = _expand(self.counts)
+        _check_runs(runs, self.size_hw)
+        return runs
 
     def decode(self) -> NDArray[np.bool_]:
-        """The mask, bool (H, W), a fresh array."""
-        mask = np.zeros(self.size_hw, dtype=np.bool_)
+        """The mask, bool (H, W), a fresh array.
+
+        Raises:
+            InputError: the counts are damaged, or the mask is larger than `limits` allow; nothing is allocated then.
+        """
         first, columns = self._columns()
+        mask = np.zeros(self.size_hw, dtype=np.bool_)
         mask[:, first : first + len(columns)] = columns.T
         return mask
 
@@ -138,6 +153,7 @@ class Rle:
 
     def _columns(self) -> tuple[int, NDArray[np.int8]]:
         """The first column that the object touches, and all from there to the last one: 0 and 1, (columns, H)."""
+        _check_size(self.size_hw)
         height = self.size_hw[0]
         edges = np.cumsum(self.runs)
         starts, stops = edges[:-1:2], edges[1::2]
@@ -172,6 +188,40 @@ class Rle:
         return x1, int((starts % height).min()), x2, int((ends % height).max()) + 1
 
 
+_LONGEST_CODE = 7
+"""Characters of one run: 35 bits with their sign, more than any mask has pixels."""
+
+
+def _check_size(size_hw: tuple[int, int]) -> None:
+    try:
+        height, width = size_hw
+        problem = size_problem(width, height)
+    except (TypeError, ValueError) as err:
+        raise InputError(f"size_hw of an RLE: expected (height, width), got {show(size_hw)}") from err
+    if problem is not None:
+        raise InputError(f"an RLE: {problem}")
+
+
+def _check_runs(runs: Runs, size_hw: tuple[int, int]) -> None:
+    """Refuse runs that are negative or do not add up to the mask."""
+    total = sum(runs.tolist())  # in whole numbers: those of a damaged file may not fit into 64 bits
+    if total != size_hw[0] * size_hw[1] or runs.min() < 0:
+        height, width = size_hw
+        raise InputError(
+            f"RLE counts must be runs >= 0 that add up to {height} * {width} = {height * width}, "
+            f"got {runs.size} of them that add up to {total}"
+        )
+
+
+def _read_counts(counts: Any) -> Runs:  # noqa: ANN401
+    """Run lengths of COCO's string, or of a list of them."""
+    if isinstance(counts, str | bytes):
+        return _expand(counts.encode() if isinstance(counts, str) else counts)
+    if not isinstance(counts, list | tuple | np.ndarray):
+        raise InputError(f"RLE counts: expected an RLE's string or a list of run lengths, got {show(counts)}")
+    return np.array([operator.index(n) for n in counts], dtype=np.int64)
+
+
 def _compress(runs: Runs) -> bytes:
     """COCO's string of run lengths (``rleToString``)."""
     values = np.asarray(runs, dtype=np.int64).copy()
@@ -193,8 +243,10 @@ def _expand(counts: bytes) -> Runs:
     """Run lengths of COCO's string (``rleFrString``).
 
     Raises:
-        InputError: a character outside of the code, a string cut short, or a run longer than any mask.
+        InputError: no bytes, a character outside of the code, a string cut short, or a run longer than any mask.
     """
+    if not isinstance(counts, bytes):
+        raise InputError(f"RLE counts: expected bytes, got {show(counts)}")
     code = np.frombuffer(counts, dtype=np.uint8).astype(np.int64) - 48
     if not code.size:
         return code
@@ -206,7 +258,7 @@ def _expand(counts: bytes) -> Runs:
     ends = np.flatnonzero(last)
     starts = np.concatenate(([0], ends[:-1] + 1))
     length = ends - starts + 1
-    if length.max() > 10:
+    if length.max() > _LONGEST_CODE:
         raise InputError("RLE counts hold a run longer than any mask")
     digit = np.arange(code.size) - np.repeat(starts, length)
     values = np.add.reduceat((code & 31) << (5 * digit), starts)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -102,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = get_command(app).main(args=argv, prog_name="maskferry", standalone_mode=False)
             if code == STOPPED:  # typer's answer to Ctrl-C
                 raise KeyboardInterrupt
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except SystemExit as err:  # typer's answer to a broken pipe
             code = err.code
         except BaseException as err:
@@ -116,7 +117,7 @@ def _explain(err: BaseException) -> int:
     if isinstance(err, BrokenPipeError):
         return FAILED
     if console.debugging():
-        traceback.print_exception(err, file=sys.stderr)
+        console.show_trace(err)
     if isinstance(err, console.StoppedError):
         console.fail(str(err), kind="stopped")
         return STOPPED
@@ -144,8 +145,11 @@ def _usage(err: BaseException) -> str:
 
 
 def _forget_broken_stdout() -> None:
-    """Where the reader of stdout has gone (``| head``), let Python not complain of it when it exits."""
+    """Where stdout cannot be written (``| head``, a full disk), let Python not complain of it when it exits."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

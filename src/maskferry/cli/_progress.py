@@ -41,12 +41,13 @@ def bar(label: str) -> Iterator[Update]:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=None, rate="")
+        task = progress.add_task(console.one_line(label), total=None, rate="")
         started = time.monotonic()
 
         def update(done: int, total: int | None, label: str | None = None) -> None:
             rate = done / max(time.monotonic() - started, 1e-6)
-            progress.update(task, completed=done, total=total, description=label, rate=f"{rate:.1f}/s")
+            shown = None if label is None else console.one_line(label)
+            progress.update(task, completed=done, total=total, description=shown, rate=f"{rate:.1f}/s")
 
         yield update
 

@@ -58,15 +58,14 @@ def review(  # noqa: PLR0913
     from maskferry.tracks.review import worst_moments
 
     with open_tracks(tracks) as found:
-        path = video or found.video.path
         if out is not None:
-            check_output(out, reads=reads_of(found, path), overwrite=overwrite)
+            check_output(out, reads=reads_of(found, video), overwrite=overwrite)
         console.warn_unfinished(found)
-        summaries = _summaries(found, path)
+        summaries = _summaries(found, video)
         worst = worst_moments(summaries, count)
         has_picture = out is not None and bool(worst)
         if out is not None and worst:
-            render_moments(found, worst, out, path, palette=palette.value, overwrite=overwrite)
+            render_moments(found, worst, out, video, palette=palette.value, overwrite=overwrite)
     if as_json:
         picture = {"files": {"sheet": str(out)}} if has_picture else {}
         console.show_json({"objects": [s.to_dict() for s in summaries], "worst": [str(m) for m in worst], **picture})
@@ -80,15 +79,16 @@ def review(  # noqa: PLR0913
         console.say("there is nothing to show: no picture was written")
 
 
-def _summaries(tracks: Tracks, path: str | None) -> list[ObjectSummary]:
-    """With the video where it is known."""
+def _summaries(tracks: Tracks, video: str | None) -> list[ObjectSummary]:
+    """With the video where it is known: the one that was named here, or else the one that the tracks name."""
     from maskferry.sources import open_source
     from maskferry.tracks.review import summarize
 
+    path = video or tracks.video.path
     if path is None:
         console.say("these tracks do not name their video: changes of appearance and swaps are left out")
         return summarize(tracks)
-    with open_source(path) as source, progress.bar("Looking through the video"):
+    with open_source(path, local_only=video is None) as source, progress.bar("Looking through the video"):
         return summarize(tracks, source)
 
 

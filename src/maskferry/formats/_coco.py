@@ -11,12 +11,12 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from maskferry.errors import InputError
+from maskferry.limits import check_size_hw, check_text_file
 from maskferry.masks._polygons import rasterize
 from maskferry.rle import Rle
 
 __all__ = [
     "MOST_POLYGONS",
-    "check_size",
     "get",
     "get_list",
     "load_json",
@@ -31,8 +31,6 @@ __all__ = [
 A = TypeVar("A")
 B = TypeVar("B")
 
-_LARGEST = 2**31  # pixels
-
 MOST_POLYGONS = 10_000
 """Polygons of one object on one frame; more cannot be meant."""
 
@@ -41,8 +39,9 @@ def load_json(path: Path) -> Any:  # noqa: ANN401
     """Read a JSON file in UTF-8.
 
     Raises:
-        InputError: there is no such file, or it is no JSON.
+        InputError: there is no such file, it is no JSON, or larger than `limits` allow.
     """
+    check_text_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as err:
@@ -110,17 +109,6 @@ def name_of_category(record: object, names: dict[int, str], where: str) -> str |
     return names.get(category)
 
 
-def check_size(height: int, width: int, where: str) -> tuple[int, int]:
-    """(height, width), refused where a mask of that size cannot be meant.
-
-    Raises:
-        InputError: not positive, or more than 2^31 pixels.
-    """
-    if height < 1 or width < 1 or height * width > _LARGEST:
-        raise InputError(f"{where}: expected a size from 1x1 to 2^31 pixels, got width {width}, height {height}")
-    return height, width
-
-
 def read_segmentation(value: Any, size_hw: tuple[int, int] | None, where: str) -> Rle | None:  # noqa: ANN401
     """Read a COCO or YouTube-VIS segmentation.
 
@@ -148,8 +136,6 @@ def read_segmentation(value: Any, size_hw: tuple[int, int] | None, where: str) -
         rle = Rle.from_coco(value)
     except InputError as err:
         raise InputError(f"{where}: {err}") from err
-    if int(rle.runs.max(initial=0)) > height * width:
-        raise InputError(f"{where}: RLE counts hold a run longer than the mask")
     return rle
 
 
@@ -176,13 +162,21 @@ def read_polygon(value: Any, size_hw: tuple[int, int], where: str) -> Rle:  # no
 
 
 def unite(rles: Sequence[Rle]) -> Rle:
-    """What any of several masks of one size covers."""
+    """What any of several masks of one size covers; none of them is decoded."""
     if len(rles) == 1:
         return rles[0]
-    mask = rles[0].decode()
-    for rle in rles[1:]:
-        mask |= rle.decode()
-    return Rle.encode(mask)
+    edges = [np.cumsum(rle.runs) for rle in rles]
+    stops = np.concatenate([e[1::2] for e in edges])
+    starts = np.concatenate([e[: e.size - e.size % 2 : 2] for e in edges])
+    starts, stops = starts[stops > starts], stops[stops > starts]
+    order = np.argsort(starts, kind="stable")
+    starts, reached = starts[order], np.maximum.accumulate(stops[order])
+    is_new = np.append(True, starts[1:] > reached[:-1])[: starts.size]
+    is_last = np.append(is_new[1:], True)[: starts.size]
+    height, width = rles[0].size_hw
+    joined = np.stack((starts[is_new], reached[is_last]), axis=1).ravel()
+    runs = np.diff(joined, prepend=0, append=height * width)
+    return Rle.from_runs(runs if runs[-1] or runs.size == 1 else runs[:-1], rles[0].size_hw)
 
 
 def _read_polygons(value: list[Any], size_hw: tuple[int, int], where: str) -> Rle:
@@ -196,7 +190,7 @@ def _size_of(value: Any, where: str) -> tuple[int, int]:  # noqa: ANN401
     size = get(value, "size", list, where)
     if len(size) != 2 or not all(isinstance(v, int) for v in size):
         raise InputError(f"{where}.size: expected [height, width], got {_show(size)}")
-    return check_size(size[0], size[1], f"{where}.size")
+    return check_size_hw(size[0], size[1], f"{where}.size")
 
 
 def _show(value: Any) -> str:  # noqa: ANN401

@@ -19,7 +19,6 @@ from maskferry.data import FrameInfo, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
 from maskferry.formats._coco import (
-    check_size,
     get,
     get_list,
     load_json,
@@ -30,6 +29,7 @@ from maskferry.formats._coco import (
 from maskferry.formats._content import Rows, VideoTracks, check_fidelity, check_name, check_time, checked
 from maskferry.formats._images import picture_name
 from maskferry.formats._youtube_vis import read_rate
+from maskferry.limits import check_size_hw
 from maskferry.rle import Rle
 
 __all__ = ["parse", "read", "write"]
@@ -136,7 +136,7 @@ class _Image:
         index = place if index is None else index
         if index < 0:
             raise InputError(f"{at}.frame_index: expected 0 or more, got {index}")
-        self.size = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
+        self.size = check_size_hw(get(record, "height", int, at), get(record, "width", int, at), at)
         extra, own = get(record, _EXTRA, (dict, NoneType), at) or {}, f"{at}.{_EXTRA}"
         time = check_time(get(extra, "time", (float, int, NoneType), own), f"{own}.time")
         self.info = FrameInfo(index, time, _name_of_image(record, extra, index, at))

@@ -10,8 +10,9 @@ import numpy as np
 
 from maskferry.data import FrameInfo, State, VideoInfo
 from maskferry.errors import InputError
-from maskferry.formats._coco import check_size, read_polygon, unite
+from maskferry.formats._coco import read_polygon, unite
 from maskferry.formats._content import Rows, VideoTracks, check_name
+from maskferry.limits import check_size_hw
 from maskferry.rle import Rle
 
 __all__ = ["CvatReader"]
@@ -37,7 +38,7 @@ class CvatReader:
                 raise InputError(f"{at}.id: {index} is taken by an earlier image")
             name = check_name(image.get("name", ""), f"{at}.name")
             infos[index] = self.infos.get(index, FrameInfo(index, None, name))
-            size = check_size(_int(image, "height", at), _int(image, "width", at), at)
+            size = check_size_hw(_int(image, "height", at), _int(image, "width", at), at)
             sizes.setdefault(size, at)
             if len(sizes) > 1:
                 raise InputError(f"{at}: is {size} (height, width), images before {next(iter(sizes))}")
@@ -78,7 +79,7 @@ class CvatReader:
         numbers = [root.findtext(f"meta//original_size/{side}", "") for side in ("height", "width")]
         if not all(n.isdecimal() and len(n) < 10 for n in numbers):
             raise InputError(f"{at}: expected height and width in pixels, got {numbers}")
-        return check_size(int(numbers[0]), int(numbers[1]), at)
+        return check_size_hw(int(numbers[0]), int(numbers[1]), at)
 
     def _read_tracked(
         self, shape: Element, index: int, key: int, label: str, size: tuple[int, int], place: str

@@ -9,7 +9,8 @@ from pathlib import Path
 from maskferry.data import FrameInfo, FrameTracks
 from maskferry.errors import InputError
 from maskferry.formats._content import check_name, check_time
-from maskferry.formats._csv import write_csv
+from maskferry.formats._csv import plain_text, write_csv
+from maskferry.limits import check_text_file
 
 __all__ = ["COLUMNS", "noting", "read_frames", "sidecar", "write_frames"]
 
@@ -29,7 +30,7 @@ def noting(frames: Iterable[FrameTracks], infos: list[FrameInfo]) -> Iterator[Fr
 
 
 def write_frames(infos: Iterable[FrameInfo], path: Path, *, overwrite: bool = False) -> None:
-    """Write a frame table as CSV; a frame without a time has an empty cell.
+    """Write a frame table as CSV, see `write_csv`; a frame without a time has an empty cell.
 
     Raises:
         OutputExistsError: there is a file, and ``overwrite`` is false.
@@ -51,6 +52,7 @@ def read_frames(path: Path) -> dict[int, FrameInfo]:
     table = sidecar(path)
     if not table.is_file():
         return {}
+    check_text_file(table)
     try:
         with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
@@ -67,7 +69,7 @@ def read_frames(path: Path) -> dict[int, FrameInfo]:
 def _info(cells: dict[str, str], where: str) -> FrameInfo:
     try:
         index, time = int(cells["index"]), float(cells["time"]) if cells["time"] else None
-        name = cells["name"] + ""
+        name = plain_text(cells["name"])
     except (ValueError, TypeError) as err:
         raise InputError(f"{where}: no row of a frame table: {err}") from err
     if index < 0:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._numbers import whole
 from maskferry.data import Mask, MaskPrompt, State
 from maskferry.errors import InputError
 from maskferry.formats import _binary as binary
@@ -18,11 +19,13 @@ from maskferry.formats import _cvat as cvat
 from maskferry.formats import _labelme as labelme
 from maskferry.formats import _mots as mots
 from maskferry.formats import _youtube_vis as youtube_vis
-from maskferry.formats._coco import check_size, get, load_json, names_by_id, read_segmentation
+from maskferry.formats._coco import get, load_json, names_by_id, read_segmentation
 from maskferry.formats._content import VideoTracks
 from maskferry.formats._davis import VOID, LabelMap, read_label_map
 from maskferry.formats._images import list_pictures, read_pixels
+from maskferry.limits import MOST_FRAMES, check_masks, check_size_hw
 from maskferry.masks._labels import split_labels
+from maskferry.rle import Rle
 
 __all__ = ["Seeds", "read_seeds"]
 
@@ -61,13 +64,12 @@ def read_seeds(path: Path, *, frame: int = 0) -> Seeds:
     Raises:
         InputError: nothing of this kind, or no mask in it.
     """
-    if frame < 0:
-        raise InputError(f"frame: expected an index from 0, got {frame}")
+    frame = whole(frame, "frame", least=0, most=MOST_FRAMES)
     kind = path.suffix.lower()
     if kind == ".json":
         seeds = _from_json(path, frame)
     elif kind in (".xml", ".txt"):
-        seeds = _of_video(cvat.read(path) if kind == ".xml" else mots.read(path))
+        seeds = _of_video(path, cvat.read(path) if kind == ".xml" else mots.read(path))
     else:
         masks = _from_folder(path) if path.is_dir() else _from_picture(path)
         seeds = Seeds([MaskPrompt(frame, i, mask) for i, mask in masks.items()], {})
@@ -119,7 +121,7 @@ def _from_json(path: Path, frame: int) -> Seeds:
     if ("videos" in keys and "images" not in keys) or _is_list_with(data, "segmentations"):
         return _from_video(path, data)
     if _is_list_with(data, "segmentation"):
-        return _from_annotations([(None, record) for record in data], {}, f"{path}: ", frame)
+        return _from_annotations(path, [(None, record) for record in data], {}, f"{path}: ", frame)
     if "shapes" in keys:
         return _from_labelme(path, data, frame)
     if {"tracks", "images"} <= keys:
@@ -143,28 +145,40 @@ def _from_video(path: Path, data: Any) -> Seeds:  # noqa: ANN401
 def _of_one_video(path: Path, videos: list[VideoTracks]) -> Seeds:
     if len(videos) != 1:
         raise InputError(f"{path} is about {len(videos)} videos ({', '.join(v.video.name for v in videos)}); give one")
-    return _of_video(videos[0])
+    return _of_video(path, videos[0])
 
 
-def _of_video(found: VideoTracks) -> Seeds:
+def _of_video(path: Path, found: VideoTracks) -> Seeds:
     rows = [(tracks.info.index, row) for tracks in found.frames for row in tracks.masks if row.rle.area]
     given = [item for item in rows if item[1].state is State.GIVEN]
-    prompts = [MaskPrompt(index, row.object_id, row.rle.decode()) for index, row in given or rows]
+    prompts = _decoded(path, [(index, row.object_id, row.rle) for index, row in given or rows])
     return Seeds(sorted(prompts, key=lambda p: (p.frame, p.object_id)), found.labels)
+
+
+def _decoded(path: Path, found: list[tuple[int, int, Rle]]) -> list[MaskPrompt]:
+    """The masks of a file, each with its frame and object id, decoded.
+
+    Raises:
+        InputError: all of them together take far more memory than the file's size lets expect.
+    """
+    boxes = [rle.box_xyxy or (0, 0, 0, 0) for _, _, rle in found]
+    check_masks(sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in boxes), path.stat().st_size, str(path))
+    return [MaskPrompt(index, object_id, rle.decode()) for index, object_id, rle in found]
 
 
 def _from_labelme(path: Path, data: Any, frame: int) -> Seeds:  # noqa: ANN401
     picture = labelme.parse(data, str(path))
     objects = [item for item in picture.objects if item.rle.area]
     by_group = labelme.groups_are_ids(objects)
-    seeds = Seeds([], {})
+    index = picture.info.index if picture.info else frame
+    found: list[tuple[int, int, Rle]] = []
+    labels: dict[int, str] = {}
     for i, item in enumerate(objects, 1):
         object_id = item.group if by_group and item.group is not None else i
-        seeds.prompts.append(MaskPrompt(picture.info.index if picture.info else frame, object_id, item.rle.decode()))
+        found.append((index, object_id, item.rle))
         if object_id not in picture.extra.get("unnamed", ()):
-            seeds.labels[object_id] = item.label
-    seeds.prompts.sort(key=lambda prompt: prompt.object_id)
-    return seeds
+            labels[object_id] = item.label
+    return Seeds(_decoded(path, sorted(found, key=lambda row: row[1])), labels)
 
 
 def _from_coco(path: Path, data: dict[str, Any], frame: int) -> Seeds:
@@ -178,23 +192,24 @@ def _from_coco(path: Path, data: dict[str, Any], frame: int) -> Seeds:
     if len(used) != 1 or len(images) != 1:
         raise InputError(f"{path} has masks of {len(used)} pictures; expected the masks of one frame, of one picture")
     at = f"{path}: images"
-    size = check_size(get(images[0], "height", int, at), get(images[0], "width", int, at), at)
+    size = check_size_hw(get(images[0], "height", int, at), get(images[0], "width", int, at), at)
     names = names_by_id(data, "categories", str(path))
-    return _from_annotations([(size, a) for a in annotations], names, f"{path}: annotations", frame)
+    return _from_annotations(path, [(size, a) for a in annotations], names, f"{path}: annotations", frame)
 
 
 def _from_annotations(
-    records: list[tuple[tuple[int, int] | None, Any]], names: dict[int, str], where: str, frame: int
+    path: Path, records: list[tuple[tuple[int, int] | None, Any]], names: dict[int, str], where: str, frame: int
 ) -> Seeds:
-    seeds = Seeds([], {})
+    found: list[tuple[int, int, Rle]] = []
+    labels: dict[int, str] = {}
     for i, (size, record) in enumerate(records):
         segmentation = get(record, "segmentation", (dict, list, NoneType), f"{where}[{i}]")
         rle = read_segmentation(segmentation, size, f"{where}[{i}].segmentation")
         if rle is None or not rle.area:
             continue
-        object_id = len(seeds.prompts) + 1
-        seeds.prompts.append(MaskPrompt(frame, object_id, rle.decode()))
+        object_id = len(found) + 1
+        found.append((frame, object_id, rle))
         category = get(record, "category_id", (int, NoneType), f"{where}[{i}]")
         if category in names:
-            seeds.labels[object_id] = names[category]
-    return seeds
+            labels[object_id] = names[category]
+    return Seeds(_decoded(path, found), labels)

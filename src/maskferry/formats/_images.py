@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import PIL.PngImagePlugin
 from numpy.typing import NDArray
 
 from maskferry._own_files import SOFTWARE
+from maskferry._pillow import open_picture, translate_errors
 from maskferry._staging import final_path
 from maskferry.data import FrameInfo
 from maskferry.errors import InputError
@@ -33,7 +32,6 @@ __all__ = [
     "picture_stem",
     "read_frame_info",
     "read_pixels",
-    "translate_pillow_errors",
     "write_pixels",
 ]
 
@@ -71,7 +69,7 @@ def read_pixels(path: Path) -> Pixels:
     Raises:
         InputError: there is no such file, it is no picture, or its values are no whole numbers from 0 to 65535.
     """
-    with translate_pillow_errors(path), PIL.Image.open(path) as image:
+    with translate_errors(path), open_picture(path, path) as image:
         if (pages := getattr(image, "n_frames", 1)) > 1:
             log.warning("%s has %d pages: only the first is read", path, pages)
         lossy = image.format in _LOSSY
@@ -129,7 +127,7 @@ def read_frame_info(path: Path) -> FrameInfo | None:
     Raises:
         InputError: no such file, or no picture.
     """
-    with translate_pillow_errors(path), PIL.Image.open(path) as image:
+    with translate_errors(path), open_picture(path, path) as image:
         text = image.info.get(INFO_KEY) or getattr(image, "tag_v2", {}).get(_DESCRIPTION) or "null"
         try:
             found = json.loads(text)
@@ -202,21 +200,6 @@ def _png_options(info: FrameInfo | None) -> dict[str, Any]:
     text = PIL.PngImagePlugin.PngInfo()
     text.add_text(*(("Software", SOFTWARE) if info is None else (INFO_KEY, info_text(info))))
     return {"pnginfo": text, "comment": SOFTWARE}
-
-
-@contextmanager
-def translate_pillow_errors(path: object) -> Iterator[None]:
-    """Turn what Pillow says while ``path`` is read into an `InputError`."""
-    try:
-        yield
-    except FileNotFoundError as err:
-        raise InputError(f"no such picture: {path}") from err
-    except PIL.UnidentifiedImageError as err:
-        raise InputError(f"{path} is no picture that Pillow knows; expected PNG, TIFF, JPEG, ...") from err
-    except InputError:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as err:
-        raise InputError(f"{path} cannot be read as a picture: {err}") from err
 
 
 def _is_black_and_white(image: PIL.Image.Image) -> bool:

@@ -17,8 +17,9 @@ from typing import Any
 from maskferry.data import FrameInfo, FrameTracks, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
-from maskferry.formats._coco import check_size, get, get_list, load_json
+from maskferry.formats._coco import get, get_list, load_json
 from maskferry.formats._content import TrackedBox, checked, warn_of_loss
+from maskferry.limits import check_size_hw
 
 __all__ = ["read", "write"]
 
@@ -179,7 +180,7 @@ def _size(task: Any, at: str) -> tuple[int, int]:  # noqa: ANN401
     if extra is None:
         raise InputError(f"{at}: boxes are in percent: give the size of the video, size_hw")
     where = f"{at}.meta.{_EXTRA}"
-    return check_size(get(extra, "height", int, where), get(extra, "width", int, where), where)
+    return check_size_hw(get(extra, "height", int, where), get(extra, "width", int, where), where)
 
 
 def _boxes(result: Any, object_id: int, size_hw: tuple[int, int], at: str) -> list[TrackedBox]:  # noqa: ANN401

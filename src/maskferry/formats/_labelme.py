@@ -18,11 +18,12 @@ from typing import Any, Literal
 from maskferry.data import FrameInfo, FrameTracks, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
-from maskferry.formats._coco import MOST_POLYGONS, check_size, get, load_json, unite
+from maskferry.formats._coco import MOST_POLYGONS, get, load_json, unite
 from maskferry.formats._content import Rows, VideoTracks, check_fidelity, check_time, checked
 from maskferry.formats._images import file_stem, picture_name
 from maskferry.formats._labelme_shapes import mask_shapes, polygon_shapes, read_shape
 from maskferry.images import natural_key
+from maskferry.limits import check_size_hw
 from maskferry.rle import Rle
 
 __all__ = ["LabelmeObject", "LabelmePicture", "parse", "read", "read_folder", "write"]
@@ -202,7 +203,7 @@ def _without_unnamed(found: VideoTracks, pictures: list[LabelmePicture]) -> Vide
 
 def parse(data: Any, where: str) -> LabelmePicture:  # noqa: ANN401
     """Read what `json.load` made of a file, as `read` does; ``where`` is how errors call the file."""
-    size = check_size(get(data, "imageHeight", int, where), get(data, "imageWidth", int, where), where)
+    size = check_size_hw(get(data, "imageHeight", int, where), get(data, "imageWidth", int, where), where)
     shapes = get(data, "shapes", list, where)
     if len(shapes) > MOST_POLYGONS * 10:
         raise InputError(f"{where}.shapes: expected {MOST_POLYGONS * 10} at most, got {len(shapes)}")

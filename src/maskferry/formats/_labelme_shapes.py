@@ -13,10 +13,10 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from maskferry._pillow import open_picture, translate_errors
 from maskferry.data import ObjectMask
 from maskferry.errors import InputError
 from maskferry.formats._coco import get, read_polygon
-from maskferry.formats._images import translate_pillow_errors
 from maskferry.masks._polygons import join, parts_of
 from maskferry.rle import Rle
 
@@ -104,7 +104,8 @@ def _read_mask(text: str, box: tuple[float, float, float, float], size_hw: tuple
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as err:
         raise InputError(f"{at}.mask: expected a PNG in base64: {err}") from err
-    with translate_pillow_errors(f"{at}.mask"), PIL.Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+    name = f"{at}.mask"
+    with translate_errors(name), open_picture(io.BytesIO(data), name, formats=("PNG",)) as image:
         if image.size != (x2 - x1 + 1, y2 - y1 + 1):
             raise InputError(f"{at}.mask: is {image.size}, its points say {(x2 - x1 + 1, y2 - y1 + 1)} (width, height)")
         crop = np.asarray(image.convert("L")) != 0

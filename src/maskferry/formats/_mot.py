@@ -15,6 +15,7 @@ from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats._content import TrackedBox, checked, warn_of_loss
 from maskferry.formats._frame_table import noting, sidecar, write_frames
+from maskferry.limits import check_text_file
 
 __all__ = ["read", "write"]
 
@@ -49,6 +50,7 @@ def read(path: Path) -> list[TrackedBox]:
     Raises:
         InputError: no such file, or a line that is wrong; the message names it.
     """
+    check_text_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)

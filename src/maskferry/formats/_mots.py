@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
-from maskferry.formats._coco import check_size, read_segmentation
+from maskferry.formats._coco import read_segmentation
 from maskferry.formats._content import Rows, VideoTracks, checked, warn_of_loss
 from maskferry.formats._frame_table import noting, read_frames, sidecar, write_frames
 from maskferry.formats._images import list_pictures, read_frame_info, read_pixels, write_pixels
+from maskferry.limits import check_size_hw, check_text_file
 from maskferry.masks._labels import Overlap, to_label_map
 from maskferry.rle import Rle
 
@@ -168,7 +169,7 @@ def read(path: Path, *, first_frame: int = 0) -> VideoTracks:
     rows = Rows()
     size: tuple[int, int] | None = None
     for line in _lines(path):
-        size = size or check_size(line.height, line.width, line.at)
+        size = size or check_size_hw(line.height, line.width, line.at)
         _read_line(line, size, first_frame, rows)
     if size is None:
         raise InputError(f'{path}: expected lines "frame id class height width rle", found none')
@@ -189,7 +190,7 @@ def read_folder(folder: Path, *, first_frame: int = 0) -> VideoTracks:
         if not path.stem.isdecimal() or int(path.stem) < first_frame:
             raise InputError(f"{path}: expected the number of a frame from {first_frame} as name")
         values = read_pixels(path).values
-        size = size if size[0] else check_size(values.shape[0], values.shape[1], str(path))
+        size = size if size[0] else check_size_hw(values.shape[0], values.shape[1], str(path))
         if values.shape != size:
             raise InputError(f"{path}: expected a label map of {size} (height, width), got {values.shape}")
         index = int(path.stem) - first_frame
@@ -221,6 +222,7 @@ class _Line(NamedTuple):
 
 
 def _lines(path: Path) -> Iterator[_Line]:
+    check_text_file(path)
     try:
         with path.open(encoding="ascii") as file:
             for number, text in enumerate(file, 1):

@@ -8,6 +8,7 @@ from typing import NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 
 from maskferry.errors import InputError
+from maskferry.limits import check_text_file
 
 __all__ = ["read_xml"]
 
@@ -23,6 +24,7 @@ def read_xml(path: Path) -> Element:
         InputError: no such file, no XML, or one that declares a document type or entities, which may blow up or read
             other files; or one that is absurdly deep or long.
     """
+    check_text_file(path)
     reader = _Reader(path)
     try:
         with path.open("rb") as file:

@@ -12,6 +12,7 @@ from typing import Any
 import av
 import av.container
 
+from maskferry._ffmpeg import open_alone
 from maskferry.errors import InputError
 
 __all__ = ["Sound"]
@@ -47,8 +48,8 @@ class Sound:
             InputError: the file cannot be opened.
         """
         try:
-            source = av.open(str(path))
-        except (OSError, av.FFmpegError) as err:
+            source = open_alone(path)
+        except (OSError, ValueError, av.FFmpegError) as err:
             raise InputError(f"audio_from: {path} cannot be opened: {err}") from err
         with source:
             if source.streams.audio:

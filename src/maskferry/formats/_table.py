@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 from maskferry.data import FrameTracks, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.formats._content import checked
-from maskferry.formats._csv import write_csv
+from maskferry.formats._csv import plain_text, write_csv
+from maskferry.limits import check_text_file
 from maskferry.masks._regions import centroid_of_rle_xy
 
 __all__ = ["COLUMNS", "LATER", "TableRow", "read", "rows_of", "write"]
@@ -23,8 +23,6 @@ COLUMNS = (
 
 LATER = frozenset({"fidelity"})
 """Columns that tables of earlier versions do not have."""
-
-_FORMULA = r"[=+\-@\t\r\n]"  # what makes a spreadsheet run a cell's text
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +98,7 @@ def read(path: Path) -> list[TableRow]:
     Raises:
         InputError: no such file, no such table, or a cell that is wrong; the message names the line.
     """
+    check_text_file(path)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
@@ -117,7 +116,7 @@ def _to_cells(row: TableRow) -> list[object]:
     box, centroid = row.box_xyxy or ("",) * 4, row.centroid_xy or ("",) * 2
     time = "" if row.time is None else row.time
     return [
-        *(row.frame, time, _defuse(row.name), row.object_id, _defuse(row.label), row.state.value, row.score, row.area),
+        *(row.frame, time, row.name, row.object_id, row.label, row.state.value, row.score, row.area),
         *(*box, *centroid, "" if row.fidelity is None else row.fidelity),
     ]
 
@@ -128,9 +127,9 @@ def _from_cells(cells: dict[str, str], where: str) -> TableRow:
         return TableRow(
             frame=int(cells["frame"]),
             time=_optional(cells["time"]),
-            name=_arm(cells["name"]),
+            name=plain_text(cells["name"]),
             object_id=int(cells["object_id"]),
-            label=_arm(cells["label"]),
+            label=plain_text(cells["label"]),
             state=State(cells["state"]),
             score=float(cells["score"]),
             area=int(cells["area"]),
@@ -155,11 +154,3 @@ def _place(cells: dict[str, str]) -> tuple[tuple[int, int, int, int] | None, tup
 
 def _optional(cell: str | None) -> float | None:
     return float(cell) if cell else None
-
-
-def _defuse(text: str) -> str:
-    return f"'{text}" if re.match(f"'*{_FORMULA}", text) else text
-
-
-def _arm(text: str) -> str:
-    return text[1:] if re.match(f"'+{_FORMULA}", text) else text

@@ -21,7 +21,6 @@ from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats._coco import (
-    check_size,
     get,
     get_list,
     load_json,
@@ -31,6 +30,7 @@ from maskferry.formats._coco import (
 )
 from maskferry.formats._content import VideoTracks, check_fidelity, check_name, checked
 from maskferry.formats._images import picture_name
+from maskferry.limits import MOST_CLAIMED_FRAMES, check_size_hw
 from maskferry.rle import Rle
 
 __all__ = ["VideoTracks", "parse", "read", "write"]
@@ -124,8 +124,9 @@ def parse(data: Any, where: str) -> list[VideoTracks]:  # noqa: ANN401
     out = []
     for i, record in enumerate(get(data, "videos", list, where)):
         at = f"{where}: videos[{i}]"
-        video, infos = _read_video(record, at)
-        out.append(_read_objects(video, infos, found.pop(get(record, "id", int, at), []), categories))
+        records = found.pop(get(record, "id", int, at), [])
+        video, infos = _read_video(record, at, _frames_told(records))
+        out.append(_read_objects(video, infos, records, categories))
     for video_id, orphans in found.items():
         raise InputError(f"{orphans[0][0]}.video_id: no video has the id {video_id}")
     return out
@@ -184,12 +185,24 @@ def _box_xywh(rle: Rle) -> list[int]:
     return [x1, y1, x2 - x1, y2 - y1]
 
 
-def _read_video(record: Any, at: str) -> tuple[VideoInfo, list[FrameInfo]]:  # noqa: ANN401
+def _frames_told(records: list[tuple[str, Any]]) -> int:
+    """Of how many frames the annotations of a video say something."""
+    lists = (record.get("segmentations") for _, record in records)
+    return max((len(told) for told in lists if isinstance(told, list)), default=0)
+
+
+def _read_video(record: Any, at: str, told: int) -> tuple[VideoInfo, list[FrameInfo]]:  # noqa: ANN401
+    """A record of "videos"; ``told`` is of how many frames its annotations say something."""
     file_names = get_list(record, "file_names", at)
     length = get(record, "length", (int, NoneType), at)
     length = len(file_names) if length is None else length
-    height, width = check_size(get(record, "height", int, at), get(record, "width", int, at), at)
-    names = _names(file_names or [f"{i:06d}" for i in range(min(length, 10**7))], length, f"{at}.file_names")
+    most = max(MOST_CLAIMED_FRAMES, len(file_names), told)
+    if not 0 <= length <= most:
+        raise InputError(
+            f"{at}.length: expected 0 to {most} frames (more where file_names or segmentations list them), got {length}"
+        )
+    height, width = check_size_hw(get(record, "height", int, at), get(record, "width", int, at), at)
+    names = _names(file_names or [f"{i:06d}" for i in range(length)], length, f"{at}.file_names")
     extra, own = get(record, _EXTRA, (dict, NoneType), at) or {}, f"{at}.{_EXTRA}"
     video = VideoInfo(
         width,

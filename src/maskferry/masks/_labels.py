@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 
 from maskferry.data import FrameMasks, Mask, ObjectMask
 from maskferry.errors import InputError
+from maskferry.limits import most_pixels
 
 __all__ = ["Overlap", "label_dtype", "split_labels", "to_label_map"]
 
 Overlap = Literal["smallest", "score", "first", "last"]
 """Who gets a pixel that several objects claim: the smallest object (so that none disappears under another), the
 one with the best score, or the one with the first or the last id. Ties go to the lower id."""
+
+
+_FULL_MASKS = 16
+"""Masks of the largest size that a label map may be taken apart into; of smaller ones, as many more."""
 
 
 def label_dtype(largest_id: int) -> type[np.uint8] | type[np.uint16]:
@@ -74,6 +79,16 @@ def _paint_key(overlap: Overlap) -> Any:  # noqa: ANN401
 
 
 def split_labels(label_map: NDArray[np.integer[Any]], *, void: int | None = None) -> dict[int, Mask]:
-    """Take a label map apart: {object id: bool (H, W)}, by ascending id, without ids below 1 and ``void``."""
+    """Take a label map apart: {object id: bool (H, W)}, by ascending id, without ids below 1 and ``void``.
+
+    Raises:
+        InputError: the masks of all objects together would fill the memory.
+    """
     ids = [int(i) for i in np.unique(label_map) if i > 0 and i != void]
+    most = _FULL_MASKS * most_pixels()
+    if len(ids) * label_map.size > most:
+        raise InputError(
+            f"a label map of {label_map.shape[1]}x{label_map.shape[0]} with {len(ids)} objects: their masks take "
+            f"{len(ids) * label_map.size} bytes, {most} are allowed: make it smaller, or track fewer objects at a time"
+        )
     return {i: label_map == i for i in ids}

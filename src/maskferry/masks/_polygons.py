@@ -6,7 +6,8 @@ middle, as in COCO.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -27,6 +28,7 @@ MOST_POINTS = 1_000_000
 """Points of one polygon; more cannot be meant."""
 
 _LONGEST = 10_000_000  # fifths of a pixel along one polygon
+_PIECE = 500_000  # of them are walked at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,32 +96,52 @@ def rasterize(polygon_xy: Polygon, size_hw: tuple[int, int]) -> Rle:
         raise InputError(f"a polygon of {len(polygon_xy)} points: expected {MOST_POINTS} at most")
     scale = 5
     corners = (scale * polygon_xy + 0.5).astype(np.int64)
-    x, y = _walk(corners)
-    step = np.flatnonzero(x[1:] != x[:-1])
-    column = (np.minimum(x[step], x[step + 1]) + 0.5) / scale - 0.5
-    row = np.ceil(np.clip((np.minimum(y[step], y[step + 1]) + 0.5) / scale - 0.5, 0, height))
-    kept = (np.floor(column) == column) & (column >= 0) & (column <= width - 1)
-    edges = np.sort(column[kept].astype(np.int64) * height + row[kept].astype(np.int64))
+    crossings = [_crossings(x, y, scale, size_hw) for x, y in _walk(corners)]
+    edges = np.sort(np.concatenate(crossings or [np.zeros(0, dtype=np.int64)]))
     positions, times = np.unique(edges, return_counts=True)
     positions = positions[(times % 2 == 1) & (positions < height * width)]  # two crossings at one place undo each other
     return Rle.from_runs(np.diff(positions, prepend=0, append=height * width), size_hw)
 
 
-def _walk(corners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every grid point along the closed polygon, x and y."""
+def _crossings(x: NDArray[np.int64], y: NDArray[np.int64], scale: int, size_hw: tuple[int, int]) -> NDArray[np.int64]:
+    """Where a stretch of an outline crosses the middles of columns, as pixels in the order of columns."""
+    height, width = size_hw
+    step = np.flatnonzero(x[1:] != x[:-1])
+    column = (np.minimum(x[step], x[step + 1]) + 0.5) / scale - 0.5
+    row = np.ceil(np.clip((np.minimum(y[step], y[step + 1]) + 0.5) / scale - 0.5, 0, height))
+    kept = (np.floor(column) == column) & (column >= 0) & (column <= width - 1)
+    places: NDArray[np.int64] = column[kept].astype(np.int64) * height + row[kept].astype(np.int64)
+    return places
+
+
+def _walk(corners: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Every grid point along the closed polygon, x and y, piece by piece; each begins where the one before ended."""
     start, stop = corners, np.roll(corners, -1, axis=0)
+    far = np.cumsum(np.abs(stop - start).max(axis=1) + 1)
+    if far.size and int(far[-1]) > _LONGEST + far.size:
+        raise InputError(f"a polygon with an outline of {int(far[-1]) // 5} pixels: that cannot be meant")
+    cuts = np.flatnonzero(np.diff(far // _PIECE, prepend=0)) + 1
+    before: tuple[NDArray[np.int64], NDArray[np.int64]] = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for a, b in itertools.pairwise([0, *cuts.tolist(), len(corners)]):
+        if a == b:
+            continue
+        x, y = _walk_edges(start[a:b], stop[a:b])
+        yield np.append(before[0], x), np.append(before[1], y)
+        before = x[-1:], y[-1:]
+
+
+def _walk_edges(start: NDArray[np.int64], stop: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every grid point along some edges, x and y."""
     delta = np.abs(stop - start)
     flat = delta[:, 0] >= delta[:, 1]  # x is the axis that is stepped along
     flip = np.where(flat, start[:, 0] > stop[:, 0], start[:, 1] > stop[:, 1])
     low, high = np.where(flip[:, None], stop, start), np.where(flip[:, None], start, stop)
     steps = delta.max(axis=1)
-    if int(steps.sum()) > _LONGEST:
-        raise InputError(f"a polygon with an outline of {int(steps.sum()) // 5} pixels: that cannot be meant")
     along = np.where(flat, high[:, 0] - low[:, 0], high[:, 1] - low[:, 1])
     rise = np.where(flat, high[:, 1] - low[:, 1], high[:, 0] - low[:, 0])
     slope = np.divide(rise, along, out=np.zeros(len(along)), where=along != 0)
     lengths = steps + 1
-    edge = np.repeat(np.arange(len(corners)), lengths)
+    edge = np.repeat(np.arange(len(start)), lengths)
     t = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     t = np.where(flip[edge], steps[edge] - t, t)
     main, across = np.where(flat, low[:, 0], low[:, 1])[edge] + t, np.where(flat, low[:, 1], low[:, 0])[edge]

@@ -5,6 +5,7 @@ Pictures work without a screen, too.
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -48,17 +49,17 @@ def plot_frame(  # noqa: PLR0913
 ) -> Figure:
     """Plot one frame under its masks.
 
-    Args:
-        frame: the picture.
-        masks: its objects.
-        figsize: inches (width, height); by default as wide as a notebook, in the shape of the video.
-        axis: "on" shows pixel coordinates, "off" hides them.
-        alpha: opacity of the masks.
-        labels: write ids, or {object id: name}.
-from maskferry._own_files import SOFTWARE
-from maskferry.data import Frame, FrameMasks, Image
-from maskferry.drawing import Palette, check_palette, draw_overlay, fitting_zoom
-        MissingExtraError: matplotlib is not installed.
+        Args:
+            frame: the picture.
+            masks: its objects.
+            figsize: inches (width, height); by default as wide as a notebook, in the shape of the video.
+            axis: "on" shows pixel coordinates, "off" hides them.
+            alpha: opacity of the masks.
+            labels: write ids, or {object id: name}.
+    from maskferry._own_files import SOFTWARE
+    from maskferry.data import Frame, FrameMasks, Image
+    from maskferry.drawing import Palette, check_palette, draw_overlay, fitting_zoom
+            MissingExtraError: matplotlib is not installed.
     """
     check_palette(palette)
     draw = partial(draw_overlay, alpha=alpha, labels=labels, palette=palette)
@@ -131,6 +132,8 @@ def play_in_notebook(path: str | Path, *, embed: bool = True, **options: Any) ->
     from IPython import display
 
     player: Any = display.Video
+    if not embed and (escaped := html.escape(str(path))) != str(path):  # IPython puts it into a page as it is
+        return player(url=escaped, embed=False, **options)
     return player(str(path), embed=embed, **options)
 
 

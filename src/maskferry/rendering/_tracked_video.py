@@ -26,10 +26,11 @@ def pictures(tracks: Tracks, source: Source, *, stride: int = 1) -> Iterator[tup
 @contextmanager
 def source_of(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
     """The frames that were tracked; closed afterwards if they were opened here."""
+    is_stored = video is None
     video = tracks.video.path if video is None else video
     if video is None:
         raise InputError("these tracks do not name a file with their frames: pass the video too")
-    source = open_source(video)
+    source = open_source(video, local_only=is_stored)
     try:
         if source.info.size_hw != tracks.video.size_hw:
             raise SourceError(

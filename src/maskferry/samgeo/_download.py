@@ -7,12 +7,16 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from maskferry.errors import InputError, SourceError
+from maskferry.errors import InputError, MaskferryError, OutputExistsError, SourceError
 from maskferry.files import translate_os_errors
+from maskferry.limits import most_unpacked
 from maskferry.samgeo._messages import explain_unused, say
 from maskferry.sources import download_file as fetch_file
 
 __all__ = ["download_file"]
+
+_MOST_MEMBERS = 1_000_000
+"""Files of an archive."""
 
 
 def download_file(  # noqa: PLR0913
@@ -50,7 +54,8 @@ def download_file(  # noqa: PLR0913
 
     Raises:
         InputError: no http(s) address, or one of Google Drive.
-        SourceError: it cannot be downloaded, or is not what its name says.
+        SourceError: it cannot be downloaded, is not what its name says, or would unpack to far more than it is.
+        OutputExistsError: something of the archive is there already, and ``overwrite`` is false.
         OutputError: it cannot be unpacked there.
     """
     address = _check_address(url, id)
@@ -75,9 +80,13 @@ def download_file(  # noqa: PLR0913
 
 def _check_address(url: str | None, drive_id: str | None) -> str:
     """The address, where it is that of a file which can be downloaded."""
-    if drive_id is None and url is not None and urlsplit(url).hostname not in ("drive.google.com", "docs.google.com"):
+    try:
+        host = urlsplit(url).hostname if isinstance(url, str) else None
+    except ValueError:  # of brackets
+        host = None
+    if drive_id is None and isinstance(url, str) and host and host not in ("drive.google.com", "docs.google.com"):
         return url
-    came = f"the Google Drive id {drive_id!r}" if drive_id else repr(url)
+    came = f"the Google Drive id {drive_id!r:.80}" if drive_id else repr(url)[:200]
     raise InputError(
         f"url: expected the http(s) address of a file, got {came}: download files of Google Drive in a browser and "
         "pass their path to set_video"
@@ -87,7 +96,7 @@ def _check_address(url: str | None, drive_id: str | None) -> str:
 def _download(url: str, target: Path, *, overwrite: bool, unzip: bool) -> None:
     fetch_file(_raw_url(url), target, overwrite=overwrite, check=_is_picture_or_video(target))
     if unzip and target.suffix.lower() == ".zip":
-        _unpack(target)
+        _unpack(target, overwrite=overwrite)
 
 
 def _name_in(url: str) -> str:
@@ -110,9 +119,28 @@ def _is_picture_or_video(path: Path) -> bool:
     return kind.startswith(("image/", "video/"))
 
 
-def _unpack(path: Path) -> None:
+def _unpack(path: Path, *, overwrite: bool) -> None:
+    """Unpack beside the archive: everything, or nothing where it would not fit or would replace other files."""
     try:
         with translate_os_errors(path.parent), zipfile.ZipFile(path) as archive:
+            _check_members(archive, path, overwrite=overwrite)
             archive.extractall(path.parent)  # members' names are made harmless: nothing lands outside
-    except zipfile.BadZipFile as err:
-        raise SourceError(f"{path} was downloaded, but is no zip archive: {err}") from err
+    except MaskferryError:
+        raise
+    except Exception as err:  # zipfile's readers of damaged archives raise many kinds
+        raise SourceError(f"{path} was downloaded, but is no zip archive that can be unpacked: {err}") from err
+
+
+def _check_members(archive: zipfile.ZipFile, path: Path, *, overwrite: bool) -> None:
+    members = archive.infolist()
+    size, most = sum(member.file_size for member in members), most_unpacked(path.stat().st_size)
+    if size > most or len(members) > _MOST_MEMBERS:
+        raise SourceError(
+            f"{path} was downloaded, but would unpack to {size} bytes in {len(members)} files: {most} bytes in "
+            f"{_MOST_MEMBERS} files are allowed at most; pass unzip=False, or set the environment variable "
+            "MASKFERRY_MAX_UNPACKED if there is room for it"
+        )
+    for member in members:
+        place = path.parent / member.filename
+        if not member.is_dir() and not overwrite and (place == path or place.exists()):
+            raise OutputExistsError(f"{path} was downloaded, but {place} exists already: pass overwrite=True")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import av
 from av.container import InputContainer
@@ -18,7 +17,9 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from maskferry._ffmpeg import open_alone
 from maskferry.errors import SourceError
+from maskferry.limits import most_pixels, size_problem
 
 __all__ = ["decode_packet", "open_video", "packets_of"]
 
@@ -27,9 +28,6 @@ _COVER = 0x400
 
 _TEXT_AND_PICTURES = ("tty", "image2", "_pipe")
 """Ends of the names of FFmpeg's demuxers that make a "video" of a text file or of a single picture."""
-
-_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
-"""Titles that are no UTF-8 are no reason to refuse a video; from 19 on PyAV thinks so by itself."""
 
 
 @contextmanager
@@ -47,6 +45,11 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream = streams[0]
         if stream.codec_context is None:
             raise SourceError(f"{path}: this FFmpeg has no decoder for the video; convert it to H.264")
+        if stream.codec_context.width and (
+            problem := size_problem(stream.codec_context.width, stream.codec_context.height)
+        ):
+            raise SourceError(f"{path}: {problem}")
+        stream.codec_context.options = {"max_pixels": str(most_pixels())}  # frames may be larger than the header says
         stream.codec_context.thread_type = "AUTO"
         yield container, stream
 
@@ -62,8 +65,10 @@ def _open_container(path: Path) -> InputContainer:
     if not path.stat().st_size:
         raise SourceError(f"{path} is empty (0 bytes): copy or download it again")
     try:
-        container: InputContainer = av.open(f"file:{path}", **_LENIENT)
-    except (av.error.FFmpegError, ValueError) as err:
+        container = open_alone(path)
+    except SourceError:
+        raise
+    except Exception as err:  # FFmpeg's own, and what Python makes of a damaged header
         raise SourceError(
             f"{path} cannot be opened as a video ({err}): it is no video, or its beginning or its index is damaged; "
             "if it was copied or downloaded, do that again, otherwise try to repair it with "

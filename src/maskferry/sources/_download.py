@@ -13,10 +13,13 @@ from pathlib import Path, PurePosixPath
 
 import platformdirs
 
-from maskferry.errors import InputError, OutputError, SourceError
+from maskferry._locks import locked
+from maskferry._numbers import real, whole
+from maskferry.errors import MaskferryError, OutputError, SourceError
 from maskferry.files import check_free
 from maskferry.images import FRAME_SUFFIXES
-from maskferry.sources._resumable_http import ByteProgress, discard, fetch, forget_mark
+from maskferry.sources._address import encode_url
+from maskferry.sources._resumable_http import ByteProgress, Patience, discard, fetch, forget_mark
 
 __all__ = ["download_file"]
 
@@ -35,13 +38,15 @@ _SUFFIXES = {
 }
 
 
-def download_file(
+def download_file(  # noqa: PLR0913
     url: str,
     path: str | Path | None = None,
     *,
     overwrite: bool = False,
     check: bool = True,
     timeout: float = 30,
+    slowest: float = 1024,
+    most_bytes: int = 2**36,
     progress: ByteProgress | None = None,
 ) -> Path:
     """Download a video or picture; what has been downloaded before is not downloaded again.
@@ -54,7 +59,9 @@ def download_file(
         path: file to write, or folder to write into; by default a file in the user's cache.
         overwrite: download again, even if the file is there.
         check: make sure that the file can be opened as a video or picture.
-        timeout: seconds without an answer until it fails.
+        timeout: seconds without an answer until it fails; so many seconds, too, may pass with less than ``slowest``.
+        slowest: bytes a second, on average over ``timeout``.
+        most_bytes: of the file; whatever the server says of its length.
         progress: called with the bytes that are there and the bytes that there will be, the latter None where the
             server does not say.
 
@@ -62,28 +69,35 @@ def download_file(
         Where the file is.
 
     Raises:
-        InputError: no http(s) URL.
+        InputError: no http(s) URL, or an option that is no number.
         OutputExistsError: ``path`` is a file that exists, and ``overwrite`` is false.
         OutputError: the file cannot be written.
-        SourceError: the server cannot be reached, refuses, ends early, or sends no video or picture.
+        RunningElsewhereError: it is being downloaded to the same path by another process or thread.
+        SourceError: the server cannot be reached, refuses, ends early, is too slow, sends too much, or sends no video
+            or picture; or it redirects inside of a private network, or to this computer, from a place outside.
     """
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise InputError(f"url: expected http:// or https://, got {url!r}: open other files by their path")
-    target = _target(url, path)
+    address, target = encode_url(url), _target(url, path)
+    patience = Patience(
+        real(timeout, "timeout", least=1e-3, most=1e6),
+        real(slowest, "slowest", least=0),
+        whole(most_bytes, "most_bytes", least=1),
+    )
     if path is None and not overwrite and (cached := _cached(target)):
         return cached
-    check_free(target, overwrite=overwrite or path is None)
-    part = target.with_name(f"{target.name}.part")
     with _translated(url, target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        kind = fetch(url, part, timeout, progress)
-        if path is None and not target.suffix:
-            target = target.with_name(target.name + _SUFFIXES.get(kind, ""))
-        if check:
-            _check_decodable(part, target, url)
-        part.replace(target)
-        forget_mark(part)
+        with locked(target, "a download"):
+            if path is None and not overwrite and (cached := _cached(target)):
+                return cached  # somebody else has just finished it
+            check_free(target, overwrite=overwrite or path is None)
+            part = target.with_name(f"{target.name}.part")
+            kind = fetch(address, part, patience, progress)
+            if path is None and not target.suffix:
+                target = target.with_name(target.name + _SUFFIXES.get(kind, ""))
+            if check:
+                _check_decodable(part, target, url)
+            part.replace(target)
+            forget_mark(part)
     return target
 
 
@@ -92,14 +106,14 @@ def _translated(url: str, target: Path) -> Iterator[None]:
     """Turn what the network and the system say while ``url`` is saved into a `SourceError` or an `OutputError`."""
     try:
         yield
+    except MaskferryError:
+        raise
     except urllib.error.HTTPError as err:
         err.close()
         raise SourceError(f"{url}: the server answers {err.code} {err.reason}: {_http_advice(err.code)}") from err
     except (HTTPException, TimeoutError, urllib.error.URLError, ConnectionError) as err:
         reason = getattr(err, "reason", None) or err
         raise SourceError(f"{url} cannot be downloaded ({reason}): check the address and the network") from err
-    except SourceError:
-        raise
     except OSError as err:
         raise OutputError(f"{url} cannot be saved as {target}: {err.strerror or err}") from err
 

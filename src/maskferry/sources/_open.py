@@ -15,7 +15,12 @@ __all__ = ["open_source"]
 _ARRAY_ADVICE = "pass a video, a folder of pictures, a URL, an array (T, H, W, 3) or an iterable of pictures"
 
 
-def open_source(source: Any, *, rate: float | str | Fraction | None = None) -> Source:  # noqa: ANN401
+def open_source(
+    source: Any,  # noqa: ANN401
+    *,
+    rate: float | str | Fraction | None = None,
+    local_only: bool = False,
+) -> Source:
     """Open frames from anywhere.
 
     Args:
@@ -25,6 +30,8 @@ def open_source(source: Any, *, rate: float | str | Fraction | None = None) -> S
             read once, forward.
         rate: frames per second, such as 25, 29.97 (taken for 30000/1001) or "30000/1001". Gives frames without a
             clock their times; of a video it replaces the rate and the times that the file states.
+        local_only: refuse addresses. For paths that a file names and not the caller: opening the file of somebody else
+            must not make a request.
 
     Raises:
         SourceError: it cannot be opened.
@@ -34,12 +41,22 @@ def open_source(source: Any, *, rate: float | str | Fraction | None = None) -> S
 
     exact = None if rate is None else parse_rate(rate)
     if isinstance(source, (str, Path)):
+        if local_only:
+            _refuse_address(str(source))
         return _open_path(source, exact)
     if callable(getattr(source, "frames", None)) and hasattr(source, "info"):
         if exact is not None:
             raise InputError("rate: this source is open already, with a rate of its own; leave rate out")
         return cast(Source, source)
     return _open_pictures(source, exact)
+
+
+def _refuse_address(text: str) -> None:
+    if "://" in text or text.startswith(("\\\\", "//")):
+        raise InputError(
+            f"the video is said to be at {text}, an address, which is not opened unless you name it yourself: pass the "
+            "video argument"
+        )
 
 
 def _open_path(source: str | Path, rate: Fraction | None) -> Source:
@@ -52,8 +69,10 @@ def _open_path(source: str | Path, rate: Fraction | None) -> Source:
         raise InputError(f"source: expected a path or a URL, got {text!r}: {_ARRAY_ADVICE}")
     else:
         path = Path(source).expanduser()
-    if not path.exists():
+    if not _exists(path):
         raise SourceError(f"{path} does not exist: check the path (the working folder is {Path.cwd()})")
+    if not path.is_dir() and not path.is_file():
+        raise SourceError(f"{path} is neither a file nor a folder: pass a video or a folder of pictures")
     from maskferry.images import FRAME_SUFFIXES
 
     if path.is_dir() or path.suffix.lower() in FRAME_SUFFIXES:
@@ -63,6 +82,14 @@ def _open_path(source: str | Path, rate: Fraction | None) -> Source:
     from maskferry.sources._video import VideoSource
 
     return VideoSource(path, rate=rate)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is something; false, too, where a path has too long a name or a character that none has."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _open_pictures(source: Any, rate: Fraction | None) -> Source:  # noqa: ANN401

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +10,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
-from PIL import Image as PilImage
 from PIL import ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from maskferry._pillow import open_picture
 from maskferry.data import Image
 from maskferry.errors import SourceError
+from maskferry.limits import size_problem
+from maskferry.sources._picture_size import size_in_header
 from maskferry.sources._tiff import is_geotiff
 
 __all__ = ["Header", "Scale", "decode_rgb", "max_value", "read_header"]
@@ -53,7 +55,7 @@ def read_header(path: Path) -> Header:
     """
     with _translated(path):
         try:
-            with PilImage.open(path) as picture:
+            with open_picture(path, path, SourceError) as picture:
                 deep = _is_deep(picture)
                 return Header(_upright_size(picture, deep=deep), deep, getattr(picture, "n_frames", 1))
         except UnidentifiedImageError:
@@ -90,7 +92,7 @@ def decode_rgb(path: Path, *, deep: bool, scale: Scale) -> Image:
 
 def _read_8bit(path: Path) -> Image:
     try:
-        with PilImage.open(path) as picture:
+        with open_picture(path, path, SourceError) as picture:
             picture.load()
             upright = ImageOps.exif_transpose(picture)
             if "transparency" in upright.info:
@@ -100,7 +102,7 @@ def _read_8bit(path: Path) -> Image:
         return _three_channels(_read_cv2(path))
 
 
-def _upright_size(picture: PilImage.Image, *, deep: bool) -> tuple[int, int]:
+def _upright_size(picture: PIL.Image.Image, *, deep: bool) -> tuple[int, int]:
     """(height, width) as decoded: turned by the orientation tag, in deep pictures only where these are TIFF."""
     has_tags = (
         picture.format != "PNG" or _EXIF_KEYS & picture.info.keys()
@@ -118,7 +120,7 @@ def _read_deep(path: Path) -> NDArray[Any]:
     try:
         return _read_cv2(path)
     except SourceError:
-        with PilImage.open(path) as picture:
+        with open_picture(path, path, SourceError) as picture:
             if not picture.mode.startswith(("I", "F")):
                 raise
             return np.asarray(picture)
@@ -126,6 +128,11 @@ def _read_deep(path: Path) -> NDArray[Any]:
 
 def _read_cv2(path: Path) -> NDArray[Any]:
     """(H, W) or (H, W, C) in RGB(A) order, of whatever depth. Through memory, as OpenCV cannot open every path."""
+    size_wh = size_in_header(path)
+    if size_wh is None:
+        raise SourceError(f"{path} cannot be read as a picture: it is damaged, or of a kind unknown here")
+    if problem := size_problem(*size_wh):
+        raise SourceError(f"{path}: {problem}")
     samples = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None:
         raise SourceError(f"{path} cannot be read as a picture: it is damaged, or of a kind unknown here")
@@ -141,7 +148,7 @@ def _three_channels(samples: NDArray[np.uint8]) -> Image:
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
 
 
-def _is_deep(picture: PilImage.Image) -> bool:
+def _is_deep(picture: PIL.Image.Image) -> bool:
     """Whether samples have more than 8 bits; Pillow cuts 16-bit RGB down, but the raw mode of its tiles tells."""
     if picture.mode.startswith(("I", "F")):
         return True
@@ -157,13 +164,12 @@ def _translated(path: Path) -> Iterator[None]:
         if is_geotiff(path):
             raise _geotiff_error(path) from None
         raise
-    except PilImage.DecompressionBombError as err:
-        raise SourceError(f"{path} is too large: {err}") from err
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, cv2.error) as err:
+    except Exception as err:  # Pillow's readers of damaged files raise nearly everything
         if is_geotiff(path):
             raise _geotiff_error(path) from err
+        why = str(err) or type(err).__name__
         raise SourceError(
-            f"{path} cannot be read as a picture ({err}): it is damaged or of a kind unknown here"
+            f"{path} cannot be read as a picture ({why}): it is damaged or of a kind unknown here"
         ) from err
 
 

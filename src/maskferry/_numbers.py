@@ -1,0 +1,82 @@
+"""Numbers that a caller gives, checked in one place; and values shown in messages. Standard library only."""
+
+from __future__ import annotations
+
+import math
+import operator
+import reprlib
+from typing import Any
+
+from maskferry.errors import InputError
+
+__all__ = ["real", "show", "whole"]
+
+_short = reprlib.Repr()
+_short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = _short.maxarray = 6
+_short.maxstring = _short.maxother = _short.maxlong = 60
+_short.maxlevel = 3
+
+_LONGEST = 120
+
+
+def show(value: object) -> str:
+    """A value in a message: in short, on one line, and whatever it is: even one that cannot be shown."""
+    try:
+        text = " ".join(_short.repr(value).split())
+    except Exception:  # its own __repr__ failed, or it is a number of thousands of digits
+        return f"a {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def whole(value: Any, what: str, *, least: int | None = None, most: int | None = None) -> int:  # noqa: ANN401
+    """Read a whole number: an int, or one of numpy; no bool, no text and no float.
+
+    Args:
+        value: what the caller gave.
+        what: how errors call it.
+        least: the smallest that is allowed.
+        most: the largest that is allowed.
+
+    Raises:
+        InputError: it is none, or outside of the range.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError("a bool is no number")
+        number = operator.index(value)
+    except Exception as err:  # a foreign object's __index__ may raise anything
+        raise InputError(f"{what}: expected a whole number{_range(least, most)}, got {show(value)}") from err
+    if (least is not None and number < least) or (most is not None and number > most):
+        raise InputError(f"{what}: expected a whole number{_range(least, most)}, got {show(value)}")
+    return number
+
+
+def real(value: Any, what: str, *, least: float | None = None, most: float | None = None) -> float:  # noqa: ANN401
+    """Read a finite number of any type that has a ``float()``; no bool, no text, no array but one of no dimension.
+
+    Args:
+        value: what the caller gave.
+        what: how errors call it.
+        least: the smallest that is allowed.
+        most: the largest that is allowed.
+
+    Raises:
+        InputError: it is none, not finite, or outside of the range.
+    """
+    try:
+        if isinstance(value, bool | str | bytes | bytearray) or getattr(value, "ndim", None):
+            raise TypeError("no number")
+        number = float(value)
+    except Exception as err:  # a foreign object's __float__ may raise anything
+        raise InputError(f"{what}: expected a number{_range(least, most)}, got {show(value)}") from err
+    if not math.isfinite(number) or (least is not None and number < least) or (most is not None and number > most):
+        raise InputError(f"{what}: expected a number{_range(least, most)}, got {show(value)}")
+    return number
+
+
+def _range(least: float | None, most: float | None) -> str:
+    if least is not None and most is not None:
+        return f" from {least} to {most}"
+    if least is not None:
+        return f" from {least}"
+    return "" if most is None else f" up to {most}"

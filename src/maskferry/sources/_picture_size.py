@@ -1,0 +1,91 @@
+"""The size of a picture by its header, of the kinds that Pillow may not read and OpenCV does."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from maskferry.sources._tiff import first_directory
+
+__all__ = ["size_in_header"]
+
+_HEAD = 2**16
+"""Bytes in which the size must stand."""
+
+Size = tuple[int, int] | None
+"""(width, height) in pixels."""
+
+
+def size_in_header(path: Path) -> Size:
+    """(width, height) in pixels as the file says it, without decoding; None where it is of no kind known here."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    for magic, read in _READERS:
+        if head.startswith(magic):
+            try:
+                return read(head)
+            except (struct.error, ValueError, IndexError):
+                return None
+    return _tiff(path) if head[:2] in (b"II", b"MM") else None
+
+
+def _tiff(path: Path) -> Size:
+    tags = first_directory(path)
+    width, height = tags.get(256), tags.get(257)
+    return (width, height) if width and height else None
+
+
+def _png(head: bytes) -> Size:
+    width, height = struct.unpack_from(">II", head, 16)
+    return width, height
+
+
+def _bmp(head: bytes) -> Size:
+    width, height = struct.unpack_from("<ii", head, 18)
+    return abs(width), abs(height)
+
+
+def _sun(head: bytes) -> Size:
+    width, height = struct.unpack_from(">II", head, 4)
+    return width, height
+
+
+def _hdr(head: bytes) -> Size:
+    """Radiance: "-Y 480 +X 640" behind an empty line, with the axes in either order."""
+    found = re.search(rb"\n([-+])([XY]) (\d{1,9}) [-+]([XY]) (\d{1,9})\s", head)
+    if found is None:
+        return None
+    sides = {found[2]: int(found[3]), found[4]: int(found[5])}
+    return sides[b"X"], sides[b"Y"]
+
+
+def _exr(head: bytes) -> Size:
+    """OpenEXR: the attribute dataWindow, a box of whole numbers, both ends included."""
+    at = head.index(b"dataWindow\0box2i\0") + 17
+    left, top, right, bottom = struct.unpack_from("<4i", head, at + 4)
+    return right - left + 1, bottom - top + 1
+
+
+def _pnm(head: bytes) -> Size:
+    words = re.sub(rb"#[^\n]*", b"", head[:1024]).split()
+    return int(words[1]), int(words[2])
+
+
+def _pam(head: bytes) -> Size:
+    found = dict(re.findall(rb"\n(WIDTH|HEIGHT) (\d{1,9})", head[:1024]))
+    return int(found.get(b"WIDTH", 0)), int(found.get(b"HEIGHT", 0))
+
+
+_READERS: tuple[tuple[bytes, Callable[[bytes], Size]], ...] = (
+    (b"\x89PNG", _png),
+    (b"BM", _bmp),
+    (b"\x59\xa6\x6a\x95", _sun),
+    (b"#?", _hdr),
+    (b"\x76\x2f\x31\x01", _exr),
+    *((b"P%d" % kind, _pnm) for kind in range(1, 7)),
+    (b"PF", _pnm),
+    (b"Pf", _pnm),
+    (b"P7", _pam),
+)
