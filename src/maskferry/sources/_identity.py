@@ -41,7 +41,7 @@ def video_digest(path: str | None) -> str | None:
             pictures = sorted((p for p in place.iterdir() if p.suffix.lower() in FRAME_SUFFIXES), key=natural_key)
             for picture in pictures:
                 found.update(f"{picture.name}\0{picture.stat().st_size}\n".encode("utf-8", "surrogateescape"))
-            for picture in {pictures[0], pictures[-1]} if pictures else ():
+            for picture in dict.fromkeys([*pictures[:1], *pictures[-1:]]):
                 _add_file(found, picture)
         else:
             _add_file(found, place)

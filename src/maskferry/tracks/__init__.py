@@ -9,11 +9,11 @@ from maskferry import _lazy
 if TYPE_CHECKING:
     from maskferry.tracks._jobs import ENDLESS as ENDLESS
     from maskferry.tracks._jobs import FrameRange as FrameRange
+    from maskferry.tracks._lane import STATE_CODES as STATE_CODES
+    from maskferry.tracks._lane import Lane as Lane
     from maskferry.tracks._pending import Pending as Pending
     from maskferry.tracks._planner import Direction as Direction
     from maskferry.tracks._prompt_store import FIRST_ID as FIRST_ID
-    from maskferry.tracks._tracks import STATE_CODES as STATE_CODES
-    from maskferry.tracks._tracks import Lane as Lane
     from maskferry.tracks._tracks import Tracks as Tracks
 
 __all__, __getattr__ = _lazy.attach(
@@ -23,6 +23,7 @@ __all__, __getattr__ = _lazy.attach(
         "maskferry.tracks._jobs": ("ENDLESS", "FrameRange"),
         "maskferry.tracks._pending": ("Pending",),
         "maskferry.tracks._planner": ("Direction",),
-        "maskferry.tracks._tracks": ("STATE_CODES", "Lane", "Tracks"),
+        "maskferry.tracks._lane": ("STATE_CODES", "Lane"),
+        "maskferry.tracks._tracks": ("Tracks",),
     },
 )

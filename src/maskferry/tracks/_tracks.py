@@ -6,46 +6,28 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, SupportsIndex
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, SupportsIndex
 
 from maskferry.closing import Closing
-from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
+from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, VideoInfo
 from maskferry.errors import DamagedTracksError, InputError
+from maskferry.masks._rle_batch import measure_rles
+from maskferry.rle import Rle
 from maskferry.tracks._database import Database
 from maskferry.tracks._frame_store import mask_of_row
+from maskferry.tracks._lane import Lane, read_lane
 from maskferry.tracks._notes import Notes
-from maskferry.tracks._schema import mask_seal
-from maskferry.tracks._table import Table
+from maskferry.tracks._table import Row, Table
 from maskferry.tracks._video_note import read_video, write_video
 
-__all__ = ["STATE_CODES", "Lane", "Tracks"]
+__all__ = ["Tracks"]
 
 PIECE = 256  # frames that are read from the database at once
 
-STATE_CODES = tuple(State)
-"""What the codes of `Lane.states` mean: code n is the n-th state."""
-
-_CODES = {state.value: code for code, state in enumerate(STATE_CODES)}
+BEFORE_ALL = -(1 << 62)
 
 Ranges = dict[int, list[tuple[int, int]]]
 """{object id: stretches}: first frame, and the frame to end before."""
-
-
-class Lane(NamedTuple):
-    """One object over all finished frames, without its masks.
-
-    Attributes:
-        frames: int64 (N,), ascending.
-        states: uint8 (N,), see `STATE_CODES`.
-        scores: float32 (N,), in [0, 1].
-    """
-
-    frames: NDArray[np.int64]
-    states: NDArray[np.uint8]
-    scores: NDArray[np.float32]
 
 
 class Tracks(Closing, Mapping[int, FrameMasks]):
@@ -217,8 +199,8 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
         return int(str(self.database.rows("SELECT count(*) FROM frame")[0][0]))
 
     def __iter__(self) -> Iterator[int]:
-        last = -1
-        while piece := self._infos("WHERE idx > ? ORDER BY idx LIMIT ?", [last, PIECE], after=last):
+        last = BEFORE_ALL
+        while piece := self._infos("WHERE idx > ? ORDER BY idx LIMIT ?", [last, PIECE]):
             yield from (info.index for info in piece)
             last = piece[-1].index
 
@@ -235,13 +217,14 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
 
     def info(self, frame: int) -> FrameInfo:
         """The frame's row of the frame table; KeyError where it is not finished."""
-        for found in self._infos("WHERE idx = ?", [int(frame)], after=-1):
+        for found in self._infos("WHERE idx = ?", [int(frame)]):
             return found
         raise KeyError(frame)
 
-    def _infos(self, rest: str, values: Sequence[int], *, after: int) -> list[FrameInfo]:
-        """Rows of the frame table, ascending, all behind frame ``after``."""
-        found = []
+    def _infos(self, rest: str, values: Sequence[int]) -> list[FrameInfo]:
+        """Rows of the frame table, ascending from 0."""
+        found: list[FrameInfo] = []
+        after = -1
         for index, time, name in self._frame_table.find(rest, values):
             is_time = time is None or (isinstance(time, float) and math.isfinite(time))
             if not (isinstance(index, int) and index > after and is_time and isinstance(name, str)):
@@ -273,7 +256,8 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
     def _frames(self, start: int, stop: int | None, stride: int) -> Iterator[FrameTracks]:
         rest = "WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
         end, skipped = (1 << 62) if stop is None else stop, 0
-        while piece := self._infos(rest, [start, end, PIECE], after=start - 1):
+        start = start if start > 0 else BEFORE_ALL  # a frame before the first is damage, not to be overlooked
+        while piece := self._infos(rest, [start, end, PIECE]):
             infos = piece[skipped::stride]
             skipped = (skipped - len(piece)) % stride
             start = piece[-1].index + 1
@@ -284,6 +268,7 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
         """(frame, row) of one object, by ascending frame."""
         rest, last = "WHERE object = ? AND frame > ? ORDER BY frame LIMIT ?", -1
         while piece := self._masks_table.find(rest, [object_id, last, PIECE]):
+            self._check_masks(piece)
             for row in piece:
                 if int(str(row[0])) <= last:
                     raise DamagedTracksError(f"{self.database.place} is damaged: its frames do not ascend")
@@ -292,28 +277,38 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
 
     def lane(self, object_id: int) -> Lane:
         """States and scores of one object on all of its frames, without reading a mask."""
-        query = "SELECT frame, score, state, seal FROM mask INDEXED BY mask_timeline WHERE object = ? ORDER BY frame"
-        rows: list[Any] = self.database.rows(query, [object_id])
-        for frame, score, state, seal in rows:
-            if state not in _CODES or seal != mask_seal(frame, object_id, score, state):
-                raise DamagedTracksError(
-                    f"{self.database.place} is damaged: the row of object {object_id} on frame {frame} has changed: "
-                    "`maskferry check` says what can be saved"
-                )
-        frames, scores, states, _ = zip(*rows, strict=True) if rows else ((), (), (), ())
-        codes = np.array([_CODES[state] for state in states], dtype=np.uint8)
-        return Lane(np.array(frames, dtype=np.int64), codes, np.array(scores, dtype=np.float32))
+        return read_lane(self.database, object_id)
 
     def _masks(self, frames: Sequence[int]) -> dict[int, FrameMasks]:
         """{frame: masks} for some frames, ascending."""
         rows: dict[int, list[ObjectMask]] = {frame: [] for frame in frames}
         if frames:
             rest = "WHERE frame BETWEEN ? AND ? ORDER BY frame, object"
-            for row in self._masks_table.find(rest, [frames[0], frames[-1]]):
+            found = self._masks_table.find(rest, [frames[0], frames[-1]])
+            self._check_masks(found)
+            for row in found:
                 own = rows.get(row[0])  # type: ignore[arg-type]
                 if own is not None:
                     own.append(mask_of_row(row, self.video.size_hw))
-        return {frame: FrameMasks(frame, self.video.size_hw, tuple(found)) for frame, found in rows.items()}
+        return {frame: FrameMasks(frame, self.video.size_hw, tuple(own)) for frame, own in rows.items()}
+
+    def _check_masks(self, rows: Sequence[Row]) -> None:
+        """Refuse masks that are larger than the video, or no masks: a file may come from anywhere."""
+        size_hw = self.video.size_hw
+        try:
+            counts = [row[2] for row in rows if isinstance(row[2], bytes)]
+            measure_rles(counts, size_hw)
+            if not all(counts):
+                raise InputError("RLE counts are empty")
+        except InputError:
+            for frame, object_id, runs, *_ in rows:
+                try:
+                    Rle(size_hw, runs).check()  # type: ignore[arg-type]
+                except InputError as err:
+                    raise DamagedTracksError(
+                        f"{self.database.place}: the mask of object {object_id!r} on frame {frame!r} is none: {err}"
+                    ) from err
+            raise
 
     # --- life ---------------------------------------------------------------------------------------------------
 

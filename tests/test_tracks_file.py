@@ -1,0 +1,531 @@
+"""The tracks file: made whole, checked when it is read, written by one at a time, and never acting by itself."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import contents, saved_contents, square_mask
+from maskferry import MaskTracker, Tracks, VideoInfo
+from maskferry._locks import Lock, locked
+from maskferry.errors import (
+    DamagedTracksError,
+    InputError,
+    MaskferryError,
+    OutputError,
+    OutputExistsError,
+    RunningElsewhereError,
+)
+from maskferry.tracks import STATE_CODES, editing
+from maskferry.tracks._table import Table
+
+COUNT, HEIGHT, WIDTH = 16, 24, 32
+VIDEO = np.zeros((COUNT, HEIGHT, WIDTH, 3), dtype=np.uint8)
+INFO = VideoInfo(WIDTH, HEIGHT, frame_count=COUNT)
+FIXTURES = Path(__file__).parent / "fixtures"
+ROUNDS = int(os.environ.get("MASKFERRY_ROUNDS", "3"))
+FLIPS = int(os.environ.get("MASKFERRY_FLIPS", "150"))
+
+
+def block(x, y=4, size=6):
+    return square_mask((HEIGHT, WIDTH), x, y, size)
+
+
+def session(path, **options):
+    return MaskTracker(VIDEO, engine="hold", tracks=path, **options)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A finished run of two objects, with an edit."""
+    path = tmp_path / "run" / "tracks.sqlite"
+    with session(path) as tracker:
+        tracker.add_masks_prompt([block(0), block(10)], [1, 2], 3, labels=["car", None])
+        tracker.propagate()
+        editing.swap(tracker.tracks, 1, 2, 8)
+    return path
+
+
+def listing(folder):
+    return {p.name: (p.stat().st_size, p.stat().st_mtime_ns, p.read_bytes()) for p in folder.iterdir() if p.is_file()}
+
+
+def look_at_all(tracks):
+    """Read everything that there is to read."""
+    found = contents(tracks), tracks.labels, tracks.given_scores, tracks.stopped_at, tracks.pending, tracks.video
+    lanes = [tuple(a.tolist() for a in tracks.lane(i)) for i in tracks.object_ids]
+    return found, lanes, [list(tracks.timeline(i)) for i in tracks.object_ids], editing.history(tracks), list(tracks)
+
+
+# --- made whole -----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_made_before_the_first_step(tmp_path):
+    path = tmp_path / "out" / "tracks.sqlite"
+    with session(path) as tracker:
+        for wrong in (
+            lambda: tracker.add_mask_prompt(np.zeros((HEIGHT, WIDTH), bool)),
+            lambda: tracker.add_mask_prompt(block(0), 0),
+            lambda: tracker.add_mask_prompt("missing.png"),
+            lambda: tracker.add_masks_prompt([block(0), np.zeros((HEIGHT, WIDTH), bool)]),
+            lambda: tracker.add_mask_prompt(block(0), 1, 99),
+            tracker.propagate,
+        ):
+            with pytest.raises(InputError):
+                wrong()
+        tracker.add_mask_prompt(block(0), 1)
+        for options in ({"direction": "sideways"}, {"start": 5}, {"stride": 0}, {"start": 3, "stop": 2}):
+            with pytest.raises(InputError):
+                tracker.propagate(**options)
+    assert not list(tmp_path.rglob("*.sqlite*"))
+
+
+def test_a_refused_run_leaves_the_run_of_before(path):
+    before = listing(path.parent)
+    with session(path, overwrite=True) as tracker:
+        for wrong in (
+            lambda: tracker.add_mask_prompt(np.zeros((HEIGHT, WIDTH), bool)),
+            lambda: tracker.add_mask_prompt(block(0), 0),
+            lambda: tracker.add_mask_prompt("missing.png"),
+        ):
+            with pytest.raises(InputError):
+                wrong()
+        tracker.add_mask_prompt(block(0), 1)
+        with pytest.raises(InputError):
+            tracker.propagate(direction="sideways")
+    assert listing(path.parent) == before
+
+
+def test_a_run_that_is_overwritten_is_replaced_whole(path):
+    with session(path, overwrite=True) as tracker:
+        tracker.add_mask_prompt(block(20), 7)
+        assert saved_contents(path)[0][1].object_id == 1
+        tracker.propagate()
+    assert {row.object_id for _, row in saved_contents(path)} == {7}
+    assert [p.name for p in path.parent.iterdir()] == ["tracks.sqlite"]
+
+
+@pytest.mark.parametrize("make", [lambda p: p.write_bytes(b"film"), lambda p: sqlite3.connect(p).close() or p.touch()])
+def test_what_is_no_tracks_file_is_not_overwritten(make, tmp_path):
+    path = tmp_path / "clip.mp4"
+    make(path)
+    before = path.read_bytes()
+    for start in (lambda: session(path, overwrite=True), lambda: Tracks.create(INFO, path, overwrite=True)):
+        with pytest.raises(OutputExistsError):
+            start()
+    assert path.read_bytes() == before
+
+
+def test_saving_without_a_run(tmp_path):
+    path = tmp_path / "tracks.sqlite"
+    with session(path) as tracker:
+        tracker.add_mask_prompt(block(0), 1)
+        tracker.save()
+        assert Tracks.open(path).object_ids == (1,)
+    with session(path, resume=True) as tracker:
+        assert len(tracker.propagate()) == COUNT
+
+
+# --- read without a trace -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_reading_leaves_no_trace(path, read_only):
+    before = listing(path.parent)
+    with Tracks.open(path, read_only=read_only) as tracks:
+        look_at_all(tracks)
+        assert listing(path.parent) == before
+    assert listing(path.parent) == before
+
+
+def killed_copy(path, folder):
+    """A run's files as they are when its process dies."""
+    folder.mkdir()
+    seen = []
+
+    def copy(progress):
+        seen.append(progress)
+        if len(seen) == 9:
+            for file in path.parent.iterdir():
+                if not file.name.endswith(".lock"):
+                    shutil.copyfile(file, folder / file.name)
+
+    with session(path) as tracker:
+        tracker.add_masks_prompt([block(0), block(10)], [1, 2], 3)
+        tracker.propagate(callback=copy)
+    return folder / path.name
+
+
+def test_reading_a_killed_run_leaves_no_trace(tmp_path):
+    killed = killed_copy(tmp_path / "a" / "tracks.sqlite", tmp_path / "b")
+    before = listing(killed.parent)
+    assert f"{killed.name}-wal" in before
+    with Tracks.open(killed, read_only=True) as tracks:
+        assert len(contents(tracks)) == 2 * 9
+        assert tracks.pending
+        with pytest.raises(OutputError, match="reading only"):
+            editing.rename(tracks, 1, "car")
+    assert listing(killed.parent) == before
+    with Tracks.open(killed) as tracks:
+        assert len(contents(tracks)) == 2 * 9
+    with session(killed, resume=True) as tracker:
+        tracker.propagate()
+    assert saved_contents(killed) == saved_contents(tmp_path / "a" / "tracks.sqlite")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of folders")
+@pytest.mark.parametrize("state", ["finished", "killed", "format_1", "format_2"])
+def test_a_folder_that_cannot_be_written_to(state, path, tmp_path):
+    folder = tmp_path / "locked"
+    if state == "killed":
+        killed_copy(tmp_path / "a" / "tracks.sqlite", folder)
+    else:
+        folder.mkdir()
+        shutil.copyfile(path if state == "finished" else FIXTURES / f"tracks_{state}.sqlite", folder / "tracks.sqlite")
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    before = listing(folder)
+    folder.chmod(0o555)
+    try:
+        with Tracks.open(folder / "tracks.sqlite", read_only=True) as tracks:
+            look_at_all(tracks)
+            assert len(tracks)
+        assert listing(folder) == before
+    finally:
+        folder.chmod(0o755)
+
+
+def test_readers_are_never_stopped(path):
+    with session(path, overwrite=True) as tracker:
+        tracker.add_mask_prompt(block(20), 7)
+        for count, _ in enumerate(tracker.steps(), 1):
+            for read_only in (True, False):
+                with Tracks.open(path, read_only=read_only) as tracks:
+                    assert len(tracks) == count
+    assert [p.name for p in path.parent.iterdir()] == ["tracks.sqlite"]
+
+
+def test_a_reader_sees_what_is_edited_elsewhere(path):
+    with Tracks.open(path) as reader:
+        revision = reader.revision
+        with Tracks.open(path) as editor:
+            editing.swap(editor, 1, 2, 10)
+            editing.rename(editor, 1, "bus")
+        assert reader.labels[1] == "bus"
+        assert reader.revision > revision
+        assert reader.changes_since(revision) == {1: [(10, COUNT)], 2: [(10, COUNT)]}
+        assert reader.changes_since(reader.revision) == {}
+
+
+def test_old_changes_are_forgotten_and_everything_counts_as_changed(path, monkeypatch):
+    monkeypatch.setattr("maskferry.tracks._database.KEPT_CHANGES", 3)
+    with Tracks.open(path) as tracks:
+        revision = tracks.revision
+        for frame in (4, 5, 6, 7):
+            editing.swap(tracks, 1, 2, frame)
+        assert set(tracks.changes_since(revision)) == {1, 2}
+        assert tracks.changes_since(revision)[1] == [(0, 1 << 62)]
+        assert tracks.changes_since(tracks.revision - 1)[1] == [(7, COUNT)]
+
+
+def test_a_lane_is_what_the_timeline_is(path):
+    with Tracks.open(path) as tracks:
+        for i in tracks.object_ids:
+            lane, rows = tracks.lane(i), list(tracks.timeline(i))
+            assert lane.frames.tolist() == [frame for frame, _ in rows]
+            assert [STATE_CODES[code] for code in lane.states] == [row.state for _, row in rows]
+            assert lane.scores.tolist() == pytest.approx([row.score for _, row in rows])
+        assert not len(tracks.lane(99).frames)
+
+
+# --- earlier formats ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_files_of_earlier_formats_are_read_edited_and_gone_on_with(version, tmp_path):
+    path = tmp_path / "tracks.sqlite"
+    shutil.copyfile(FIXTURES / f"tracks_format_{version}.sqlite", path)
+    with Tracks.open(path, read_only=True) as tracks:
+        old = contents(tracks)
+        assert len(tracks) == 12
+        assert tracks.labels == {1: "car", 2: "bus"}
+        assert tracks.pending == [(3, 0, 3), (3, 6, 12)]
+        assert editing.history(tracks) == ["rename 2", "swap 1 and 2 from 6"]
+    assert path.read_bytes() == (FIXTURES / path.name.replace(".", f"_format_{version}.")).read_bytes()
+    with Tracks.open(path) as tracks:
+        assert contents(tracks) == old
+    video = VIDEO[:12]
+    with MaskTracker(video, engine="hold", tracks=path, resume=True) as tracker:
+        steps = []
+        tracks = tracker.propagate(callback=steps.append)
+        assert tracks.finished
+        assert len(steps) == 6 + 3
+        assert np.array_equal(tracks[11].mask(1), block(10))
+        assert editing.undo(tracks) == "swap 1 and 2 from 6"
+        assert np.array_equal(tracks[11].mask(1), block(0))
+        assert editing.undo(tracks) == "rename 2"
+        assert tracks.labels == {1: "car"}
+        assert editing.redo(tracks) == "rename 2"
+        assert tracks.finished
+
+
+# --- one writer at a time -------------------------------------------------------------------------------------------
+
+
+def test_an_edit_during_a_run_elsewhere_is_refused_and_names_it(path):
+    with session(path, overwrite=True) as tracker, Tracks.open(path) as other:
+        tracker.add_mask_prompt(block(20), 7)
+        running = tracker.steps()
+        next(running)
+        with Tracks.open(path) as other, pytest.raises(RunningElsewhereError, match=r"a run holds it, in this process"):
+            editing.rename(other, 7, "car")
+        with (
+            session(path, resume=True) as second,
+            pytest.raises(RunningElsewhereError, match="a run holds it") as caught,
+        ):
+            second.propagate()
+        assert caught.value.pid == os.getpid()
+        with session(path, overwrite=True) as third, pytest.raises(RunningElsewhereError):
+            third.add_mask_prompt(block(0))
+            third.propagate()
+        list(running)
+    assert {row.object_id for _, row in saved_contents(path)} == {7}
+
+
+def test_a_short_edit_elsewhere_is_waited_for(path):
+    lock = Lock(path, "an edit")
+    lock.acquire()
+    threading.Timer(0.2, lock.release).start()
+    with Tracks.open(path) as tracks:
+        editing.rename(tracks, 1, "bus")
+        assert tracks.labels[1] == "bus"
+
+
+def test_a_file_that_was_moved_or_replaced_is_not_written_to(path):
+    with session(path, overwrite=True) as tracker:
+        tracker.add_mask_prompt(block(20), 7)
+        running = tracker.steps()
+        next(running)
+        shutil.move(path, path.with_name("moved.sqlite"))
+        with pytest.raises(OutputError, match="moved, removed or replaced"):
+            list(running)
+    assert not path.exists()
+
+
+def _add(path, count, barrier, found):
+    barrier.wait()
+    with session(path, resume=True) as tracker:
+        found.put([tracker.add_mask_prompt(block(10 + i)) for i in range(count)])
+
+
+def _edit(path, count, barrier, found):
+    barrier.wait()
+    with Tracks.open(path) as tracks:
+        for i in range(count):
+            editing.rename(tracks, 1, f"car {i}")
+    found.put([count])
+
+
+def _run(path, engine, barrier, found):
+    barrier.wait()
+    try:
+        with session(path, resume=True) as tracker:
+            tracker.add_mask_prompt(block(2), 1, 5, replace=True)
+            tracker.propagate()
+        found.put(["ran"])
+    except RunningElsewhereError:
+        found.put(["refused"])
+
+
+def at_once(path, *works):
+    context = multiprocessing.get_context("fork")
+    barrier, found = context.Barrier(len(works)), context.SimpleQueue()
+    workers = [context.Process(target=work, args=(path, 5, barrier, found)) for work in works]
+    for worker in workers:
+        worker.start()
+    results = [found.get() for _ in works]
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    return results
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("works", [(_add, _add), (_edit, _edit), (_run, _run), (_run, _edit), (_run, _add)])
+def test_two_at_once_never_mix(works, path):
+    for _ in range(ROUNDS):
+        results = at_once(path, *works)
+        if works == (_add, _add):
+            ids = [i for found in results for i in found]
+            assert len(set(ids)) == 10
+        with Tracks.open(path) as tracks:
+            look_at_all(tracks)
+        assert sorted(p.name for p in path.parent.iterdir()) == ["tracks.sqlite"]
+
+
+# --- a file is not trusted ------------------------------------------------------------------------------------------
+
+
+def test_one_changed_byte_is_noticed_or_changes_nothing(path, tmp_path):
+    """Flips at random places: right data, or a typed error."""
+    with Tracks.open(path, read_only=True) as tracks:
+        right = repr(look_at_all(tracks))
+    original, generator = path.read_bytes(), random.Random(1)
+    copy, noticed = tmp_path / "flipped.sqlite", 0
+    for _ in range(FLIPS):
+        place = generator.randrange(len(original))
+        flipped = bytearray(original)
+        flipped[place] ^= 1 << generator.randrange(8)
+        copy.write_bytes(flipped)
+        try:
+            with Tracks.open(copy, read_only=True) as tracks:
+                assert repr(look_at_all(tracks)) == right, f"byte {place}"
+        except InputError:
+            noticed += 1
+    assert noticed > FLIPS / 20
+
+
+@pytest.mark.parametrize("cut", [0, 10, 99, 100, 4096, 20_000])
+def test_files_that_were_cut_short(cut, path, tmp_path):
+    copy = tmp_path / "cut.sqlite"
+    copy.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(InputError):
+        look_at_all(Tracks.open(copy))
+    assert listing(tmp_path)["cut.sqlite"][2] == path.read_bytes()[:cut]
+
+
+HOSTILE = {
+    "a trigger": "CREATE TRIGGER t AFTER INSERT ON meta BEGIN DELETE FROM mask; END",
+    "a view": "CREATE VIEW v AS SELECT * FROM mask",
+    "another table": "CREATE TABLE mine (a)",
+    "an index on an expression": "CREATE INDEX i ON mask (abs(frame))",
+    "another column": "ALTER TABLE mask ADD COLUMN mine",
+    "a missing table": "DROP TABLE edit",
+    "a state": "UPDATE mask SET state = 'foo' WHERE frame = 3",
+    "a score": "UPDATE mask SET score = 7 WHERE frame = 3",
+    "a score that is text": "UPDATE mask SET score = 'abc' WHERE frame = 3",
+    "a huge id": "UPDATE object SET id = 9223372036854775807 WHERE id = 1",
+    "a negative id": "UPDATE object SET id = -1 WHERE id = 1",
+    "a label that is no text": "UPDATE object SET label = x'00ff' WHERE id = 1",
+    "a time that is text": "UPDATE frame SET time = 'x'",
+    "a negative frame": "UPDATE frame SET idx = -5 WHERE idx = 0",
+    "another video": """UPDATE meta SET value = '{"width": 1000000}' WHERE key = 'video'""",
+    "no video": "DELETE FROM meta WHERE key = 'video'",
+    "a format of the future": "PRAGMA user_version = 9",
+    "a format of the past": "PRAGMA user_version = 2",
+    "no format": "PRAGMA user_version = 0",
+    "another program": "PRAGMA application_id = 7",
+}
+
+
+@pytest.mark.parametrize("sql", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_strangers_file_is_refused(sql, read_only, path):
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(sql)
+    before = path.read_bytes()
+    with pytest.raises(MaskferryError):
+        look_at_all(Tracks.open(path, read_only=read_only))
+    assert path.read_bytes() == before
+
+
+FORGED = {
+    "mask": [
+        (3, 1, b"\xff" * 9, 0.5, "tracked", None),
+        (3, 1, b"00" * 50_000, 0.5, "tracked", None),
+        (3, 1, b"oooooooooo1", 0.5, "tracked", None),
+        (3, 1, b"", 0.5, "tracked", None),
+        (3, 1, b"0", -0.1, "tracked", None),
+        (3, 1, b"0", 0.1, "TRACKED", None),
+        (3, 1, b"0", 0.1, "tracked", 2.0),
+        (3, -1, b"0", 0.1, "tracked", None),
+    ],
+    "frame": [(-1, 0.0, "x"), (0, float("inf"), "x")],
+    "object": [(0, "x", 0), (-3, None, 0)],
+    "meta": [("video", "[]"), ("video", "{"), ("video", "[" * 100_000), ("video", '{"width": 9, "height": 1e9}')],
+}
+
+
+@pytest.mark.parametrize("table, row", [(table, row) for table, rows in FORGED.items() for row in rows])
+def test_rows_with_right_checksums_and_wrong_values(table, row, path):
+    with Tracks.open(path) as tracks, tracks.database.transaction():
+        Table(tracks.database, table).put([row])
+    with pytest.raises(MaskferryError):
+        look_at_all(Tracks.open(path))
+
+
+def test_an_sqlite_file_of_another_program_is_not_touched(tmp_path):
+    path = tmp_path / "foreign.sqlite"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE mine (a)")
+    (tmp_path / "empty.sqlite").touch()
+    before = listing(tmp_path)
+    for name in ("foreign.sqlite", "empty.sqlite"):
+        with pytest.raises(InputError, match="not"):
+            Tracks.open(tmp_path / name)
+    assert listing(tmp_path) == before
+
+
+def test_an_export_of_a_damaged_file_ends(path, tmp_path):
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE frame SET name = 'other' WHERE idx = 9")
+    with Tracks.open(path) as tracks, pytest.raises(DamagedTracksError, match="table 'frame'"):
+        list(tracks.frames())
+
+
+# --- whose video ----------------------------------------------------------------------------------------------------
+
+
+def write_pictures(folder, brightness):
+    folder.mkdir(exist_ok=True)
+    for i in range(5):
+        Image.fromarray(np.full((48, 64, 3), brightness + i, np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["film", "folder"])
+def test_a_video_that_was_replaced_is_refused(kind, tmp_path):
+    def make(brightness):
+        if kind == "folder":
+            return write_pictures(tmp_path / "clip", brightness)
+        path = tmp_path / "clip.mp4"
+        write_film(path, brightness)
+        return path
+
+    video = make(10)
+    with MaskTracker(video, engine="hold", tracks=tmp_path / "t.sqlite") as tracker:
+        tracker.add_mask_prompt(np.ones(tracker.source.info.size_hw, bool), 1)
+        next(tracker.steps())
+    moved = video.rename(tmp_path / f"moved{video.suffix}")
+    with MaskTracker(moved, engine="hold", tracks=tmp_path / "t.sqlite", resume=True) as tracker:
+        assert len(tracker.tracks) == 1  # the same content under another name
+    make(90)
+    with pytest.raises(InputError, match="has been changed or replaced"):
+        MaskTracker(video, engine="hold", tracks=tmp_path / "t.sqlite", resume=True)
+
+
+def write_film(path, brightness):
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height = 64, 48
+        for i in range(5):
+            picture = np.full((48, 64, 3), brightness + i, np.uint8)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        film.mux(stream.encode())
+
+
+def test_a_lock_is_not_in_the_way_of_reading(path):
+    with locked(path, "a run"), Tracks.open(path) as tracks:
+        look_at_all(tracks)
