@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"files", "_locks", "_plugins"},
+    {"files", "_locks", "_palettes", "_plugins"},
     {"rle"},
     {"data"},
     {"masks", "drawing", "images"},

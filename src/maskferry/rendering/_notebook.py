@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from maskferry._palettes import Palette, check_palette
 from maskferry.data import Frame, FrameMasks, Image
-from maskferry.drawing import Palette, check_palette, draw_overlay, fitting_zoom
+from maskferry.drawing import draw_overlay, fitting_zoom
 from maskferry.errors import MissingExtraError
 from maskferry.files import atomic_path
 
