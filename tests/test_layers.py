@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"_locks", "_numbers", "_plugins", "_own_files", "_staging", "images"},
+    {"_locks", "_numbers", "_palettes", "_plugins", "_own_files", "_staging", "images"},
     {"limits"},
     {"_apart", "_replacing"},
     {"files"},

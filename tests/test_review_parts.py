@@ -213,3 +213,13 @@ def test_bad_ranges(tracks, frames):
 def test_tracks_without_objects():
     tracks = Tracks.create(VideoInfo(WIDTH, HEIGHT, None, COUNT, "made"))
     assert summarize(tracks) == []
+
+
+@pytest.mark.parametrize("counts", [b"\x7f", b"12P", b"P" * 30 + b"0"])
+def test_a_damaged_mask_is_named(counts):
+    tracks, _ = make(0)
+    row = ObjectMask(2, Rle((HEIGHT, WIDTH), counts), 0.5, State.TRACKED)
+    Journal(tracks).frames.put(40, [row])
+    with pytest.raises(InputError, match="object 2 on frame 40 is damaged"):
+        summarize(tracks)
+    assert summarize(tracks, objects=[1], frames=(0, 30))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from maskferry import _lazy
 
 if TYPE_CHECKING:
-    from maskferry.drawing import Palette as Palette
-    from maskferry.drawing import color_of as color_of
+    from maskferry._palettes import Palette as Palette
+    from maskferry._palettes import color_of as color_of
     from maskferry.rendering._contact_sheets import render_moments as render_moments
     from maskferry.rendering._contact_sheets import render_sheet as render_sheet
     from maskferry.rendering._film import render as render
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
-        "maskferry.drawing": ("Palette", "color_of"),
+        "maskferry._palettes": ("Palette", "color_of"),
         "maskferry.rendering._contact_sheets": ("render_moments", "render_sheet"),
         "maskferry.rendering._film": ("render",),
         "maskferry.rendering._notebook": ("play_in_notebook", "plot_frame", "plot_frames"),

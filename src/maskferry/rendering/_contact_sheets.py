@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from maskferry._palettes import Palette, check_palette
 from maskferry.data import Frame, FrameMasks, Image, VideoLike
-from maskferry.drawing import Palette, check_palette, contact_sheet, draw_overlay, fitting_zoom
+from maskferry.drawing import contact_sheet, draw_overlay, fitting_zoom
 from maskferry.errors import InputError
 from maskferry.files import check_output, output
 from maskferry.rendering._tracked_video import pictures, reads_of, require_frames, source_of

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
+from maskferry._palettes import Palette, check_palette
 from maskferry.data import VideoLike
-from maskferry.drawing import Palette, check_palette, draw_overlay
+from maskferry.drawing import draw_overlay
 from maskferry.errors import InputError
 from maskferry.files import check_output, output
 from maskferry.rendering._tracked_video import film_rate, pictures, reads_of, require_frames, source_of

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from maskferry._own_files import SOFTWARE
+from maskferry._palettes import Palette, check_palette
 from maskferry.data import Frame, FrameMasks, Image
-from maskferry.drawing import Palette, check_palette, draw_overlay, fitting_zoom
+from maskferry.drawing import draw_overlay, fitting_zoom
 from maskferry.errors import MissingExtraError
 from maskferry.files import atomic_path
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import ObjectMask, State
+from maskferry.errors import InputError
 from maskferry.masks._rle_batch import measure_rles
 from maskferry.tracks._tracks import Tracks
 
@@ -129,8 +130,17 @@ def _pieces(rows: Iterable[tuple[int, ObjectMask]]) -> Iterator[list[tuple[int, 
 
 
 def _lane(rows: Sequence[tuple[int, ObjectMask]], size_hw: tuple[int, int]) -> Lane:
-    """Rows, of any objects, as arrays."""
-    areas, places = measure_rles([row.rle.counts for _, row in rows], size_hw)
+    """Rows, of any objects, as arrays.
+
+    Raises:
+        InputError: a mask is damaged; it says which.
+    """
+    try:
+        areas, places = measure_rles([row.rle.counts for _, row in rows], size_hw)
+    except InputError:
+        for frame, row in rows:
+            _check(frame, row)
+        raise
     return Lane(
         np.array([frame for frame, _ in rows], np.int64),
         np.array([row.state is State.GIVEN for _, row in rows], np.bool_),
@@ -141,6 +151,13 @@ def _lane(rows: Sequence[tuple[int, ObjectMask]], size_hw: tuple[int, int]) -> L
         areas,
         places,
     )
+
+
+def _check(frame: int, row: ObjectMask) -> None:
+    try:
+        _ = row.rle.area
+    except InputError as err:
+        raise InputError(f"the mask of object {row.object_id} on frame {frame} is damaged: {err}") from err
 
 
 def joined(parts: Sequence[Lane]) -> Lane:
