@@ -92,7 +92,7 @@ def made():
     journal, mask = Journal(tracks), square_mask(SIZE_HW, 10, 10, 30)
     journal.add_prompts([MaskPrompt(0, 1, mask)])
     for t in range(3):
-        journal.frames.write(0, FrameInfo(t, None, f"{t}"), [ObjectMask(1, Rle.encode(mask), 1.0, State.TRACKED)])
+        journal.frames.write(FrameInfo(t, None, f"{t}"), [ObjectMask(1, Rle.encode(mask), 1.0, State.TRACKED)])
     return tracks, frames
 
 

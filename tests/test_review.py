@@ -107,7 +107,7 @@ def scored(scores, fidelity=None):
         state = State.LOST if score is None else State.GIVEN if score == 1 else State.TRACKED
         told = fidelity if state is State.GIVEN else None
         row = ObjectMask(1, nothing if score is None else seen, score or 0.0, state, told)
-        journal.frames.write(0, FrameInfo(t, None, f"{t}"), [row])
+        journal.frames.write(FrameInfo(t, None, f"{t}"), [row])
     return tracks
 
 

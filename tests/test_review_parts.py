@@ -70,7 +70,7 @@ def make(seed):
                 else float(rng.choice([0.9, 0.85, 0.5, 0.2], p=[0.5, 0.4, 0.06, 0.04]))
             )
             rows.append(ObjectMask(i, Rle.encode(mask), score, state, fidelity))
-        journal.frames.write(0, FrameInfo(t, None, f"{t}"), rows)
+        journal.frames.write(FrameInfo(t, None, f"{t}"), rows)
     return tracks, open_source(frames)
 
 
@@ -174,7 +174,7 @@ def test_a_range_of_a_long_video_reads_only_what_is_near():
                 if i < 3 or t < 600:
                     mask[5:10, x : x + 5] = True
                 rows.append(ObjectMask(i, Rle.encode(mask), 0.5, State.TRACKED if mask.any() else State.LOST))
-            journal.frames.write(0, FrameInfo(t, None, f"{t}"), rows)
+            journal.frames.write(FrameInfo(t, None, f"{t}"), rows)
 
     class Watched(Tracks):
         def frames(self, start=0, stop=None, stride=1):
