@@ -100,26 +100,32 @@ class FrameStore:
 
     def _wrong_returns(self, object_id: int) -> list[tuple[int, str]]:
         """(frame, right state) of one object: those that follow a loss, and those that say so and do not."""
-        query = """
-            SELECT frame, state,
-                   (SELECT b.state FROM mask AS b WHERE b.object = a.object AND b.frame < a.frame
-                    ORDER BY b.frame DESC LIMIT 1) = 'lost' AS follows
-            FROM mask AS a INDEXED BY mask_timeline WHERE object = ?1 AND frame IN (
-                SELECT frame FROM mask INDEXED BY mask_gap WHERE object = ?1 AND state IN ('lost', 'returned')
-                    AND state = 'returned'
-                UNION ALL
-                SELECT (SELECT c.frame FROM mask AS c WHERE c.object = ?1 AND c.frame > g.frame
-                        ORDER BY c.frame LIMIT 1)
-                FROM mask AS g INDEXED BY mask_gap WHERE g.object = ?1 AND g.state IN ('lost', 'returned')
-                    AND g.state = 'lost')
-        """
+        query = (
+            "SELECT frame, state FROM mask INDEXED BY mask_gap WHERE object = ? AND state IN ('lost', 'returned') "
+            "ORDER BY frame"
+        )
+        rows: list[tuple[Any, ...]] = self._db.rows(query, [object_id])
         found = []
-        for frame, state, follows in self._db.rows(query, [object_id]):
-            if follows and state == State.TRACKED.value:
-                found.append((int(str(frame)), State.RETURNED.value))
-            elif not follows and state == State.RETURNED.value:
-                found.append((int(str(frame)), State.TRACKED.value))
+        for (frame, state), (following, its_state) in zip(rows, [*rows[1:], (None, None)], strict=False):
+            if state == State.LOST.value and following != frame + 1:
+                found += self._if_tracked_after(object_id, frame)
+            if its_state == State.RETURNED.value and (following != frame + 1 or state != State.LOST.value):
+                found += self._unless_it_follows_a_loss(object_id, following)
+        if rows and rows[0][1] == State.RETURNED.value:
+            found += self._unless_it_follows_a_loss(object_id, rows[0][0])
         return found
+
+    def _if_tracked_after(self, object_id: int, frame: int) -> list[tuple[int, str]]:
+        """The row that follows a loss, with what it is instead, where it is said to be just tracked."""
+        query = "SELECT frame, state FROM mask WHERE object = ? AND frame > ? ORDER BY frame LIMIT 1"
+        rows = self._db.rows(query, [object_id, frame])
+        return [(int(str(after)), State.RETURNED.value) for after, state in rows if state == State.TRACKED.value]
+
+    def _unless_it_follows_a_loss(self, object_id: int, frame: int) -> list[tuple[int, str]]:
+        """A row that is said to have returned, with what it is instead, where the one before it is not lost."""
+        query = "SELECT state FROM mask WHERE object = ? AND frame < ? ORDER BY frame DESC LIMIT 1"
+        before = self._db.rows(query, [object_id, frame])
+        return [] if before == [(State.LOST.value,)] else [(frame, State.TRACKED.value)]
 
     def move(self, source: int, target: int, start: int) -> None:
         """Give the masks of one object from frame ``start`` on to another, which has none there."""

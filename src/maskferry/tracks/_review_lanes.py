@@ -8,19 +8,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskferry.data import ObjectMask, State
+from maskferry.data import State
 from maskferry.errors import InputError
 from maskferry.masks._rle_batch import measure_rles
+from maskferry.rle import Rle
+from maskferry.tracks._lane import STATE_CODES
 from maskferry.tracks._tracks import Tracks
 
 __all__ = ["Lane", "Scores", "joined", "read_lane", "read_lanes", "read_row", "read_scores"]
 
 ROWS_AT_ONCE = 50_000
 """Rows whose masks are held at a time."""
+
+_CODES = {state.value: code for code, state in enumerate(STATE_CODES)}
+
+Row = tuple[Any, ...]
+"""Frame, object id, counts, score, state, fidelity; see `Tracks.mask_rows`."""
 
 FEW_OBJECTS = 0.25
 """Up to this part of all objects, the rows of each object are asked for; else those of each frame."""
@@ -85,14 +93,15 @@ class Scores:
 
 def read_scores(tracks: Tracks, object_id: int) -> Scores:
     """All rows of an object, without their masks."""
-    rows = [(f, r.state is State.GIVEN, r.state is State.LOST, r.score) for f, r in tracks.timeline(object_id)]
-    frames, given, lost, scores = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return Scores(np.array(frames, np.int64), np.array(given, bool), np.array(lost, bool), np.array(scores, np.float32))
+    frames, states, scores = tracks.lane(object_id)
+    is_given, is_lost = states == STATE_CODES.index(State.GIVEN), states == STATE_CODES.index(State.LOST)
+    return Scores(frames, is_given, is_lost, scores)
 
 
 def read_lane(tracks: Tracks, object_id: int) -> Lane:
     """All rows of one object."""
-    parts = [_lane(piece, tracks.video.size_hw) for piece in _pieces(tracks.timeline(object_id))]
+    rows = ((f, r.object_id, r.rle.counts, r.score, r.state.value, r.fidelity) for f, r in tracks.timeline(object_id))
+    parts = [_lane(piece, tracks.video.size_hw) for piece in _pieces(rows)]
     return joined([*parts, _lane([], tracks.video.size_hw)])
 
 
@@ -104,60 +113,58 @@ def read_lanes(tracks: Tracks, object_ids: Collection[int], start: int, stop: in
     if is_whole and len(object_ids) <= FEW_OBJECTS * len(tracks.object_ids):
         return {i: read_lane(tracks, i) for i in object_ids}
     wanted, size_hw = set(object_ids), tracks.video.size_hw
-    rows = (
-        (frame.info.index, row)
-        for frame in tracks.frames(start, stop)
-        for row in frame.masks
-        if row.object_id in wanted
-    )
     parts: list[Lane] = [_lane([], size_hw)]
     owners: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
-    for piece in _pieces(rows):
+    for rows in tracks.mask_rows(start, stop):
+        piece = [row for row in rows if row[1] in wanted]
         parts.append(_lane(piece, size_hw))
-        owners.append(np.array([row.object_id for _, row in piece], np.int64))
+        owners.append(np.array([row[1] for row in piece], np.int64))
     return _sorted_by_object(parts, np.concatenate(owners), sorted(wanted))
 
 
 def read_row(tracks: Tracks, frame: int, object_id: int) -> Lane:
     """The row of an object on one frame, which it must have."""
-    return _lane([(frame, tracks[frame][object_id])], tracks.video.size_hw)
+    row = tracks[frame][object_id]
+    return _lane([(frame, object_id, row.rle.counts, row.score, row.state.value, row.fidelity)], tracks.video.size_hw)
 
 
-def _pieces(rows: Iterable[tuple[int, ObjectMask]]) -> Iterator[list[tuple[int, ObjectMask]]]:
+def _pieces(rows: Iterable[Row]) -> Iterator[list[Row]]:
     rows = iter(rows)
     while piece := list(islice(rows, ROWS_AT_ONCE)):
         yield piece
 
 
-def _lane(rows: Sequence[tuple[int, ObjectMask]], size_hw: tuple[int, int]) -> Lane:
+def _lane(rows: Sequence[Row], size_hw: tuple[int, int]) -> Lane:
     """Rows, of any objects, as arrays.
 
     Raises:
         InputError: a mask is damaged; it says which.
     """
+    frames, owners, counts, scores, states, fidelity = zip(*rows, strict=True) if rows else ((),) * 6
     try:
-        areas, places = measure_rles([row.rle.counts for _, row in rows], size_hw)
+        areas, places = measure_rles(counts, size_hw)
     except InputError:
-        for frame, row in rows:
-            _check(frame, row)
+        for frame, owner, runs in zip(frames, owners, counts, strict=True):
+            _check(frame, owner, Rle(size_hw, runs))
         raise
+    codes = np.array([_CODES[state] for state in states], np.uint8)
     return Lane(
-        np.array([frame for frame, _ in rows], np.int64),
-        np.array([row.state is State.GIVEN for _, row in rows], np.bool_),
-        np.array([row.state is State.OCCLUDED for _, row in rows], np.bool_),
-        np.array([row.state is State.LOST for _, row in rows], np.bool_),
-        np.array([row.score for _, row in rows], np.float64),
-        np.array([row.fidelity for _, row in rows], np.float64),  # None becomes NaN
+        np.array(frames, np.int64),
+        codes == _CODES[State.GIVEN.value],
+        codes == _CODES[State.OCCLUDED.value],
+        codes == _CODES[State.LOST.value],
+        np.array(scores, np.float64),
+        np.array(fidelity, np.float64),  # None becomes NaN
         areas,
         places,
     )
 
 
-def _check(frame: int, row: ObjectMask) -> None:
+def _check(frame: int, object_id: int, rle: Rle) -> None:
     try:
-        _ = row.rle.area
+        rle.check()
     except InputError as err:
-        raise InputError(f"the mask of object {row.object_id} on frame {frame} is damaged: {err}") from err
+        raise InputError(f"the mask of object {object_id} on frame {frame} is damaged: {err}") from err
 
 
 def joined(parts: Sequence[Lane]) -> Lane:

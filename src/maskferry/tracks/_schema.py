@@ -15,6 +15,7 @@ from dataclasses import dataclass
 __all__ = [
     "APPLICATION_ID",
     "FORMAT",
+    "REAL",
     "SCHEMA",
     "TABLES",
     "TableSpec",
@@ -33,7 +34,8 @@ FORMAT = 3
 Value = str | int | float | bytes | None
 """What SQLite holds."""
 
-_REAL = struct.Struct("<d")
+REAL = struct.Struct("<d")
+"""How a score goes into a checksum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def checksum(values: Sequence[Value]) -> int:
             text = value.encode("utf-8", "surrogatepass")
             crc = zlib.crc32(text, zlib.crc32(b"s%d:" % len(text), crc))
         elif isinstance(value, float):
-            crc = zlib.crc32(_REAL.pack(value), zlib.crc32(b"f", crc))
+            crc = zlib.crc32(REAL.pack(value), zlib.crc32(b"f", crc))
         else:
             crc = zlib.crc32(b"i%d;" % value, crc)
     return crc
@@ -135,9 +137,9 @@ def checksum(values: Sequence[Value]) -> int:
 
 def mask_seal(frame: int, object_id: int, score: float, state: str) -> int:
     """CRC-32 of what the index for timelines holds of a mask."""
-    return zlib.crc32(b"%d %d %s " % (frame, object_id, state.encode()) + _REAL.pack(score))
+    return zlib.crc32(REAL.pack(score), zlib.crc32(b"%d %d %b " % (frame, object_id, state.encode())))
 
 
 def mask_checksum(seal: int, counts: bytes, fidelity: float | None) -> int:
     """CRC-32 of a whole row of ``mask``."""
-    return zlib.crc32(counts, seal if fidelity is None else zlib.crc32(_REAL.pack(fidelity), seal))
+    return zlib.crc32(counts, seal if fidelity is None else zlib.crc32(REAL.pack(fidelity), seal))

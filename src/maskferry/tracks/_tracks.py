@@ -24,6 +24,8 @@ __all__ = ["Tracks"]
 
 PIECE = 256  # frames that are read from the database at once
 
+ROWS = 20_000  # rows of masks that are read at once by `Tracks.mask_rows`
+
 BEFORE_ALL = -(1 << 62)
 
 Ranges = dict[int, list[tuple[int, int]]]
@@ -275,6 +277,27 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
                 last = int(str(row[0]))
                 yield last, mask_of_row(row, self.video.size_hw)
 
+    def mask_rows(self, start: int = 0, stop: int | None = None) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows of many masks at a time, by frame and object, for what goes through all of them.
+
+        The masks themselves are not looked at: whoever decodes the counts finds out whether they are sound.
+
+        Args:
+            start: first frame index.
+            stop: frame index to end before; None for the end.
+
+        Returns:
+            Lists of (frame, object id, counts, score, state, fidelity or None).
+        """
+        rest = "WHERE (frame, object) > (?, ?) AND frame < ? ORDER BY frame, object LIMIT ?"
+        last: tuple[Any, ...] = (start - 1, 1 << 62)
+        end = (1 << 62) if stop is None else stop
+        while piece := self._masks_table.find(rest, [*last, end, ROWS]):
+            yield piece
+            if piece[-1][:2] <= last:
+                raise DamagedTracksError(f"{self.database.place} is damaged: its masks do not ascend")
+            last = piece[-1][:2]
+
     def lane(self, object_id: int) -> Lane:
         """States and scores of one object on all of its frames, without reading a mask."""
         return read_lane(self.database, object_id)
@@ -306,7 +329,7 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
                     Rle(size_hw, runs).check()  # type: ignore[arg-type]
                 except InputError as err:
                     raise DamagedTracksError(
-                        f"{self.database.place}: the mask of object {object_id!r} on frame {frame!r} is none: {err}"
+                        f"{self.database.place}: the mask of object {object_id!r} on frame {frame!r} is damaged: {err}"
                     ) from err
             raise
 
