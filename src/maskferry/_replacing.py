@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,9 +50,9 @@ def own_files(folder: Path, recognize: Recognizer | None = None) -> Iterator[Pat
             yield from (p for p in _entries(path) if _is_of_folder(p, recognize))
 
 
-def foreign_files(folder: Path, recognize: Recognizer | None = None) -> list[Path]:
-    """All that lies in a folder, folders aside, that is not of `own_files`, nor of a file manager."""
-    mine = set(own_files(folder, recognize))
+def foreign_files(folder: Path, own: Iterable[Path]) -> list[Path]:
+    """All that lies in a folder, folders aside, that is not of its ``own`` files, nor of a file manager."""
+    mine = set(own)
     there = [path for path in sorted(folder.rglob("*")) if not path.is_dir() or path.is_symlink()]
     return [path for path in there if path not in mine and path.name not in CLUTTER and not is_staged(path)]
 

@@ -228,7 +228,7 @@ class _Plan:
     def _commit_folder(self, staging: Staging) -> None:
         """Replace a folder, as a whole where all in it is ours, file by file otherwise."""
         old = list(own_files(self.target, self.recognize))
-        is_ours = not foreign_files(self.target, self.recognize)
+        is_ours = not foreign_files(self.target, old)
         if is_ours and not self.is_inside and not is_same_place(self.target, Path()):
             self._swap(staging)
         else:

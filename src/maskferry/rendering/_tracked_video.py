@@ -66,8 +66,11 @@ def reads_of(tracks: Tracks, video: VideoLike | None = None) -> tuple[Path, ...]
 
 
 def _path_of(video: VideoLike | None) -> Path | None:
-    """Where a video lies; None where it is not on this disk, or nobody knows where."""
-    place = getattr(getattr(video, "info", None), "path", video)
+    """Where a video lies; None where it is not on this disk, or nobody knows where.
+
+    A source that must not be opened again by its path, as it leaves out frames, names that as ``reads_from``.
+    """
+    place = getattr(video, "reads_from", None) or getattr(getattr(video, "info", None), "path", video)
     if not isinstance(place, str | Path) or (isinstance(place, str) and "://" in place):
         return None
     return Path(place).expanduser()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import filecmp
 import mimetypes
 import zipfile
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from maskferry.errors import InputError, SourceError
-from maskferry.files import translate_os_errors
+from maskferry.files import check_output, output, translate_os_errors
 from maskferry.samgeo._messages import explain_unused, say
 from maskferry.sources import download_file as fetch_file
 
@@ -42,7 +44,7 @@ def download_file(  # noqa: PLR0913
         id: must be None: files on Google Drive are only given to a browser.
         fuzzy: accepted and not used; it is about addresses of Google Drive.
         resume: accepted and not used; downloads are always resumed.
-        unzip: unpack a .zip beside itself.
+        unzip: unpack a .zip beside itself; other files of the same names are never replaced.
         overwrite: download again, even if the file is there.
 
     Returns:
@@ -51,6 +53,7 @@ def download_file(  # noqa: PLR0913
     Raises:
         InputError: no http(s) address, or one of Google Drive.
         SourceError: it cannot be downloaded, or is not what its name says.
+        OutputExistsError: the archive holds a file of which another one is there.
         OutputError: it cannot be unpacked there.
     """
     address = _check_address(url, id)
@@ -111,8 +114,25 @@ def _is_picture_or_video(path: Path) -> bool:
 
 
 def _unpack(path: Path) -> None:
+    """Unpack an archive beside itself. A file that is there stays: it is the same one, or nothing is unpacked."""
     try:
-        with translate_os_errors(path.parent), zipfile.ZipFile(path) as archive:
-            archive.extractall(path.parent)  # members' names are made harmless: nothing lands outside
+        with (
+            translate_os_errors(path.parent),
+            TemporaryDirectory(prefix=".maskferry-", dir=path.parent) as place,
+            zipfile.ZipFile(path) as archive,
+        ):
+            archive.extractall(place)  # members' names are made harmless: nothing lands outside
+            found = [member for member in sorted(Path(place).rglob("*")) if not member.is_dir()]
+            places = {member: path.parent / member.relative_to(place) for member in found}
+            new = [member for member in found if not _is_same(member, places[member])]
+            for member in new:
+                check_output(places[member])
+            for member in new:
+                with output(places[member]) as part:
+                    member.replace(part)
     except zipfile.BadZipFile as err:
         raise SourceError(f"{path} was downloaded, but is no zip archive: {err}") from err
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return other.is_file() and filecmp.cmp(path, other, shallow=False)
