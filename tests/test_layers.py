@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"_locks", "_plugins", "_own_files", "_staging", "images"},
-    {"_apart", "_replacing"},
+    {"_locks", "_plugins", "_own_files", "images"},
+    {"_apart", "_replacing", "_staging"},
     {"files"},
     {"rle"},
     {"data"},
