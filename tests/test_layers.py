@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"_locks", "_numbers", "_palettes", "_plugins", "_own_files", "_staging", "images"},
+    {"_locks", "_numbers", "_palettes", "_plugins", "_own_files", "images"},
     {"limits"},
-    {"_apart", "_replacing"},
+    {"_apart", "_replacing", "_staging"},
     {"files"},
     {"rle"},
     {"data"},

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import maskferry
-from cli_tools import label_map, run
+from cli_tools import clip, label_map, run
 from helpers import square_mask
 from maskferry.errors import InputError, OutputExistsError, RunningElsewhereError
 from maskferry.files import check_output, output
@@ -167,10 +167,20 @@ def test_nothing_drawn_overwrites_what_is_read(read, place, tracks):
 def test_case_and_the_name_of_a_thing_that_is_missing(place, tracks):
     reads = reads_of(tracks)
     with pytest.raises(InputError, match="is read"):
-        check_output(place / "run" / "TRACKS.sqlite-WAL", reads=reads)
+        check_output(place / "run" / "TRACKS.sqlite-Journal", reads=reads)
     with pytest.raises(InputError, match="is read"):
         check_output(place / "run" / "tracks.sqlite-journal", reads=reads)
     check_output(place / "run" / "other.sqlite", reads=reads)
+
+
+@needs_links
+def test_tracks_that_were_opened_by_a_link(place, tracks, tmp_path):
+    (tmp_path / "link.sqlite").symlink_to(tracks.path)
+    with Tracks.open(tmp_path / "link.sqlite") as linked:
+        for end in ("", "-wal", "-shm", "-journal"):
+            for overwrite in (False, True):
+                with pytest.raises(InputError, match="is read"):
+                    export(linked, place / "run" / f"tracks.sqlite{end}", "csv", overwrite=overwrite)
 
 
 def test_addresses_are_no_paths(place, tracks):
@@ -233,6 +243,20 @@ def test_samgeo_keeps_the_video_and_what_others_wrote(sam, place, tmp_path):
     with pytest.raises(OutputExistsError, match="maskferry did not write it"):
         sam.show_frame(0, output=place / "first.png")
     assert snapshot(place) == before
+
+
+def test_samgeo_keeps_a_video_of_which_it_takes_every_other_frame(tmp_path):
+    video = clip(tmp_path)
+    before = snapshot(tmp_path)
+    with SamGeo3Video(engine="hold") as sam:
+        sam.set_video(video, frame_rate=8)
+        sam.add_mask_prompt(square_mask((96, 128), 4, 5, 9), 1)
+        sam.propagate()
+        with pytest.raises(InputError, match="is read"):
+            sam.save_video(video)
+        with pytest.raises(InputError, match="is read"):
+            sam.save_masks(tmp_path)
+    assert snapshot(tmp_path) == before
 
 
 def test_samgeo_replaces_its_own_results(sam, tmp_path):
@@ -358,11 +382,43 @@ def test_track_refuses_what_others_wrote(taken, place, capsys):
     before = snapshot(place)
     kinds = ["--write", "davis,coco,sheet,film,mot", "--rate", "5"]
     assert run(*command, *kinds, "--overwrite") == 2
-    assert "move it away" in capsys.readouterr().err or taken not in capsys.readouterr().err
+    assert taken in capsys.readouterr().err
     assert snapshot(place) == before
     (place / "run" / taken).unlink()
     assert run(*command, *kinds, "--overwrite") == 0
     assert run(*command, *kinds, "--overwrite") == 0
+
+
+def test_a_frame_table_that_two_files_share_does_not_change(tracks, tmp_path):
+    export(tracks, tmp_path / "t.txt", "mot")
+    export(tracks, tmp_path / "t.xml", "cvat", overwrite=True)  # the same frames, the same table
+    before = snapshot(tmp_path)
+    with (
+        make_tracks(tmp_path / "more" / "t.sqlite", make_frames(tmp_path / "frames", 5)) as more,
+        pytest.raises(OutputExistsError, match=r"t\.frames\.csv belongs to .*t\.txt"),
+    ):
+        export(more, tmp_path / "t.xml", "cvat", overwrite=True)
+    assert before.items() <= snapshot(tmp_path).items()
+    with output(tmp_path / "t.txt", overwrite=True, beside=[tmp_path / "t.frames.csv"]) as part:
+        with pytest.raises(RunningElsewhereError):
+            export(tracks, tmp_path / "t.xml", "cvat", overwrite=True)
+        part.write_bytes((tmp_path / "t.txt").read_bytes())
+
+
+def test_what_comes_into_a_folder_while_it_is_replaced_stays(tracks, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    save_label_maps(tracks, out)
+    moved = Path.rename
+
+    def late(self, target):
+        if self == out:
+            (out / "notes.txt").write_text("mine")
+        return moved(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    save_label_maps(tracks, out, overwrite=True)
+    assert (out / "notes.txt").read_text() == "mine"
+    assert len(snapshot(out)) == 4
 
 
 PLUGIN = """

@@ -665,6 +665,12 @@ def test_download_other_things(site, tmp_path):
     assert Path(download_file(f"{site}/weights.bin", str(tmp_path))).read_bytes() == b"12345"
     download_file(f"{site}/frames.zip", tmp_path / "frames.zip")
     assert (tmp_path / "frames" / "0.txt").read_text() == "zero"
+    download_file(f"{site}/frames.zip", tmp_path / "frames.zip", overwrite=True)  # the same again
+    (tmp_path / "frames" / "0.txt").write_text("mine")
+    with pytest.raises(OutputExistsError):
+        download_file(f"{site}/frames.zip", tmp_path / "frames.zip", overwrite=True)
+    assert (tmp_path / "frames" / "0.txt").read_text() == "mine"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     download_file(f"{site}/torn.zip", tmp_path / "torn.zip", unzip=False)
     with pytest.raises(SourceError, match="no zip"):
         download_file(f"{site}/torn.zip", tmp_path / "torn.zip", overwrite=True)

@@ -64,13 +64,15 @@ def _is_same_file(path: Path, mine: os.stat_result) -> bool:
 def is_same_place(path: Path, other: Path) -> bool:
     """Whether two paths name one thing; of things that do not exist, whether they would.
 
-    Letter case does not count where one is missing, as there are file systems to which it means nothing.
+    Letter case does not count where both are missing, as there are file systems to which it means nothing.
     """
     try:
         return path.samefile(other)
     except (OSError, ValueError):
         pass
     mine, its = Path(os.path.realpath(path)), Path(os.path.realpath(other))
+    if os.path.lexists(mine) or os.path.lexists(its):  # one is there, the other is not
+        return False
     if mine.name.casefold() != its.name.casefold():
         return False
     try:

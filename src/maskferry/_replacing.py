@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from maskferry._own_files import OwnKind, own_kind
-from maskferry._staging import is_staged
 from maskferry.errors import OutputExistsError
 
 __all__ = ["Recognizer", "check_own", "foreign_files", "own_files", "remove_own_files"]
@@ -50,11 +49,11 @@ def own_files(folder: Path, recognize: Recognizer | None = None) -> Iterator[Pat
             yield from (p for p in _entries(path) if _is_of_folder(p, recognize))
 
 
-def foreign_files(folder: Path, recognize: Recognizer | None = None) -> list[Path]:
-    """All that lies in a folder, folders aside, that is not of `own_files`, nor of a file manager."""
-    mine = set(own_files(folder, recognize))
+def foreign_files(folder: Path, own: Iterable[Path]) -> list[Path]:
+    """All that lies in a folder, folders aside, that is not of its ``own`` files, nor of a file manager."""
+    mine = set(own)
     there = [path for path in sorted(folder.rglob("*")) if not path.is_dir() or path.is_symlink()]
-    return [path for path in there if path not in mine and path.name not in CLUTTER and not is_staged(path)]
+    return [path for path in there if path not in mine and path.name not in CLUTTER]
 
 
 def remove_own_files(folder: Path, recognize: Recognizer | None = None) -> None:

@@ -13,7 +13,9 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable
-from pathlib import Path, PurePath
+from pathlib import Path
+
+from maskferry._own_files import own_kind
 
 __all__ = ["Staging", "final_path", "is_staged", "passes_link"]
 
@@ -100,11 +102,21 @@ class Staging:
             return
         if (self._old / self._target.name).is_dir() and not os.path.lexists(self._target):
             (self._old / self._target.name).rename(self._target)
-        for kept in [path for path in self._old.rglob("*") if not path.is_dir() or path.is_symlink()]:
+        for kept in _files(self._old):
             place = self._target.parent / kept.relative_to(self._old)
-            if not passes_link(place, self._target.parent):
+            is_free = not os.path.lexists(place) or own_kind(place) is not None
+            if is_free and not passes_link(place, self._target.parent):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 kept.replace(place)
+
+    def give_back(self, known: Iterable[Path]) -> None:
+        """Put back what came into the target, a folder, after it was looked through and before it was set aside."""
+        listed = {self._old / path.relative_to(self._target.parent) for path in known}
+        for kept in _files(self._old):
+            place = self._target.parent / kept.relative_to(self._old)
+            if kept not in listed and not os.path.lexists(place):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                kept.rename(place)
 
     def discard_part(self) -> None:
         """All that is new is in its place: what was set aside is no longer needed."""
@@ -117,5 +129,10 @@ class Staging:
 
 def passes_link(path: Path, base: Path) -> bool:
     """Whether a folder on the way from ``base`` to ``path`` is a link, so that it may lead anywhere."""
-    below: Iterable[PurePath] = path.relative_to(base).parents
-    return any((base / parent).is_symlink() for parent in below)
+    below = path.relative_to(base)
+    return any((base / parent).is_symlink() for parent in list(below.parents)[:-1])  # without the base itself
+
+
+def _files(folder: Path) -> list[Path]:
+    """All that lies in a folder, folders aside."""
+    return [path for path in sorted(folder.rglob("*")) if not path.is_dir() or path.is_symlink()]

@@ -6,19 +6,23 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from maskferry._apart import check_apart, is_same_place
 from maskferry._locks import lock_path, locked
-from maskferry._own_files import COMMENT
+from maskferry._own_files import COMMENT, own_kind
 from maskferry._replacing import Recognizer, check_own, foreign_files, own_files
 from maskferry._staging import Staging, final_path, is_staged, passes_link
 from maskferry.errors import InputError, MaskferryError, OutputError, OutputExistsError
 
 __all__ = ["COMMENT", "atomic_path", "check_free", "check_output", "output", "translate_os_errors"]
+
+_WITH_TABLE = (".txt", ".xml", ".webm")
+"""Suffixes of files that have their frame table beside them, under a name without this suffix."""
 
 _FOLDER = "folder"
 """What the lock of a folder is called, where it lies inside."""
@@ -174,9 +178,13 @@ class _Plan:
             is_fixed = os.path.ismount(target) or not os.access(target.parent, os.W_OK)
             self.is_inside = is_folder and target.is_dir() and is_fixed
 
-    def lock(self) -> AbstractContextManager[None]:
-        """The right to write it."""
-        return locked(self.target / _FOLDER if self.is_inside else self.target, "an export")
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """The right to write it, and what lies beside it, which may belong to another output."""
+        with ExitStack() as stack:
+            for path in (self.target / _FOLDER if self.is_inside else self.target, *self.beside):
+                stack.enter_context(locked(path, "an export"))
+            yield
 
     def check(self) -> None:
         """Refuse what must not be written; what a killed process left half done is put in order before."""
@@ -214,9 +222,10 @@ class _Plan:
     def _commit_file(self, staging: Staging) -> None:
         """Replace a file, after what lies beside it: where that fails, all is as it was."""
         beside = [(new, self.target.with_name(new.name)) for new in staging.beside()]
-        for _, place in beside:
+        for new, place in beside:
             check_apart(place, self.reads)
             self._check_file(place, is_folder=False)
+            self._check_shared(new, place)
         with _taking_back() as done:
             for new, place in beside:
                 if os.path.lexists(place):
@@ -225,20 +234,30 @@ class _Plan:
                 done.append(place)
             staging.part.replace(self.target)
 
+    def _check_shared(self, new: Path, place: Path) -> None:
+        """Refuse to change what lies beside another output too, such as the frame table of files of one name."""
+        if not place.is_file() or filecmp.cmp(new, place, shallow=False):
+            return
+        for other in sorted(self.target.parent.iterdir()):
+            is_other = other.stem == self.target.stem and other.name not in (self.target.name, place.name)
+            if is_other and other.suffix.lower() in _WITH_TABLE and own_kind(other) is not None:
+                raise OutputExistsError(f"{place} belongs to {other} and would change: give another name")
+
     def _commit_folder(self, staging: Staging) -> None:
         """Replace a folder, as a whole where all in it is ours, file by file otherwise."""
         old = list(own_files(self.target, self.recognize))
-        is_ours = not foreign_files(self.target, self.recognize)
+        is_ours = not foreign_files(self.target, old)
         if is_ours and not self.is_inside and not is_same_place(self.target, Path()):
-            self._swap(staging)
+            self._swap(staging, old)
         else:
             self._replace_files(staging, old)
 
-    def _swap(self, staging: Staging) -> None:
+    def _swap(self, staging: Staging, old: list[Path]) -> None:
         with suppress(OSError):
             staging.part.chmod(self.target.stat().st_mode & 0o7777)
         staging.set_aside(self.target)
         staging.part.rename(self.target)
+        staging.give_back(old)
 
     def _replace_files(self, staging: Staging, old: list[Path]) -> None:
         new = [path for path in sorted(staging.part.rglob("*")) if not path.is_dir()]

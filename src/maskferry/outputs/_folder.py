@@ -10,7 +10,7 @@ from pathlib import Path
 from maskferry._apart import check_apart, is_same_place
 from maskferry._locks import lock_path
 from maskferry._own_files import OwnKind, own_kind
-from maskferry._replacing import check_own, foreign_files, remove_own_files
+from maskferry._replacing import check_own, foreign_files, own_files, remove_own_files
 from maskferry.data import FrameTracks, Source
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.files import check_free, translate_os_errors
@@ -96,11 +96,11 @@ class Outputs:
             raise OutputExistsError(f"{self.tracks} is to be replaced, but it is no tracks file: move it away")
         for kind, path in self._replaced():
             is_folder = kind not in RENDERINGS and format_spec(kind).is_folder
-            if os.path.lexists(path) and path.is_dir() != is_folder:
+            if path.is_dir() != is_folder:
                 raise OutputExistsError(f"{path} is to be replaced, but it is not of maskferry: move it away")
-            if not is_folder and os.path.lexists(path):
+            if not is_folder:
                 check_own(path, _recognizer(kind))
-            for file in foreign_files(path, _recognizer(kind)) if is_folder else ():
+            for file in foreign_files(path, own_files(path, _recognizer(kind))) if is_folder else ():
                 raise OutputExistsError(f"{path} is to be replaced, but {file} is not of maskferry: move it away")
 
     def check_apart(self, *inputs: Path) -> None:
@@ -137,7 +137,7 @@ class Outputs:
     def _replaced(self) -> list[tuple[str, Path]]:
         """Everything of an earlier run, by kind; where there was none, only what lies in the way."""
         kinds = known_kinds() if self.tracks.exists() else self.kinds
-        return [(kind, path) for kind in kinds for path in self._paths(kind)]
+        return [(kind, path) for kind in kinds for path in self._paths(kind) if os.path.lexists(path)]
 
     def write(self, kind: str, tracks: Tracks, source: Source, watch: Watch | None = None) -> None:
         """Write one kind of output.

@@ -98,6 +98,8 @@ class SessionViews(ABC):
 
     def save_masks(self, folder: str | Path, **options: Unpack[LabelMapOptions]) -> list[Path]:
         """Write a label map for every tracked frame; options as in `outputs.save_label_maps`."""
+        reads, overwrite = reads_of(self.tracks, self.source), options.get("overwrite", False)
+        check_output(Path(folder), reads=reads, overwrite=overwrite, is_folder=True)
         return save_label_maps(self.tracks, folder, **options)
 
     def save_video(self, path: str | Path, **options: Unpack[RenderOptions]) -> Path:

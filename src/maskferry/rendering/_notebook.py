@@ -144,7 +144,7 @@ def _signature(suffix: str) -> dict[str, Any]:
         return {"pil_kwargs": {"comment": SOFTWARE}}
     if suffix in (".tif", ".tiff"):
         return {"pil_kwargs": {"software": SOFTWARE}}
-    keys = {"": "Software", ".png": "Software", ".pdf": "Creator", ".svg": "Creator"}
+    keys = {".png": "Software", ".pdf": "Creator", ".svg": "Creator"}
     return {"metadata": {keys[suffix]: SOFTWARE}} if suffix in keys else {}
 
 

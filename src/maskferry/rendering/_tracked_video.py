@@ -10,6 +10,7 @@ from pathlib import Path
 from maskferry._locks import lock_path
 from maskferry.data import Frame, FrameMasks, Source, VideoLike
 from maskferry.errors import InputError, SourceError
+from maskferry.formats._frame_table import sidecar
 from maskferry.sources import open_source, parse_rate
 from maskferry.tracks import Tracks
 
@@ -59,16 +60,20 @@ def reads_of(tracks: Tracks, video: VideoLike | None = None) -> tuple[Path, ...]
         video: what their frames are read from.
     """
     parts: list[Path] = []
-    if tracks.path is not None:
-        names = [f"{tracks.path.name}{end}" for end in ("", "-wal", "-shm", "-journal")]
-        parts = [*map(tracks.path.with_name, names), lock_path(tracks.path)]
+    for path in [] if tracks.path is None else [tracks.path, tracks.path.resolve()]:
+        names = [f"{path.name}{end}" for end in ("", "-wal", "-shm", "-journal")]
+        parts += [*map(path.with_name, names), lock_path(path)]
     videos = [_path_of(tracks.video.path), _path_of(video)]
-    return (*parts, *(path for path in videos if path is not None), *getattr(tracks, "inputs", ()))
+    given: tuple[Path, ...] = tuple(getattr(tracks, "inputs", ()))
+    return (*parts, *(path for path in videos if path is not None), *given, *map(sidecar, given))
 
 
 def _path_of(video: VideoLike | None) -> Path | None:
-    """Where a video lies; None where it is not on this disk, or nobody knows where."""
-    place = getattr(getattr(video, "info", None), "path", video)
+    """Where a video lies; None where it is not on this disk, or nobody knows where.
+
+    A source that must not be opened again by its path, as it leaves out frames, names that as ``reads_from``.
+    """
+    place = getattr(video, "reads_from", None) or getattr(getattr(video, "info", None), "path", video)
     if not isinstance(place, str | Path) or (isinstance(place, str) and "://" in place):
         return None
     return Path(place).expanduser()

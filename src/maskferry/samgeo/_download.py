@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import filecmp
 import mimetypes
 import zipfile
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
-from maskferry.errors import InputError, MaskferryError, OutputExistsError, SourceError
-from maskferry.files import translate_os_errors
+from maskferry.errors import InputError, MaskferryError, SourceError
+from maskferry.files import check_output, output, translate_os_errors
 from maskferry.limits import most_unpacked
 from maskferry.samgeo._messages import explain_unused, say
 from maskferry.sources import download_file as fetch_file
@@ -46,7 +48,7 @@ def download_file(  # noqa: PLR0913
         id: must be None: files on Google Drive are only given to a browser.
         fuzzy: accepted and not used; it is about addresses of Google Drive.
         resume: accepted and not used; downloads are always resumed.
-        unzip: unpack a .zip beside itself.
+        unzip: unpack a .zip beside itself; other files of the same names are never replaced.
         overwrite: download again, even if the file is there.
 
     Returns:
@@ -55,7 +57,7 @@ def download_file(  # noqa: PLR0913
     Raises:
         InputError: no http(s) address, or one of Google Drive.
         SourceError: it cannot be downloaded, is not what its name says, or would unpack to far more than it is.
-        OutputExistsError: something of the archive is there already, and ``overwrite`` is false.
+        OutputExistsError: the archive holds a file of which another one is there.
         OutputError: it cannot be unpacked there.
     """
     address = _check_address(url, id)
@@ -119,19 +121,24 @@ def _is_picture_or_video(path: Path) -> bool:
     return kind.startswith(("image/", "video/"))
 
 
-def _unpack(path: Path, *, overwrite: bool) -> None:
-    """Unpack beside the archive: everything, or nothing where it would not fit or would replace other files."""
+def _unpack(path: Path) -> None:
+    """Unpack an archive beside itself. A file that is there stays: it is the same one, or nothing is unpacked."""
     try:
-        with translate_os_errors(path.parent), zipfile.ZipFile(path) as archive:
-            _check_members(archive, path, overwrite=overwrite)
-            archive.extractall(path.parent)  # members' names are made harmless: nothing lands outside
+        with (
+            translate_os_errors(path.parent),
+            TemporaryDirectory(prefix=".maskferry-", dir=path.parent) as place,
+            zipfile.ZipFile(path) as archive,
+        ):
+            _check_members(archive, path)
+            archive.extractall(place)  # members' names are made harmless: nothing lands outside
+            _move_in(Path(place), path.parent)
     except MaskferryError:
         raise
     except Exception as err:  # zipfile's readers of damaged archives raise many kinds
         raise SourceError(f"{path} was downloaded, but is no zip archive that can be unpacked: {err}") from err
 
 
-def _check_members(archive: zipfile.ZipFile, path: Path, *, overwrite: bool) -> None:
+def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
     members = archive.infolist()
     size, most = sum(member.file_size for member in members), most_unpacked(path.stat().st_size)
     if size > most or len(members) > _MOST_MEMBERS:
@@ -140,7 +147,19 @@ def _check_members(archive: zipfile.ZipFile, path: Path, *, overwrite: bool) -> 
             f"{_MOST_MEMBERS} files are allowed at most; pass unzip=False, or set the environment variable "
             "MASKFERRY_MAX_UNPACKED if there is room for it"
         )
-    for member in members:
-        place = path.parent / member.filename
-        if not member.is_dir() and not overwrite and (place == path or place.exists()):
-            raise OutputExistsError(f"{path} was downloaded, but {place} exists already: pass overwrite=True")
+
+
+def _move_in(unpacked: Path, folder: Path) -> None:
+    """Give files their places: all of them, or none where one would replace another file."""
+    found = [member for member in sorted(unpacked.rglob("*")) if not member.is_dir()]
+    places = {member: folder / member.relative_to(unpacked) for member in found}
+    new = [member for member in found if not _is_same(member, places[member])]
+    for member in new:
+        check_output(places[member])
+    for member in new:
+        with output(places[member]) as part:
+            member.replace(part)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return other.is_file() and filecmp.cmp(path, other, shallow=False)

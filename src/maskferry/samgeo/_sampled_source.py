@@ -26,6 +26,7 @@ class SampledSource(Closing):
             frame_count=_count_kept(source.info.frame_count, step),
             path=None,  # opened again, it would have other frames
         )
+        self.reads_from = source.info.path  # and must not be written over
 
     def frames(self, indices: Sequence[int]) -> Generator[Frame]:
         """As `Source.frames`."""
