@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"files", "_locks", "_numbers", "_plugins"},
+    {"files", "_locks", "_arguments", "_plugins"},
     {"limits"},
     {"rle"},
     {"data"},

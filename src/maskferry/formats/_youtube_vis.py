@@ -16,6 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
 
+from maskferry._arguments import frames_per_second
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
@@ -230,13 +231,7 @@ def _frame_infos(extra: dict[str, Any], names: list[str], length: int, at: str) 
 
 def read_rate(text: str | None, at: str) -> Fraction | None:
     """An exact rate, written as "30000/1001"; None stays None."""
-    try:
-        rate = None if text is None else Fraction(text)
-    except (ValueError, ZeroDivisionError) as err:
-        raise InputError(f'{at}: expected a rate such as "30000/1001", got {text!r}') from err
-    if rate is not None and rate <= 0:
-        raise InputError(f"{at}: expected a rate above 0, got {text!r}")
-    return rate
+    return None if text is None else frames_per_second(text, at)
 
 
 def _per_frame(values: Any, length: int, at: str, kind: type | tuple[type, ...]) -> list[Any]:  # noqa: ANN401
