@@ -10,6 +10,7 @@ import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from numbers import Integral
 from typing import Any
 
 from maskferry.errors import InputError, MaskferryError
@@ -88,7 +89,7 @@ def frames_per_second(value: Any, what: str) -> Fraction:  # noqa: ANN401
     try:
         if isinstance(value, bool) or (isinstance(value, str) and not _RATE.fullmatch(value)):
             raise TypeError("no rate")
-        rate = Fraction(value)
+        rate = Fraction(int(value) if isinstance(value, Integral) else value)  # numpy's would overflow in a Fraction
     except Exception as err:  # of foreign numbers, whatever they do
         raise InputError(
             f"{what}: expected a rate, frames per second such as 25, 29.97 or '30000/1001', got {show(value)}"

@@ -57,6 +57,7 @@ class Rle:
 
         The crop must lie inside the mask; everything outside of it is background.
         """
+        _check_size(size_hw)
         height, width = size_hw
         x, y = corner_xy
         columns = np.flatnonzero(crop.any(axis=0))
@@ -201,7 +202,9 @@ def _check_size(size_hw: tuple[int, int]) -> None:
     try:
         height, width = size_hw
         problem = size_problem(width, height)
-    except (TypeError, ValueError) as err:
+    except InputError:
+        raise
+    except Exception as err:  # of foreign objects, whatever they do
         raise InputError(f"size_hw of an RLE: expected (height, width), got {show(size_hw)}") from err
     if problem is not None:
         raise InputError(f"an RLE: {problem}")

@@ -239,7 +239,7 @@ def _per_frame(values: Any, length: int, at: str, kind: type | tuple[type, ...])
         got = f"{len(values)} values" if isinstance(values, list) else repr(values)[:60]
         raise InputError(f"{at}: expected a list with a value for each of {length} frames, got {got}")
     for i, value in enumerate(values):
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and abs(value) >= 2**63):
             raise InputError(f"{at}[{i}]: got {value!r:.60}")
     return values
 
