@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors"},
-    {"_locks", "_numbers", "_palettes", "_plugins", "_own_files", "images"},
+    {"_locks", "_arguments", "_palettes", "_plugins", "_own_files", "images"},
     {"limits"},
     {"_apart", "_replacing", "_staging"},
     {"files"},

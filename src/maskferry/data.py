@@ -31,7 +31,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from maskferry._numbers import whole
+from maskferry._arguments import whole
 from maskferry.errors import InputError
 from maskferry.limits import MOST_FRAMES, check_video
 from maskferry.rle import Rle

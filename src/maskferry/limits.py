@@ -6,13 +6,12 @@ frame or a mask may have; whoever works with larger ones knows that he does. Sta
 
 from __future__ import annotations
 
-import math
 import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from maskferry._numbers import show, whole
+from maskferry._arguments import frames_per_second, show, whole
 from maskferry.errors import InputError
 
 __all__ = [
@@ -119,9 +118,9 @@ def check_video(
     width, height = whole(width, "width"), whole(height, "height")
     check_size_hw(height, width, "video")
     if rate is not None:
-        is_number = isinstance(rate, Fraction | int | float) and not isinstance(rate, bool)
-        if not (is_number and 0 < rate < math.inf):
-            raise InputError(f"rate: expected frames per second, above 0, got {show(rate)}")
+        if not isinstance(rate, Fraction | int | float):
+            raise InputError(f"rate: expected a Fraction of frames per second, got {show(rate)}")
+        frames_per_second(rate, "rate")
     if not isinstance(name, str):
         raise InputError(f"name: expected text, got {show(name)}")
     count = None if frame_count is None else whole(frame_count, "frame_count", least=0, most=MOST_FRAMES)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskferry._numbers import show
+from maskferry._arguments import foreign, show
 from maskferry.errors import InputError
 from maskferry.limits import size_problem
 
@@ -45,15 +45,19 @@ class Rle:
         >>> rle.area, rle.decode().tolist()[1]
         (3, [False, True, False])
         """
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.ndim != 2:
+            raise InputError(f"mask: expected bool (H, W), got {show(mask)}")
         height, width = mask.shape
         return cls.encode_crop(mask, (0, 0), (height, width))
 
     @classmethod
+    @foreign("Rle.encode_crop")
     def encode_crop(cls, crop: NDArray[np.bool_], corner_xy: tuple[int, int], size_hw: tuple[int, int]) -> Rle:
         """Encode a bool crop (h, w) whose upper left pixel lies at ``corner_xy`` in a mask of ``size_hw``.
 
         The crop must lie inside the mask; everything outside of it is background.
         """
+        _check_size(size_hw)
         height, width = size_hw
         x, y = corner_xy
         columns = np.flatnonzero(crop.any(axis=0))
@@ -73,11 +77,13 @@ class Rle:
         return cls.from_runs(runs if runs[-1] else runs[:-1], size_hw)
 
     @classmethod
+    @foreign("Rle.from_runs")
     def from_runs(cls, runs: Runs, size_hw: tuple[int, int]) -> Rle:
         """Make from run lengths (R,), background first, that add up to H * W."""
         return cls(size_hw, _compress(runs))
 
     @classmethod
+    @foreign("Rle.empty")
     def empty(cls, size_hw: tuple[int, int]) -> Rle:
         """The mask of ``size_hw`` without a pixel."""
         return cls.from_runs(np.array([size_hw[0] * size_hw[1]]), size_hw)
@@ -196,7 +202,9 @@ def _check_size(size_hw: tuple[int, int]) -> None:
     try:
         height, width = size_hw
         problem = size_problem(width, height)
-    except (TypeError, ValueError) as err:
+    except InputError:
+        raise
+    except Exception as err:  # of foreign objects, whatever they do
         raise InputError(f"size_hw of an RLE: expected (height, width), got {show(size_hw)}") from err
     if problem is not None:
         raise InputError(f"an RLE: {problem}")

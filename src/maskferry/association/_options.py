@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from maskferry._arguments import real, show, whole
 from maskferry.errors import InputError
 
 __all__ = ["AssociationOptions"]
@@ -57,7 +58,10 @@ class AssociationOptions:
     def __post_init__(self) -> None:
         for name in ("min_score", "min_iou", "min_looks", "covered", "refresh_below", "new_area"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"{name}: expected 0 to 1, got {value}")
-        if self.every < 1 or self.reach < 0 or self.confirm < 0 or self.patience < 0:
-            raise InputError(f"expected every >= 1 and no negative reach, confirm or patience, got {self}")
+            if value is not None or name != "new_area":
+                real(value, name, least=0, most=1)
+        real(self.reach, "reach", least=0)
+        for name, least in (("every", 1), ("confirm", 0), ("patience", 0)):
+            whole(getattr(self, name), name, least=least)
+        if not isinstance(self.on_loss, bool | int):
+            raise InputError(f"on_loss: expected True or False, got {show(self.on_loss)}")

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from maskferry._arguments import foreign
 from maskferry.detections._reading import Detections
 from maskferry.errors import InputError
-from maskferry.masks._convert import as_mask, to_numpy
+from maskferry.masks._convert import as_mask, listed, to_numpy
 
 __all__ = ["class_name", "from_columns"]
 
@@ -39,7 +40,7 @@ def from_columns(
     Raises:
         InputError: masks are malformed, or the lengths differ.
     """
-    items = list(masks)
+    items = listed(masks, f"{what}: masks", "masks (N, H, W)")
     count = len(items)
     all_scores = _scores(scores, count, f"{what}.scores")
     all_labels = _labels(labels, count, what)
@@ -62,7 +63,8 @@ def _has_object(mask: np.ndarray[Any, Any]) -> bool:
 
 
 def _labels(value: Sequence[str | None] | None, count: int, what: str) -> list[str | None]:
-    labels: list[str | None] = [None] * count if value is None else list(value)
+    with foreign(f"{what}.labels"):
+        labels: list[str | None] = [None] * count if value is None else list(value)
     if len(labels) != count:
         raise InputError(f"{what}.labels: expected one for each of {count} masks, got {len(labels)}")
     return labels
@@ -72,10 +74,10 @@ def _scores(value: Any, count: int, what: str) -> list[float] | list[None]:  # n
     """A column of scores, limited to [0, 1]; None for each mask where the model gives none."""
     if value is None:
         return [None] * count
-    return [min(1.0, max(0.0, score)) for score in _numbers(value, count, what)]
+    return [min(1.0, max(0.0, score)) for score in _column(value, count, what)]
 
 
-def _numbers(value: Any, count: int, what: str) -> list[float]:  # noqa: ANN401
+def _column(value: Any, count: int, what: str) -> list[float]:  # noqa: ANN401
     """A column of numbers, (N,) or (N, 1).
 
     Raises:
@@ -93,7 +95,7 @@ def _tracker_ids(value: Any, count: int, what: str) -> list[int] | None:  # noqa
     if value is None or not count:
         return None
     try:
-        ids = [int(v) for v in _numbers(value, count, f"{what}.ids")]
+        ids = [int(v) for v in _column(value, count, f"{what}.ids")]
     except InputError:
         ids = []
     if not ids or min(ids) < 1 or len(set(ids)) < len(ids):

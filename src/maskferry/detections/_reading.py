@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from maskferry._arguments import foreign, real
 from maskferry.data import Mask
 from maskferry.detections import registry
 from maskferry.errors import InputError, MaskferryError
-from maskferry.masks._convert import as_mask, as_masks
+from maskferry.masks._convert import as_mask, as_masks, checked_size
 
 __all__ = ["Detections", "Names", "detect_kind", "read_detections"]
 
@@ -36,6 +37,7 @@ class Detections:
     labels: list[str | None] = field(default_factory=list)
     object_ids: list[int] | None = None
 
+    @foreign("detections")
     def __post_init__(self) -> None:
         count = len(self.masks)
         for name in ("scores", "labels"):
@@ -50,7 +52,8 @@ class Detections:
 
     def at_least(self, min_score: float) -> Detections:
         """Those with this score or a better one; what has no score is kept."""
-        kept = [i for i, score in enumerate(self.scores) if score is None or score >= min_score]
+        least = real(min_score, "min_score")
+        kept = [i for i, score in enumerate(self.scores) if score is None or score >= least]
         return Detections(
             [self.masks[i] for i in kept],
             [self.scores[i] for i in kept],
@@ -65,7 +68,8 @@ def detect_kind(value: Any) -> str | None:  # noqa: ANN401
     >>> detect_kind({"masks": [], "scores": []})
     'mask-generation pipeline'
     """
-    spec = None if _is_plain(value) else registry.find_reader(value)
+    with foreign("value"):
+        spec = None if _is_plain(value) else registry.find_reader(value)
     return None if spec is None else spec.name
 
 
@@ -98,13 +102,19 @@ def read_detections(
     Warns:
         MaskResizedWarning: the masks do not have the size of the video.
     """
+    size_hw, min_score = checked_size(size_hw), real(min_score, "min_score")
+    with foreign("masks"):
+        return _read(value, size_hw, names).at_least(min_score)
+
+
+def _read(value: Any, size_hw: tuple[int, int], names: Names | None) -> Detections:  # noqa: ANN401
     if isinstance(value, Detections):
         masks = [as_mask(mask, size_hw, what=f"masks[{i}]") for i, mask in enumerate(value.masks)]
-        return replace(value, masks=masks).at_least(min_score)
+        return replace(value, masks=masks)
     found = None if _is_plain(value) else _find(value)
     if found is not None:
         spec, result = found
-        return _read_with(spec, result, size_hw, names).at_least(min_score)
+        return _read_with(spec, result, size_hw, names)
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise InputError(_explain(value))
     return Detections(as_masks(value, size_hw))
@@ -150,9 +160,11 @@ def _read_with(
     try:
         found = reader.read(value, size_hw, names)
     except Exception as err:
-        if is_plugin and not isinstance(err, MaskferryError):
+        if isinstance(err, MaskferryError):
+            raise
+        if is_plugin:
             raise InputError(f"masks: the detections plugin {spec.name!r} ({spec.target}) failed: {err!r}") from err
-        raise
+        raise InputError(f"masks: {spec.name} of a form that is unknown here: {type(err).__name__}: {err}") from err
     if not isinstance(found, Detections):
         raise InputError(
             f"masks: read() of the detections plugin {spec.name!r} ({spec.target}) returned "

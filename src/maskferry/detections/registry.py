@@ -105,12 +105,22 @@ def known_readers() -> tuple[ReaderSpec, ...]:
 def find_reader(value: Any) -> ReaderSpec | None:  # noqa: ANN401
     """The first reader whose kind a value is; None where no reader knows it."""
     for spec in BUILT_IN:
-        if load_reader(spec).matches(value):
+        if _matches(spec, value):
             return spec
     for spec in _plugins(tuple(sys.path)):
         if _plugin_matches(spec, value):
             return spec
     return None
+
+
+def _matches(spec: ReaderSpec, value: Any) -> bool:  # noqa: ANN401
+    """Whether a value is of a built-in kind; one that fails when it is looked at is of none."""
+    reader = load_reader(spec)
+    try:
+        return reader.matches(value)
+    except Exception as err:
+        log.debug("no %s: %r", spec.name, err)
+        return False
 
 
 @cache

@@ -31,6 +31,9 @@ __all__ = [
 A = TypeVar("A")
 B = TypeVar("B")
 
+_HUGE = 2**63
+"""Whole numbers from here on are those of no file; most of them are no floats either."""
+
 MOST_POLYGONS = 10_000
 """Polygons of one object on one frame; more cannot be meant."""
 
@@ -67,7 +70,8 @@ def get(record: object, key: str, kind: type | tuple[type, ...], where: str) -> 
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected a JSON object, got {_show(record)}")
     value = record.get(key)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+    is_huge = isinstance(value, int) and not -_HUGE <= value < _HUGE
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int) or is_huge:
         names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
         got = _show(value) if key in record else "nothing"
         raise InputError(f"{where}.{key}: expected {names}, got {got}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskferry._numbers import whole
+from maskferry._arguments import whole
 from maskferry.data import Mask, MaskPrompt, State
 from maskferry.errors import InputError
 from maskferry.formats import _binary as binary

@@ -226,7 +226,7 @@ def parse(data: Any, where: str) -> LabelmePicture:  # noqa: ANN401
         objects.append(LabelmeObject(label, group, unite(rles), float(score), State(state), fidelity))
     info = None
     if "index" in extra:
-        info = FrameInfo(extra["index"], extra["time"], extra["name"])
+        info = FrameInfo(extra["index"], extra.get("time"), extra["name"])
     return LabelmePicture(size, name, tuple(objects), info, extra)
 
 

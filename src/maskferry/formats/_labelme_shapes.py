@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from maskferry._arguments import real
 from maskferry._pillow import open_picture, translate_errors
 from maskferry.data import ObjectMask
 from maskferry.errors import InputError
@@ -89,9 +90,12 @@ def _circle(centre_xy: tuple[float, float], radius: float) -> NDArray[np.float64
 def _read_points(points: list[Any], at: str) -> list[tuple[float, float]]:
     for i, point in enumerate(points):
         numbers = isinstance(point, list) and len(point) == 2 and all(isinstance(v, int | float) for v in point)
-        if not numbers or not np.isfinite(point).all():
+        if not numbers:
             raise InputError(f"{at}[{i}]: expected [x, y], got {point!r:.60}")
-    return [(float(x), float(y)) for x, y in points]
+    return [
+        (real(x, f"{at}[{i}]: expected [x, y]"), real(y, f"{at}[{i}]: expected [x, y]"))
+        for i, (x, y) in enumerate(points)
+    ]
 
 
 def _read_mask(text: str, box: tuple[float, float, float, float], size_hw: tuple[int, int], at: str) -> Rle:

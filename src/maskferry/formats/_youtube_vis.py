@@ -16,6 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
 
+from maskferry._arguments import frames_per_second
 from maskferry._own_files import COMMENT
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
@@ -231,13 +232,7 @@ def _frame_infos(extra: dict[str, Any], names: list[str], length: int, at: str) 
 
 def read_rate(text: str | None, at: str) -> Fraction | None:
     """An exact rate, written as "30000/1001"; None stays None."""
-    try:
-        rate = None if text is None else Fraction(text)
-    except (ValueError, ZeroDivisionError) as err:
-        raise InputError(f'{at}: expected a rate such as "30000/1001", got {text!r}') from err
-    if rate is not None and rate <= 0:
-        raise InputError(f"{at}: expected a rate above 0, got {text!r}")
-    return rate
+    return None if text is None else frames_per_second(text, at)
 
 
 def _per_frame(values: Any, length: int, at: str, kind: type | tuple[type, ...]) -> list[Any]:  # noqa: ANN401
@@ -245,7 +240,7 @@ def _per_frame(values: Any, length: int, at: str, kind: type | tuple[type, ...])
         got = f"{len(values)} values" if isinstance(values, list) else repr(values)[:60]
         raise InputError(f"{at}: expected a list with a value for each of {length} frames, got {got}")
     for i, value in enumerate(values):
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and abs(value) >= 2**63):
             raise InputError(f"{at}[{i}]: got {value!r:.60}")
     return values
 

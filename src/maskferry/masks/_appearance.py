@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._arguments import foreign
 from maskferry.data import Image
 from maskferry.rle import Rle
 
@@ -15,6 +16,7 @@ BINS = 8
 """Bins along each axis of the colour space; 256 levels are divided evenly among them."""
 
 
+@foreign("masks.appearance")
 def appearance(image: Image, rle: Rle) -> NDArray[np.float32]:
     """Describe an object by its colours: the square root of its histogram in Lab, 8 bins an axis.
 
@@ -35,6 +37,7 @@ def appearance(image: Image, rle: Rle) -> NDArray[np.float32]:
     return np.asarray(np.sqrt(counts / counts.sum()), dtype=np.float32)
 
 
+@foreign("masks.similarity")
 def similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     """The Bhattacharyya coefficient of two appearances.
 

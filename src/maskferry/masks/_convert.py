@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
+from maskferry._arguments import foreign, whole
 from maskferry.data import Mask
 from maskferry.errors import InputError, MaskResizedWarning
+from maskferry.limits import check_size_hw
 
-__all__ = ["as_mask", "as_masks", "resize_mask", "to_numpy"]
+__all__ = ["as_mask", "as_masks", "checked_size", "listed", "resize_mask", "to_numpy"]
 
 
 def as_mask(value: ArrayLike, size_hw: tuple[int, int], *, what: str = "mask") -> Mask:
@@ -31,6 +35,7 @@ def as_mask(value: ArrayLike, size_hw: tuple[int, int], *, what: str = "mask") -
     Raises:
         InputError: wrong rank or channels, NaN, negative values, or no pixel set.
     """
+    size_hw = checked_size(size_hw)
     array = to_numpy(value, what)
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
@@ -55,18 +60,47 @@ def as_masks(values: Any, size_hw: tuple[int, int], *, what: str = "masks") -> l
     Raises:
         InputError: no masks at all, or one of them is refused; the message says which.
     """
-    shape = tuple(getattr(values, "shape", ()))
+    size_hw = checked_size(size_hw)
+    with foreign(what):
+        shape = tuple(getattr(values, "shape", ()))
     if len(shape) == 2:
         values = [values]
     if len(shape) == 3 and shape[:2] == size_hw != shape[1:]:
         raise InputError(f"{what}: expected a stack (N, H, W), got (H, W, N) = {shape}: pass np.moveaxis(masks, 2, 0)")
-    try:
-        items = list(values)
-    except TypeError as err:
-        raise InputError(f"{what}: expected a stack (N, H, W) or a list of masks, got {type(values).__name__}") from err
+    items = listed(values, what, "a stack (N, H, W) or a list of masks")
     if not items:
         raise InputError(f"{what}: expected at least one mask, got none")
     return [as_mask(item, size_hw, what=f"{what}[{i}]") for i, item in enumerate(items)]
+
+
+def listed(values: Any, what: str, expected: str) -> list[Any]:  # noqa: ANN401
+    """The items of anything that has some; one without an end is refused.
+
+    Raises:
+        InputError: it has none, fails, or has more than `MOST_ITEMS`.
+    """
+    if not isinstance(values, Iterable):
+        raise InputError(f"{what}: expected {expected}, got {type(values).__name__}")
+    with foreign(what):
+        items = list(itertools.islice(values, MOST_ITEMS + 1))
+    if len(items) > MOST_ITEMS:
+        raise InputError(f"{what}: expected {expected}, of {MOST_ITEMS} at most, got more")
+    return items
+
+
+MOST_ITEMS = 100_000
+"""Masks of one frame."""
+
+
+def checked_size(size_hw: Any) -> tuple[int, int]:  # noqa: ANN401
+    """(height, width) in pixels, as plain ints.
+
+    Raises:
+        InputError: it is none.
+    """
+    with foreign("size_hw: expected (height, width)"):
+        height, width = size_hw
+    return check_size_hw(whole(height, "size_hw: height"), whole(width, "size_hw: width"), "size_hw")
 
 
 def resize_mask(mask: Mask, size_hw: tuple[int, int], *, what: str = "mask") -> Mask:
@@ -102,7 +136,7 @@ def to_numpy(value: Any, what: str) -> np.ndarray[Any, Any]:  # noqa: ANN401
             if not isinstance(value, np.ndarray) and callable(method := getattr(value, step, None)):
                 value = method()
         array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as err:  # ragged lists, types that numpy does not have
+    except Exception as err:  # ragged lists, types that numpy does not have, objects that raise anything
         raise InputError(f"{what}: cannot be read as an array: {err}") from err
     if array.dtype.kind not in "buif":
         raise InputError(f"{what}: expected numbers or bools, got dtype {array.dtype}")

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._arguments import foreign
 from maskferry.data import FrameMasks, Mask, ObjectMask
 from maskferry.errors import InputError
 from maskferry.limits import most_pixels
@@ -22,6 +23,7 @@ _FULL_MASKS = 16
 """Masks of the largest size that a label map may be taken apart into; of smaller ones, as many more."""
 
 
+@foreign("masks.label_dtype")
 def label_dtype(largest_id: int) -> type[np.uint8] | type[np.uint16]:
     """uint8, or uint16 as soon as an id is above 255.
 
@@ -33,6 +35,7 @@ def label_dtype(largest_id: int) -> type[np.uint8] | type[np.uint16]:
     return np.uint8 if largest_id <= 255 else np.uint16
 
 
+@foreign("masks.to_label_map")
 def to_label_map(
     masks: FrameMasks, *, overlap: Overlap = "smallest", dtype: type[np.unsignedinteger[Any]] | None = None
 ) -> NDArray[np.unsignedinteger[Any]]:
@@ -78,6 +81,7 @@ def _paint_key(overlap: Overlap) -> Any:  # noqa: ANN401
     return keys[overlap]
 
 
+@foreign("masks.split_labels")
 def split_labels(label_map: NDArray[np.integer[Any]], *, void: int | None = None) -> dict[int, Mask]:
     """Take a label map apart: {object id: bool (H, W)}, by ascending id, without ids below 1 and ``void``.
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from maskferry._arguments import foreign, real
 from maskferry.data import Mask
+from maskferry.masks._convert import to_numpy
 from maskferry.rle import Rle
 
 __all__ = ["assign", "iou_matrix", "share_matrix"]
@@ -17,6 +19,7 @@ __all__ = ["assign", "iou_matrix", "share_matrix"]
 Box = tuple[int, int, int, int]  # xyxy, pixels, x2 and y2 exclusive
 
 
+@foreign("masks.iou_matrix")
 def iou_matrix(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray[np.float32]:
     """Intersection over union of every pair, float32 (N, M); 0 where a mask is empty.
 
@@ -27,6 +30,7 @@ def iou_matrix(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray[np.float3
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0).astype(np.float32)
 
 
+@foreign("masks.share_matrix")
 def share_matrix(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray[np.float32]:
     """How much of each mask of ``first`` lies inside each of ``second``, float32 (N, M); 0 where a mask is empty."""
     shared, a, _ = _intersections(first, second)
@@ -64,6 +68,7 @@ def _part(mask: Mask, box: Box, common: Box) -> Mask:
     return mask[common[1] - box[1] : common[3] - box[1], common[0] - box[0] : common[2] - box[0]]
 
 
+@foreign("masks.assign")
 def assign(likeness: NDArray[np.floating[Any]], least: float) -> list[tuple[int, int]]:
     """The pairing of rows and columns with the greatest total likeness (Kuhn-Munkres), as scipy computes it.
 
@@ -74,6 +79,7 @@ def assign(likeness: NDArray[np.floating[Any]], least: float) -> list[tuple[int,
     Returns:
         (row, column), by ascending row; each row and each column at most once.
     """
+    likeness, least = to_numpy(likeness, "likeness"), real(least, "least")
     worth = np.where(likeness >= least, likeness - least + 1e-6, 0)
     rows, columns = linear_sum_assignment(worth, maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if worth[i, j] > 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from maskferry._arguments import foreign
 from maskferry.data import Mask, ObjectMask, State
 from maskferry.masks._regions import box_xyxy, intersection_over_union, signed_distance
 from maskferry.rle import Rle
@@ -13,6 +14,7 @@ __all__ = ["merge"]
 SAME = 0.3  # IoU from which two answers are taken for the same thing seen twice
 
 
+@foreign("masks.merge")
 def merge(forward: ObjectMask, backward: ObjectMask, share: float) -> ObjectMask:
     """Merge the answers of the forward and the backward pass.
 

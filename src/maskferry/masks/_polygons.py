@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._arguments import foreign
 from maskferry.data import Mask
 from maskferry.errors import InputError
 from maskferry.masks._regions import box_xyxy
@@ -28,6 +29,7 @@ MOST_POINTS = 1_000_000
 """Points of one polygon; more cannot be meant."""
 
 _LONGEST = 10_000_000  # fifths of a pixel along one polygon
+_FARTHEST = 2**40  # pixels from the corner of the picture
 _PIECE = 500_000  # of them are walked at a time
 
 
@@ -44,6 +46,7 @@ class Part:
     holes: tuple[Polygon, ...] = ()
 
 
+@foreign("masks.parts_of")
 def parts_of(mask: Mask) -> list[Part]:
     """Trace a mask, bool (H, W): its connected parts from top to bottom, with their holes.
 
@@ -69,6 +72,7 @@ def parts_of(mask: Mask) -> list[Part]:
     return [Part(outer, tuple(holes.get(key, ()))) for key, outer in outers.items()]
 
 
+@foreign("masks.join")
 def join(rings: Sequence[Polygon]) -> Polygon:
     """Make one polygon of several outlines (parts, holes), for formats that hold no more than one.
 
@@ -81,6 +85,7 @@ def join(rings: Sequence[Polygon]) -> Polygon:
     return np.concatenate([np.concatenate((ring, ring[:1])) for ring in rings] + way_back)
 
 
+@foreign("masks.rasterize")
 def rasterize(polygon_xy: Polygon, size_hw: tuple[int, int]) -> Rle:
     """Fill a polygon just as pycocotools does (``rleFrPoly`` in ``common/maskApi.c``).
 
@@ -94,6 +99,8 @@ def rasterize(polygon_xy: Polygon, size_hw: tuple[int, int]) -> Rle:
     height, width = size_hw
     if len(polygon_xy) > MOST_POINTS:
         raise InputError(f"a polygon of {len(polygon_xy)} points: expected {MOST_POINTS} at most")
+    if not (np.abs(polygon_xy) < _FARTHEST).all():
+        raise InputError("a polygon with points that are not finite, or far outside of any picture")
     scale = 5
     corners = (scale * polygon_xy + 0.5).astype(np.int64)
     crossings = [_crossings(x, y, scale, size_hw) for x, y in _walk(corners)]

@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._arguments import foreign
 from maskferry.data import Mask
 from maskferry.rle import Rle
 
 __all__ = ["box_xyxy", "centroid_of_rle_xy", "centroid_xy", "intersection_over_union", "signed_distance"]
 
 
+@foreign("masks.box_xyxy")
 def box_xyxy(mask: Mask) -> tuple[int, int, int, int] | None:
     """Bounding box in pixels, x2 and y2 exclusive; None where the mask is empty."""
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -20,6 +22,7 @@ def box_xyxy(mask: Mask) -> tuple[int, int, int, int] | None:
     return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
 
 
+@foreign("masks.centroid_xy")
 def centroid_xy(mask: Mask) -> tuple[float, float] | None:
     """Mean position of the object's pixels, (x, y) in pixels; None where the mask is empty."""
     box = box_xyxy(mask)
@@ -33,6 +36,7 @@ def centroid_xy(mask: Mask) -> tuple[float, float] | None:
     return x, y
 
 
+@foreign("masks.centroid_of_rle_xy")
 def centroid_of_rle_xy(rle: Rle) -> tuple[float, float] | None:
     """`centroid_xy` of a mask that stays encoded: what it takes grows with the runs, not with the pixels."""
     height = rle.size_hw[0]
@@ -52,12 +56,14 @@ def centroid_of_rle_xy(rle: Rle) -> tuple[float, float] | None:
     return sum_x / area, (sum_positions - height * sum_x) / area
 
 
+@foreign("masks.intersection_over_union")
 def intersection_over_union(a: Mask, b: Mask) -> float:
     """IoU of two masks of one size, in [0, 1]; 1 where both are empty."""
     union = int(np.count_nonzero(a | b))
     return int(np.count_nonzero(a & b)) / union if union else 1.0
 
 
+@foreign("masks.signed_distance")
 def signed_distance(mask: Mask) -> NDArray[np.float32]:
     """Distance to the boundary in pixels, positive inside; float32 (H, W). All one sign where there is no boundary."""
     inside = mask.astype(np.uint8)

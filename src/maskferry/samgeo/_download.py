@@ -98,7 +98,7 @@ def _check_address(url: str | None, drive_id: str | None) -> str:
 def _download(url: str, target: Path, *, overwrite: bool, unzip: bool) -> None:
     fetch_file(_raw_url(url), target, overwrite=overwrite, check=_is_picture_or_video(target))
     if unzip and target.suffix.lower() == ".zip":
-        _unpack(target, overwrite=overwrite)
+        _unpack(target)
 
 
 def _name_in(url: str) -> str:

@@ -8,7 +8,7 @@ import socket
 import urllib.parse
 from collections.abc import Callable
 
-from maskferry._numbers import show
+from maskferry._arguments import show
 from maskferry.errors import InputError
 
 __all__ = ["encode_url", "is_inside", "lies_inside"]

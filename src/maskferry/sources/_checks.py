@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 from fractions import Fraction
 
+from maskferry._arguments import foreign, frames_per_second, show, whole
 from maskferry.errors import InputError
 
 __all__ = ["check_indices", "parse_rate"]
@@ -21,14 +21,7 @@ def parse_rate(rate: float | str | Fraction) -> Fraction:
     Raises:
         InputError: it is no positive number.
     """
-    try:
-        if isinstance(rate, bool):
-            raise TypeError
-        value = Fraction(rate)
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as err:
-        raise InputError(f"rate: expected frames per second such as 25, 29.97 or '30000/1001', got {rate!r}") from err
-    if value <= 0:
-        raise InputError(f"rate: expected more than 0 frames per second, got {rate!r}")
+    value = frames_per_second(rate, "rate")
     if isinstance(rate, (int, Fraction)) or (isinstance(rate, str) and "/" in rate) or value.denominator == 1:
         return value
     if value < 1:
@@ -43,19 +36,34 @@ def check_indices(indices: Sequence[int], frame_count: int | None) -> Sequence[i
     Raises:
         InputError: an index is outside the video, or the order is neither ascending nor descending.
     """
-    try:
-        wanted = indices if isinstance(indices, range) else [operator.index(i) for i in indices]
-    except TypeError as err:
-        raise InputError(f"indices: expected whole numbers, such as range(10), got {indices!r}") from err
+    wanted: Sequence[int] = indices if isinstance(indices, range) else _read_indices(indices, frame_count)
     if not wanted:
         return wanted
     for i in (wanted[0], wanted[-1]):
-        if i < 0 or (frame_count is not None and i >= frame_count):
-            last = "on" if frame_count is None else f"to {frame_count - 1}"
-            raise InputError(f"frame {i} is outside the video: its frames are numbered from 0 {last}")
+        _require_inside(i, frame_count)
     if not isinstance(wanted, range):
         step = 1 if wanted[-1] >= wanted[0] else -1
         for a, b in itertools.pairwise(wanted):
             if (b - a) * step <= 0:
                 raise InputError(f"indices must ascend or descend, each once, got {b} after {a}")
     return wanted
+
+
+def _read_indices(indices: Iterable[int], frame_count: int | None) -> list[int]:
+    """Plain ints of any iterable; one without an end is refused."""
+    if frame_count is None and not isinstance(indices, Sized):
+        raise InputError(f"indices: expected whole numbers, such as range(10), got {show(indices)}")
+    found = []
+    with foreign("indices: expected whole numbers, such as range(10)"):
+        for value in indices:
+            found.append(whole(value, "indices: expected whole numbers, such as range(10)"))
+            _require_inside(found[-1], frame_count)
+            if frame_count is not None and len(found) > frame_count:
+                raise InputError(f"indices must ascend or descend, each once, got more than {frame_count}")
+    return found
+
+
+def _require_inside(index: int, frame_count: int | None) -> None:
+    if index < 0 or (frame_count is not None and index >= frame_count):
+        last = "on" if frame_count is None else f"to {frame_count - 1}"
+        raise InputError(f"frame {show(index)} is outside the video: its frames are numbered from 0 {last}")

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 
 import platformdirs
 
+from maskferry._arguments import real, whole
 from maskferry._locks import locked
-from maskferry._numbers import real, whole
 from maskferry.errors import MaskferryError, OutputError, SourceError
 from maskferry.files import check_free
 from maskferry.images import FRAME_SUFFIXES

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._arguments import foreign
 from maskferry.closing import Closing
 from maskferry.data import Frame, FrameInfo, Image, VideoInfo
 from maskferry.errors import InputError, SourceError
@@ -46,7 +47,7 @@ class ArraySource(Closing):
         if isinstance(frames, np.ndarray):
             self._pictures = list(_split(frames))
         else:
-            self._pictures = [np.asarray(picture) for picture in frames]
+            self._pictures = [_as_array(picture, f"frames[{i}]") for i, picture in enumerate(frames)]
         if not self._pictures:
             raise InputError("frames: expected at least one picture, got none")
         for i, picture in enumerate(self._pictures):
@@ -105,12 +106,13 @@ class StreamSource(Closing):
         Raises:
             InputError: the iterable is empty, or its first item is no such picture.
         """
-        self._pictures = iter(pictures)
+        with foreign("frames"):
+            self._pictures = iter(pictures)
         self._read = False
         first = next(self._pictures, None)
         if first is None:
             raise InputError("frames: expected at least one picture, got an iterable that is empty")
-        self._first = np.asarray(first)
+        self._first = _as_array(first, "frames[0]")
         check_picture(self._first, "frames[0]")
         height, width = self._first.shape[:2]
         self.info = VideoInfo(width, height, rate, None, "stream")
@@ -146,8 +148,8 @@ class StreamSource(Closing):
             picture = next((picture for i, picture in pictures if i == index), None)
             if picture is None:
                 return
-            array = np.asarray(picture)
             try:
+                array = _as_array(picture, f"frames[{index}]")
                 check_picture(array, f"frames[{index}]", self.info.size_hw)
             except InputError as err:
                 raise SourceError(f"the stream changed: {err}", frame=index) from err
@@ -158,6 +160,11 @@ class StreamSource(Closing):
         self._read = True
         if callable(close := getattr(self._pictures, "close", None)):
             close()
+
+
+def _as_array(picture: Any, what: str) -> NDArray[Any]:  # noqa: ANN401
+    with foreign(what):
+        return np.asarray(picture)
 
 
 def numbered_frame(index: int, rate: Fraction | None) -> FrameInfo:

@@ -7,7 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
-from maskferry.data import Source
+from maskferry._arguments import foreign
+from maskferry.data import Source, VideoInfo
 from maskferry.errors import InputError, SourceError
 
 __all__ = ["open_source"]
@@ -44,7 +45,9 @@ def open_source(
         if local_only:
             _refuse_address(str(source))
         return _open_path(source, exact)
-    if callable(getattr(source, "frames", None)) and hasattr(source, "info"):
+    with foreign("source"):
+        is_open = callable(getattr(source, "frames", None)) and isinstance(getattr(source, "info", None), VideoInfo)
+    if is_open:
         if exact is not None:
             raise InputError("rate: this source is open already, with a rate of its own; leave rate out")
         return cast(Source, source)
@@ -68,7 +71,10 @@ def _open_path(source: str | Path, rate: Fraction | None) -> Source:
     elif not text or text == ".":
         raise InputError(f"source: expected a path or a URL, got {text!r}: {_ARRAY_ADVICE}")
     else:
-        path = Path(source).expanduser()
+        try:
+            path = Path(source).expanduser()
+        except RuntimeError as err:  # "~" of nobody
+            raise SourceError(f"{text} does not exist: {err}") from err
     if not _exists(path):
         raise SourceError(f"{path} does not exist: check the path (the working folder is {Path.cwd()})")
     if not path.is_dir() and not path.is_file():
@@ -99,10 +105,14 @@ def _open_pictures(source: Any, rate: Fraction | None) -> Source:  # noqa: ANN40
         if any(isinstance(item, (str, Path)) for item in source):
             raise InputError(f"source: a list of paths cannot be opened: {_ARRAY_ADVICE}")
         return ArraySource(source, rate=rate)
-    if hasattr(source, "__array__"):
+    with foreign("source"):
+        is_array = hasattr(source, "__array__")
+    if is_array:
         import numpy as np
 
-        return ArraySource(np.asarray(source), rate=rate)
+        with foreign("source"):
+            array = np.asarray(source)
+        return ArraySource(array, rate=rate)
     if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, dict)):
         from maskferry.sources._in_memory import StreamSource
 

@@ -1,15 +1,21 @@
-"""Numbers that a caller gives, checked in one place; and values shown in messages. Standard library only."""
+"""What a caller gives, checked in one place: numbers, rates, and foreign objects, which may raise anything; and values
+shown in messages. Standard library only."""
 
 from __future__ import annotations
 
 import math
 import operator
+import re
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from numbers import Integral
 from typing import Any
 
-from maskferry.errors import InputError
+from maskferry.errors import InputError, MaskferryError
 
-__all__ = ["real", "show", "whole"]
+__all__ = ["foreign", "frames_per_second", "real", "show", "whole"]
 
 _short = reprlib.Repr()
 _short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = _short.maxarray = 6
@@ -72,6 +78,49 @@ def real(value: Any, what: str, *, least: float | None = None, most: float | Non
     if not math.isfinite(number) or (least is not None and number < least) or (most is not None and number > most):
         raise InputError(f"{what}: expected a number{_range(least, most)}, got {show(value)}")
     return number
+
+
+def frames_per_second(value: Any, what: str) -> Fraction:  # noqa: ANN401
+    """Read a rate as an exact number: 25, 29.97, "30000/1001".
+
+    Raises:
+        InputError: it is no number, or one at which no video runs: not above a billionth and below a billion.
+    """
+    try:
+        if isinstance(value, bool) or (isinstance(value, str) and not _RATE.fullmatch(value)):
+            raise TypeError("no rate")
+        rate = Fraction(int(value) if isinstance(value, Integral) else value)  # numpy's would overflow in a Fraction
+    except Exception as err:  # of foreign numbers, whatever they do
+        raise InputError(
+            f"{what}: expected a rate, frames per second such as 25, 29.97 or '30000/1001', got {show(value)}"
+        ) from err
+    if not rate > 0:
+        raise InputError(f"{what}: expected a rate above 0, more than 0 frames per second, got {show(value)}")
+    if not _SLOWEST <= rate <= 1 / _SLOWEST:
+        raise InputError(f"{what}: expected a billionth to a billion frames per second, got {show(value)}")
+    return rate
+
+
+_RATE = re.compile(r"\s*[-+]?[0-9_.]{1,40}(/[0-9_]{1,40}|e[-+]?[0-9]{1,2})?\s*", re.IGNORECASE)
+"""Of a text; a fraction made of "1e999999999" would never be finished."""
+
+_SLOWEST = Fraction(1, 10**9)
+
+
+@contextmanager
+def foreign(what: str) -> Iterator[None]:
+    """Turn whatever a caller's object raises while it is read into an `InputError`; also a decorator.
+
+    Args:
+        what: how errors call it: the argument, or the function that was called.
+    """
+    try:
+        yield
+    except MaskferryError:
+        raise
+    except Exception as err:
+        why = " ".join(str(err).split())[:_LONGEST] or "it fails"
+        raise InputError(f"{what}: cannot be read: {type(err).__name__}: {why}") from err
 
 
 def _range(least: float | None, most: float | None) -> str:
