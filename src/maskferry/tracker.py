@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from numpy.typing import ArrayLike
 
+from maskferry._arguments import foreign, show
 from maskferry.association._options import AssociationOptions
 from maskferry.closing import Closing
 from maskferry.data import Frame, Source, VideoLike
@@ -63,9 +64,9 @@ class MaskTracker(Closing, SessionViews):
             UnknownEngineError: no engine of this name.
             OutputExistsError: ``tracks`` exists, and neither resume nor overwrite is set.
         """
-        self._work = Workspace(
-            engine, engine_options, None if tracks is None else Path(tracks), resume=resume, overwrite=overwrite
-        )
+        with foreign("tracks"):
+            path = None if tracks is None else Path(tracks)
+        self._work = Workspace(engine, engine_options, path, resume=resume, overwrite=overwrite)
         self._prompts: Prompter | None = None
         if video is not None:
             self.set_video(video)
@@ -203,7 +204,9 @@ class MaskTracker(Closing, SessionViews):
         Raises:
             InputError: as `add_mask_prompt`, or there is no mask in the file.
         """
-        return self._prompter.add_masks_file(Path(path), frame_idx, replace=replace)
+        with foreign("path"):
+            path = Path(path)
+        return self._prompter.add_masks_file(path, frame_idx, replace=replace)
 
     def add_point_prompts(
         self,
@@ -342,6 +345,8 @@ class MaskTracker(Closing, SessionViews):
         Warns:
             DamagedSourceWarning: the video ends early; `Tracks.stopped_at` says where.
         """
+        if not (callback is None or callable(callback)):
+            raise InputError(f"callback: expected a function, got {show(callback)}")
         options = RunOptions(direction=direction, start=start, stop=stop, stride=stride, cancelled=cancelled)
         options |= {"detector": detector, "association": association}
         for progress in steps(self._work, **options):

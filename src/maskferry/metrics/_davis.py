@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskferry._arguments import foreign
 from maskferry.data import Mask
 from maskferry.errors import InputError
 from maskferry.masks._regions import box_xyxy
@@ -250,14 +251,15 @@ def mean_score(scores: Iterable[Score]) -> Score:
 
 
 def _without_void(truth: Mask, mask: Mask, void: Mask | None) -> tuple[Mask, Mask]:
-    truth, mask = np.asarray(truth).astype(np.bool_), np.asarray(mask).astype(np.bool_)
+    with foreign("masks"):
+        truth, mask = np.asarray(truth).astype(np.bool_), np.asarray(mask).astype(np.bool_)
+        void = None if void is None else np.asarray(void).astype(np.bool_)
     if truth.ndim != 2 or mask.shape != truth.shape or (void is not None and np.shape(void) != truth.shape):
         shapes = f"truth {truth.shape}, mask {mask.shape}" + ("" if void is None else f", void {np.shape(void)}")
         raise InputError(f"expected masks (H, W) of one size, got {shapes}")
     if void is None:
         return truth, mask
-    known = ~np.asarray(void).astype(np.bool_)
-    return truth & known, mask & known
+    return truth & ~void, mask & ~void
 
 
 def _crop_to_both(truth: Mask, mask: Mask) -> tuple[Mask, Mask]:
@@ -285,15 +287,21 @@ def _ids(label_map: LabelMap, void_label: int | None) -> list[int]:
 
 def _paired(truth: Iterable[LabelMap], result: Iterable[LabelMap]) -> Iterator[tuple[int, LabelMap, LabelMap]]:
     """(frame, truth, result), refusing sequences that do not match."""
-    for frame, (a, b) in enumerate(itertools.zip_longest(truth, result)):
+    with foreign("truth and result"):
+        pairs = enumerate(itertools.zip_longest(truth, result))
+    for frame, (a, b) in pairs:
         if a is None or b is None:
             short, other = ("truth", "result") if a is None else ("result", "truth")
             raise InputError(f"the {short} ends after {frame} frames, the {other} goes on: give as many of both")
-        if np.ndim(a) != 2 or np.shape(a) != np.shape(b):
+        with foreign(f"frame {frame}"):
+            true, found = np.asarray(a), np.asarray(b)
+        if true.ndim != 2 or true.shape != found.shape:
             raise InputError(
-                f"frame {frame}: expected label maps (H, W) of one size, got {np.shape(a)} and {np.shape(b)}"
+                f"frame {frame}: expected label maps (H, W) of one size, got {true.shape} and {found.shape}"
             )
-        yield frame, np.asarray(a), np.asarray(b)
+        if not {true.dtype.kind, found.dtype.kind} <= set("biu"):
+            raise InputError(f"frame {frame}: expected label maps of whole numbers, got {true.dtype} and {found.dtype}")
+        yield frame, true, found
 
 
 def _inner(items: Iterator[tuple[int, LabelMap, LabelMap]]) -> Iterator[tuple[int, LabelMap, LabelMap]]:

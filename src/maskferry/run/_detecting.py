@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypedDict
 
+from maskferry._arguments import show
 from maskferry.association._associator import Associator
 from maskferry.association._options import AssociationOptions
 from maskferry.association._scheduler import DetectorScheduler
@@ -47,6 +48,12 @@ def steps(  # noqa: PLR0913
     association: AssociationOptions | None = None,
 ) -> Iterator[Progress]:
     """Plan a run and return its steps; what is wrong is said at once, before the first. See `MaskTracker.propagate`."""
+    if not (detector is None or callable(detector)):
+        raise InputError(f"detector: expected a function that takes a frame, got {show(detector)}")
+    if not (association is None or isinstance(association, AssociationOptions)):
+        raise InputError(f"association: expected AssociationOptions, got {show(association)}")
+    if not callable(cancelled):
+        raise InputError(f"cancelled: expected a function, got {show(cancelled)}")
     frame_range = FrameRange(start, ENDLESS if stop is None else stop, stride)
     scheduler = None if detector is None else _scheduler(workspace, detector, association or AssociationOptions())
     if scheduler is not None and not workspace.journal.prompts.prompt_frames():

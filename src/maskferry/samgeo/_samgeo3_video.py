@@ -21,6 +21,7 @@ from maskferry.samgeo._lazy_views import FrameImages, FrameOutputs, PerFrame
 from maskferry.samgeo._messages import ProgressMessages, explain_unused, say
 from maskferry.samgeo._result_methods import ResultMethods
 from maskferry.samgeo._sampled_source import SampledSource
+from maskferry.sources import parse_rate
 
 __all__ = ["SamGeo3Video"]
 
@@ -132,8 +133,11 @@ class SamGeo3Video(ResultMethods, Closing):
         )
         if isinstance(video_path, str | Path):
             refuse_geotiff(Path(video_path).expanduser())
-        if frame_rate is not None and not frame_rate > 0:
-            raise InputError(f"frame_rate: expected more than 0 frames per second, got {frame_rate}")
+        if frame_rate is not None:
+            try:
+                parse_rate(frame_rate)
+            except InputError as err:
+                raise InputError(f"frame_rate: {err}") from err
         source = open_source(video_path)
         if frame_rate is not None and source.info.rate is None:
             explain_unused(frame_rate="these frames have no rate of their own, all are kept")
@@ -163,7 +167,7 @@ class SamGeo3Video(ResultMethods, Closing):
 
     def init_tracker(self, frame_idx: int = 0) -> None:
         """Start with no objects. Instant, and optional: masks can be added at any time without it."""
-        self._tracker.init_tracker(index(frame_idx))
+        self._tracker.init_tracker(frame_idx)
         say("Ready for masks; there are no objects yet.")
 
     def reset(self) -> None:
@@ -187,7 +191,7 @@ class SamGeo3Video(ResultMethods, Closing):
         """
         if TextPrompt in self._tracker.engine.accepts:
             self._tracker.reset()
-        found = self._tracker.generate_masks(prompt, index(frame_idx))
+        found = self._tracker.generate_masks(prompt, frame_idx)
         say(f"Found {len(found)} object(s) matching {prompt!r} on frame {frame_idx}.")
         return self.propagate() if propagate and found else self.outputs_per_frame
 
@@ -231,7 +235,6 @@ class SamGeo3Video(ResultMethods, Closing):
         Raises:
             InputError: as `add_mask_prompt`, or there is not one id for each mask.
         """
-        frame_idx = index(frame_idx)
         ids = self._tracker.add_masks_prompt(masks, obj_ids, frame_idx, replace=True)
         known = self._tracker.masks(frame_idx)
         for object_id in ids:
@@ -263,7 +266,7 @@ class SamGeo3Video(ResultMethods, Closing):
             InputError: shapes, labels, points outside the picture, frame, id or coordinates are wrong.
         """
         refuse_crs(point_crs=point_crs)
-        object_id = self._tracker.add_point_prompts(points, labels, obj_id, index(frame_idx), replace=True)
+        object_id = self._tracker.add_point_prompts(points, labels, obj_id, frame_idx, replace=True)
         say(f"Object {object_id}: points on frame {frame_idx}.")
         return object_id
 
@@ -284,11 +287,12 @@ class SamGeo3Video(ResultMethods, Closing):
             InputError: the box, frame, id or coordinates are wrong.
         """
         refuse_crs(box_crs=box_crs)
-        if len(box) != 4:
-            raise InputError(f"box: expected [x, y, width, height] in pixels, got {list(box)}")
-        x, y, width, height = box
+        try:
+            x, y, width, height = (float(side) for side in box)
+        except Exception as err:  # whatever it is, it is no box
+            raise InputError(f"box: expected [x, y, width, height] in pixels, got {type(box).__name__}") from err
         xyxy = (x, y, x + width, y + height)
-        object_id = self._tracker.add_box_prompt(xyxy, obj_id, index(frame_idx), replace=True)
+        object_id = self._tracker.add_box_prompt(xyxy, obj_id, frame_idx, replace=True)
         say(f"Object {object_id}: box on frame {frame_idx}.")
         return object_id
 
@@ -298,7 +302,9 @@ class SamGeo3Video(ResultMethods, Closing):
         Raises:
             UnknownObjectError: no such object.
         """
-        ids = [index(i) for i in (obj_id if isinstance(obj_id, Sequence | np.ndarray) else [obj_id])]
+        is_several = isinstance(obj_id, Sequence) or (isinstance(obj_id, np.ndarray) and obj_id.ndim > 0)
+        is_one = not is_several or isinstance(obj_id, str | bytes)
+        ids: Sequence[int] = [obj_id] if is_one else obj_id  # type: ignore[list-item, assignment]
         for object_id in ids:
             self._tracker.remove_object(object_id)
         say(f"Removed object(s) {', '.join(map(str, ids))}.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from maskferry._arguments import whole
 from maskferry.errors import InputError
 
 __all__ = ["ENDLESS", "FrameRange", "Job", "Span", "StoredJob"]
@@ -39,14 +40,17 @@ class FrameRange:
         Raises:
             InputError: the range is empty or begins outside the video.
         """
-        if self.stride < 1:
-            raise InputError(f"stride: expected 1 or more, got {self.stride}")
-        stop = self.stop if frame_count is None else min(self.stop, frame_count)
-        if not 0 <= self.start < stop:
+        if frame_count is not None:
+            whole(frame_count, "frame_count", least=0)
+        start, last, stride = whole(self.start, "start"), whole(self.stop, "stop"), whole(self.stride, "stride")
+        if not 1 <= stride <= ENDLESS:
+            raise InputError(f"stride: expected 1 or more, got {stride}")
+        stop = min(last, ENDLESS if frame_count is None else frame_count)
+        if not 0 <= start < stop:
             length = "an unknown number of" if frame_count is None else frame_count
-            end = "the end" if self.stop == ENDLESS else self.stop
-            raise InputError(f"frames {self.start} to {end}: expected a range inside the video's {length} frames")
-        return FrameRange(self.start, stop, self.stride)
+            end = "the end" if last == ENDLESS else last
+            raise InputError(f"frames {start} to {end}: expected a range inside the video's {length} frames")
+        return FrameRange(start, stop, stride)
 
 
 @dataclass(frozen=True, slots=True)

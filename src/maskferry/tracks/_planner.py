@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
+from maskferry._arguments import show
 from maskferry.errors import InputError
 from maskferry.tracks._jobs import FrameRange, Job, Span
 
@@ -47,8 +48,8 @@ def plan(
     Raises:
         InputError: an unknown direction.
     """
-    if direction not in get_args(Direction):
-        raise InputError(f"direction: expected one of {', '.join(get_args(Direction))}, got {direction!r}")
+    if not isinstance(direction, str) or direction not in get_args(Direction):
+        raise InputError(f"direction: expected one of {', '.join(get_args(Direction))}, got {show(direction)}")
     done: dict[bool, set[SpanKey]] = {False: set(), True: set()}
     for job in known:
         if job.frame_range == frame_range:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from maskferry._arguments import whole
 from maskferry.errors import InputError
 from maskferry.tracks._edit_store import KEPT_EDITS
 from maskferry.tracks._intervals import clip, intersect, unite
@@ -47,6 +48,10 @@ __all__ = [
 EVERY_FRAME = 1 << 62
 
 
+def _object(value: int) -> int:
+    return whole(value, "object id")
+
+
 # --- ids and names ----------------------------------------------------------------------------------------------------
 
 
@@ -58,6 +63,7 @@ def rename(tracks: Tracks, object_id: int, label: str | None) -> None:
     """
     if not (label is None or isinstance(label, str)):
         raise InputError(f"label: expected a text or None, got {label!r}")
+    object_id = _object(object_id)
     journal = Journal(tracks)
     with journal.edit(f"rename {object_id}", [object_id], is_light=True):
         journal.prompts.set_label(object_id, label)
@@ -69,6 +75,7 @@ def remove(tracks: Tracks, object_id: int) -> None:
     Raises:
         UnknownObjectError: no such object.
     """
+    object_id = _object(object_id)
     journal = Journal(tracks)
     with journal.edit(f"remove {object_id}", [object_id]):
         journal.drop_object(object_id)
@@ -86,6 +93,7 @@ def merge(tracks: Tracks, keep: int, other: int) -> None:
         UnknownObjectError: no such object.
         InputError: both are the same.
     """
+    keep, other = _object(keep), _object(other)
     _check_two(keep, other)
     journal = Journal(tracks)
 
@@ -117,6 +125,7 @@ def split(tracks: Tracks, object_id: int, frame: int) -> int:
         UnknownObjectError: no such object.
         InputError: it has no mask on that frame, or none before it.
     """
+    object_id, frame = _object(object_id), tracks.video.check_frame(frame)
     journal = Journal(tracks)
     with journal.transaction():
         journal.prompts.require(object_id)
@@ -139,6 +148,7 @@ def swap(tracks: Tracks, first: int, second: int, frame: int) -> None:
         UnknownObjectError: no such object.
         InputError: both are the same, or none has a mask on that frame.
     """
+    first, second, frame = _object(first), _object(second), tracks.video.check_frame(frame)
     _check_two(first, second)
     journal = Journal(tracks)
     with journal.transaction():
@@ -197,6 +207,7 @@ def pin(tracks: Tracks, object_id: int, frame: int) -> None:
         UnknownObjectError: no such object.
         InputError: it has no mask on that frame, or a prompt already.
     """
+    object_id, frame = _object(object_id), tracks.video.check_frame(frame)
     journal = Journal(tracks)
     with journal.edit(f"pin {object_id} on frame {frame}", [object_id], is_light=True):
         _require_mask(journal, object_id, frame)
@@ -212,6 +223,7 @@ def unpin(tracks: Tracks, object_id: int, frame: int) -> None:
         UnknownObjectError: no such object.
         InputError: it has no pin on that frame, or no other prompt.
     """
+    object_id, frame = _object(object_id), tracks.video.check_frame(frame)
     journal = Journal(tracks)
     with journal.edit(f"unpin {object_id} on frame {frame}", [object_id], is_light=True):
         if not journal.prompts.is_pin(frame, object_id):
@@ -226,6 +238,7 @@ def remove_prompt(tracks: Tracks, object_id: int, frame: int) -> None:
         UnknownObjectError: no such object.
         InputError: it has no prompt on that frame, or no other one (see `remove`).
     """
+    object_id, frame = _object(object_id), tracks.video.check_frame(frame)
     journal = Journal(tracks)
     what = f"remove the prompt of {object_id} on frame {frame}"
     with journal.edit(what, [object_id], changed={object_id: [frame]}):
@@ -259,8 +272,8 @@ def absent(tracks: Tracks, object_id: int, start: int, stop: int) -> None:
         UnknownObjectError: no such object.
         InputError: the frames are outside the video, or a mask was given on one of them.
     """
-    start = tracks.video.check_frame(start)
-    tracks.video.check_frame(stop - 1 if isinstance(stop, int) and not isinstance(stop, bool) else stop)
+    object_id, start = _object(object_id), tracks.video.check_frame(start)
+    tracks.video.check_frame(whole(stop, "stop") - 1)
     if stop <= start:
         raise InputError(f"absent: expected a frame to end before that is behind frame {start}, got {stop}")
     journal = Journal(tracks)
@@ -328,7 +341,7 @@ def preview(tracks: Tracks, prompts: Iterable[tuple[int, int]] = ()) -> Preview:
     now = journal.prompted
     changed: dict[int, set[int]] = {}
     for object_id, frame in prompts:
-        changed.setdefault(object_id, set()).add(tracks.video.check_frame(frame))
+        changed.setdefault(_object(object_id), set()).add(tracks.video.check_frame(frame))
     seeds = {i: set(now.seeds.get(i, ())) | changed.get(i, set()) for i in {*now.seeds, *changed}}
     then = Prompted(seeds, now.absences)
     stored = journal.jobs.all()
