@@ -46,7 +46,7 @@ from maskferry.engines._sam import SamEngine, SessionHooks
 from maskferry.engines._sam.checkpoint import kind_of
 from maskferry.engines._sam.preprocessing import normalise, resize, upload
 from maskferry.engines._sam.prompting import resize_masks
-from maskferry.run._runner import looking_ahead
+from maskferry.run._look_ahead import looking_ahead
 
 CONFIGS = {
     "sam3": ("Sam3TrackerVideoConfig", "Sam3TrackerVideoModel"),

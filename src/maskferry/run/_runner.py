@@ -8,19 +8,19 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from maskferry.association._scheduler import DetectorScheduler
 from maskferry.association._types import FrameContext, TrackUpdate
 from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, Prompt, Source
-from maskferry.engines.base import Engine, LooksAhead, Session
+from maskferry.engines.base import Engine, Session
 from maskferry.errors import DamagedSourceWarning, EngineError, SourceError
 from maskferry.masks._merge import merge
 from maskferry.run._active_objects import ActiveObjects
+from maskferry.run._look_ahead import looking_ahead
 from maskferry.tracks._jobs import ENDLESS, Span, StoredJob
 from maskferry.tracks._journal import Journal
 
-__all__ = ["Progress", "looking_ahead", "never", "run"]
+__all__ = ["Progress", "never", "run"]
 
 SNAPSHOT_SECONDS = 5.0
 SNAPSHOT_SHARE = 0.02  # of the running time, at most, goes into snapshots
@@ -343,25 +343,6 @@ class _Pass:
             self._journal.jobs.save_snapshot(self._id, frame, self._session.snapshot())
             if self._scheduler is not None:
                 self._journal.detector_state = self._scheduler.save()
-
-
-def looking_ahead(session: Session, frames: Iterator[Frame]) -> Iterator[Frame]:
-    """The same frames; to a session that looks ahead, each group is shown before it comes to the group before."""
-    if not isinstance(session, LooksAhead):
-        yield from frames
-        return
-
-    def show() -> list[Frame]:
-        group = list(islice(frames, session.ahead))
-        if group and session.ahead > 1:
-            session.look_ahead(group)
-        return group
-
-    group = show()
-    while group:
-        following = show()
-        yield from group
-        group = following
 
 
 def _note_damage(journal: Journal, source: Source, message: str) -> None:

@@ -1,0 +1,106 @@
+"""Edits of prompts: pins, masks that are taken back, and frames on which an object is said not to be."""
+
+from __future__ import annotations
+
+from maskferry._arguments import whole
+from maskferry.errors import InputError
+from maskferry.tracks._edit_checks import object_number, pin_where_tracked, require_mask
+from maskferry.tracks._intervals import unite
+from maskferry.tracks._journal import Journal
+from maskferry.tracks._tracks import Tracks
+
+__all__ = ["absent", "pin", "remove_prompt", "unpin"]
+
+
+def pin(tracks: Tracks, object_id: int, frame: int) -> None:
+    """Make a tracked mask a prompt, without any work: what is corrected on one side leaves the other alone.
+
+    Raises:
+        UnknownObjectError: no such object.
+        InputError: it has no mask on that frame, or a prompt already.
+    """
+    object_id, frame = object_number(object_id), tracks.video.check_frame(frame)
+    journal = Journal(tracks)
+    with journal.edit(f"pin {object_id} on frame {frame}", [object_id], is_light=True):
+        require_mask(journal, object_id, frame)
+        if journal.prompts.has_prompt(frame, object_id):
+            raise InputError(f"object {object_id} has a prompt on frame {frame} already")
+        pin_where_tracked(journal, frame, [object_id])
+
+
+def unpin(tracks: Tracks, object_id: int, frame: int) -> None:
+    """Take a pin away, without any work.
+
+    Raises:
+        UnknownObjectError: no such object.
+        InputError: it has no pin on that frame, or no other prompt.
+    """
+    object_id, frame = object_number(object_id), tracks.video.check_frame(frame)
+    journal = Journal(tracks)
+    with journal.edit(f"unpin {object_id} on frame {frame}", [object_id], is_light=True):
+        if not journal.prompts.is_pin(frame, object_id):
+            raise InputError(f"object {object_id} has no pin on frame {frame}; a mask that was given: remove_prompt")
+        _take_away(journal, object_id, frame)
+
+
+def remove_prompt(tracks: Tracks, object_id: int, frame: int) -> None:
+    """Take back what an object was prompted with on a frame; the next run tracks into that frame from its neighbours.
+
+    Raises:
+        UnknownObjectError: no such object.
+        InputError: it has no prompt on that frame, or no other one (see `remove`).
+    """
+    object_id, frame = object_number(object_id), tracks.video.check_frame(frame)
+    journal = Journal(tracks)
+    what = f"remove the prompt of {object_id} on frame {frame}"
+    with journal.edit(what, [object_id], changed={object_id: [frame]}):
+        if not journal.prompts.has_prompt(frame, object_id):
+            raise InputError(f"object {object_id} has no prompt on frame {frame}")
+        _take_away(journal, object_id, frame)
+        journal.frames.withdraw(object_id, frame)
+
+
+def _take_away(journal: Journal, object_id: int, frame: int) -> None:
+    if journal.prompts.prompt_frames().get(object_id) == [frame]:
+        raise InputError(
+            f"object {object_id} has no other prompt than that on frame {frame}: remove the object instead"
+        )
+    journal.prompts.take_away(frame, object_id)
+
+
+def absent(tracks: Tracks, object_id: int, start: int, stop: int) -> None:
+    """Say that an object is not there: it is lost on these frames, and nothing is tracked into or across them.
+
+    Masks that it has behind these frames stay, and the first of them is pinned. Where a run has not come behind them
+    yet, the object is not tracked there before it is given a mask there.
+
+    Args:
+        tracks: what to change.
+        object_id: the object.
+        start: first frame.
+        stop: the frame to end before.
+
+    Raises:
+        UnknownObjectError: no such object.
+        InputError: the frames are outside the video, or a mask was given on one of them.
+    """
+    object_id, start = object_number(object_id), tracks.video.check_frame(start)
+    tracks.video.check_frame(whole(stop, "stop") - 1)
+    if stop <= start:
+        raise InputError(f"absent: expected a frame to end before that is behind frame {start}, got {stop}")
+    journal = Journal(tracks)
+    with journal.edit(f"object {object_id} is absent on frames {start} to {stop - 1}", [object_id]):
+        inside = [f for f in journal.prompts.prompt_frames().get(object_id, ()) if start <= f < stop]
+        given = [f for f in inside if not journal.prompts.is_pin(f, object_id)]
+        if given:
+            raise InputError(
+                f"object {object_id} has a mask that was given on frame {given[0]}: remove that first (remove_prompt)"
+            )
+        for frame in inside:
+            _take_away(journal, object_id, frame)
+        own = journal.prompts.absences().get(object_id, [])
+        behind = journal.frames.nearest_seen(object_id, stop, backward=True)
+        if behind is not None:
+            pin_where_tracked(journal, behind, [object_id])
+        journal.prompts.set_absences(object_id, unite(own, [(start, stop)]))
+        journal.frames.put_absent(object_id, [info.info.index for info in tracks.frames(start, stop)])
