@@ -60,7 +60,7 @@ def test_runs_of_other_programs_with_empty_ones(size_hw, parts):
     check_equal(size_hw, rles)
 
 
-@pytest.mark.parametrize("size_hw", [(720, 1280), (2160, 3840), (16000, 16000)])
+@pytest.mark.parametrize("size_hw", [(720, 1280), (2160, 3840), (10000, 13000)])
 def test_large_frames(size_hw):
     rng = np.random.default_rng(2)
     rles = [Rle.empty(size_hw), Rle.from_runs(np.array([0, size_hw[0] * size_hw[1]]), size_hw)]

@@ -154,8 +154,11 @@ def say(text: str) -> None:
 
 def warn_unfinished(tracks: Tracks) -> None:
     """Say where a run has not come to its end yet."""
-    if not tracks.finished:
-        say(f"warning: {tracks.path} is of a run that is not finished: it has come to {len(tracks)} frames")
+    from maskferry.tracks import describe_pending
+
+    pending = [] if tracks.stopped_at else tracks.pending  # a video that ended early was warned of
+    if pending:
+        log.warning("%s", describe_pending(pending))
 
 
 def fail(text: str, kind: str = "error") -> None:
@@ -190,7 +193,7 @@ def one_line(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """A text whose control characters are shown and not obeyed: colours, titles of windows, right-to-left tricks.
+    r"""A text whose control characters are shown and not obeyed: colours, titles of windows, right-to-left tricks.
 
     Line feeds and tabs stay.
 

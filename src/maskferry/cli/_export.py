@@ -110,7 +110,6 @@ def export(  # noqa: PLR0913
     from maskferry.outputs import export as write
 
     with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
-        console.warn_unfinished(found)
         watched = WatchedTracks(found, update)
         if changed:
             files = save_label_maps(

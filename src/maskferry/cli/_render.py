@@ -68,7 +68,6 @@ def render(  # noqa: PLR0913
     from maskferry.sources import parse_rate
 
     with open_tracks(tracks) as found, progress.bar(f"Writing {out.name}") as update:
-        console.warn_unfinished(found)
         rendering.render(
             WatchedTracks(found, update),
             out,

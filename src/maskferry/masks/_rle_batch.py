@@ -77,6 +77,8 @@ def boxes_of_rles(counts: Sequence[bytes], size_hw: tuple[int, int]) -> Ints:
 
 def _runs_of(counts: Sequence[bytes], size_hw: tuple[int, int]) -> Iterator[tuple[Ints, _Runs]]:
     """Numbers of some masks and their runs, piece by piece."""
+    if not all(counts):
+        Rle(size_hw, b"").check()  # raises
     for rows in _pieces(counts):
         part = [counts[i] for i in rows]
         try:
@@ -90,16 +92,15 @@ class _OddError(Exception):
 
 
 def _pieces(counts: Sequence[bytes]) -> Iterator[Ints]:
-    """Numbers of the counts that are not empty, as many at a time as have some ten thousand bytes."""
-    lengths = np.fromiter(map(len, counts), dtype=np.int64, count=len(counts))
-    filled = np.flatnonzero(lengths)
-    if filled.size:
-        number = np.cumsum(lengths[filled]) // BYTES_AT_ONCE
-        yield from np.split(filled, np.flatnonzero(np.diff(number)) + 1)
+    """Numbers of the counts, as many at a time as have some ten thousand bytes."""
+    if counts:
+        lengths = np.fromiter(map(len, counts), dtype=np.int64, count=len(counts))
+        number = np.cumsum(lengths) // BYTES_AT_ONCE
+        yield from np.split(np.arange(len(counts)), np.flatnonzero(np.diff(number)) + 1)
 
 
 def _decode(counts: Sequence[bytes], size_hw: tuple[int, int]) -> _Runs:
-    """Read the runs of counts that are not empty.
+    """Read the runs of counts.
 
     Background and object alternate, so that pairs of them are the rows of a table; a mask with an odd number of runs
     gets an empty one of its object at its end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,8 +12,10 @@ from maskferry._locks import lock_path
 from maskferry.data import Frame, FrameMasks, Source, VideoLike
 from maskferry.errors import InputError, SourceError
 from maskferry.formats._frame_table import sidecar
-from maskferry.sources import open_source, parse_rate
-from maskferry.tracks import Tracks
+from maskferry.sources import open_source, parse_rate, video_digest
+from maskferry.tracks import Tracks, describe_pending
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["film_rate", "pictures", "reads_of", "require_frames", "source_of"]
 
@@ -37,6 +40,11 @@ def source_of(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
             raise SourceError(
                 f"{source.info.name} is {source.info.width}x{source.info.height}, but the tracks are of a video of "
                 f"{tracks.video.width}x{tracks.video.height}: pass the video that was tracked"
+            )
+        if is_stored and tracks.video_digest not in (None, video_digest(source.info.path)):
+            raise SourceError(
+                f"{source.info.path} is not the video that was tracked: it has been changed or replaced since; pass "
+                "the video that was tracked, wherever it lies now (the VIDEO argument)"
             )
         yield source
     finally:
@@ -80,6 +88,9 @@ def _path_of(video: VideoLike | None) -> Path | None:
 
 
 def require_frames(tracks: Tracks) -> None:
-    """Refuse tracks in which nothing was found yet."""
+    """Refuse tracks in which nothing was found yet; say, in the log, what of them is not tracked yet."""
     if not len(tracks):
         raise InputError("there are no results yet: add masks and call propagate first")
+    pending = [] if tracks.stopped_at else tracks.pending  # a video that ended early was warned of
+    if pending:
+        _log.warning("%s", describe_pending(pending))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from maskferry.data import VideoInfo
 from maskferry.errors import InputError
+from maskferry.limits import MOST_FRAMES
 from maskferry.tracks._database import Database
 from maskferry.tracks._intervals import Interval, unite
 from maskferry.tracks._job_store import JobStore
@@ -14,7 +16,7 @@ from maskferry.tracks._notes import Notes
 from maskferry.tracks._planner import Direction, plan
 from maskferry.tracks._prompt_store import PromptStore
 
-__all__ = ["RUN", "Pending", "last_run", "note_run", "pending_spans"]
+__all__ = ["RUN", "Pending", "describe_pending", "last_run", "note_run", "pending_spans"]
 
 RUN = "run"
 """Name of the note that says what the last run was asked to cover."""
@@ -66,3 +68,14 @@ def planned(known: list[Job], prompts: PromptStore, direction: Direction, frame_
         return plan(prompts.prompt_frames(), direction, frame_range, known, prompts.absences())
     except InputError:  # a direction of a newer maskferry
         return []
+
+
+def describe_pending(pending: Sequence[Pending]) -> str:
+    """What is still to be tracked, for people; at least one stretch."""
+    first = pending[0]
+    frames = f"frame {first.start} on" if first.stop > MOST_FRAMES else f"frames {first.start} to {first.stop - 1}"
+    more = f", and {len(pending) - 1} more stretches," if len(pending) > 1 else ""
+    return (
+        f"these tracks are not finished: object {first.object_id} on {frames}{more} still has to be tracked; masks "
+        "that are there are those of before the last change"
+    )

@@ -13,6 +13,7 @@ from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, Video
 from maskferry.errors import DamagedTracksError, InputError
 from maskferry.masks._rle_batch import measure_rles
 from maskferry.rle import Rle
+from maskferry.tracks._changes import Ranges, changes_since
 from maskferry.tracks._database import Database
 from maskferry.tracks._frame_store import mask_of_row
 from maskferry.tracks._lane import Lane, read_lane
@@ -27,9 +28,6 @@ PIECE = 256  # frames that are read from the database at once
 ROWS = 20_000  # rows of masks that are read at once by `Tracks.mask_rows`
 
 BEFORE_ALL = -(1 << 62)
-
-Ranges = dict[int, list[tuple[int, int]]]
-"""{object id: stretches}: first frame, and the frame to end before."""
 
 
 class Tracks(Closing, Mapping[int, FrameMasks]):
@@ -184,16 +182,7 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
         Returns:
             {object id: [(first frame, frame to end before)]}; objects that are gone are among them.
         """
-        from maskferry.tracks._intervals import unite
-
-        rows = Table(self.database, "change").find("WHERE revision > ? ORDER BY revision", [revision])
-        if revision < self.revision and (not rows or rows[0][0] != revision + 1):
-            return {i: [(0, 1 << 62)] for i in self.object_ids}
-        found: Ranges = {}
-        for _, objects, start, stop in rows:
-            for i in str(objects).split(","):
-                found.setdefault(int(i), []).append((int(str(start)), int(str(stop))))
-        return {i: unite(found[i]) for i in sorted(found)}
+        return changes_since(self.database, revision, self.object_ids)
 
     # --- frame by frame -----------------------------------------------------------------------------------------
 
@@ -319,10 +308,7 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
         """Refuse masks that are larger than the video, or no masks: a file may come from anywhere."""
         size_hw = self.video.size_hw
         try:
-            counts = [row[2] for row in rows if isinstance(row[2], bytes)]
-            measure_rles(counts, size_hw)
-            if not all(counts):
-                raise InputError("RLE counts are empty")
+            measure_rles([row[2] for row in rows if isinstance(row[2], bytes)], size_hw)
         except InputError:
             for frame, object_id, runs, *_ in rows:
                 try:
