@@ -77,8 +77,6 @@ def boxes_of_rles(counts: Sequence[bytes], size_hw: tuple[int, int]) -> Ints:
 
 def _runs_of(counts: Sequence[bytes], size_hw: tuple[int, int]) -> Iterator[tuple[Ints, _Runs]]:
     """Numbers of some masks and their runs, piece by piece."""
-    if not all(counts):
-        Rle(size_hw, b"").check()  # raises
     for rows in _pieces(counts):
         part = [counts[i] for i in rows]
         try:
@@ -105,6 +103,8 @@ def _decode(counts: Sequence[bytes], size_hw: tuple[int, int]) -> _Runs:
     Background and object alternate, so that pairs of them are the rows of a table; a mask with an odd number of runs
     gets an empty one of its object at its end.
     """
+    if not all(counts):
+        raise _OddError
     values, number = _read_values(counts)
     pairs = (number + 1) // 2
     first = np.cumsum(pairs) - pairs
