@@ -81,14 +81,13 @@ def review(  # noqa: PLR0913
 
 def _summaries(tracks: Tracks, video: str | None) -> list[ObjectSummary]:
     """With the video where it is known: the one that was named here, or else the one that the tracks name."""
-    from maskferry.sources import open_source
+    from maskferry.rendering import source_of
     from maskferry.tracks.review import summarize
 
-    path = video or tracks.video.path
-    if path is None:
+    if video is None and tracks.video.path is None:
         console.say("these tracks do not name their video: changes of appearance and swaps are left out")
         return summarize(tracks)
-    with open_source(path, local_only=video is None) as source, progress.bar("Looking through the video"):
+    with source_of(tracks, video) as source, progress.bar("Looking through the video"):
         return summarize(tracks, source)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from maskferry.rendering._notebook import plot_frame as plot_frame
     from maskferry.rendering._notebook import plot_frames as plot_frames
     from maskferry.rendering._tracked_video import reads_of as reads_of
+    from maskferry.rendering._tracked_video import source_of as source_of
 
 __all__, __getattr__ = _lazy.attach(
     __name__,
@@ -24,6 +25,6 @@ __all__, __getattr__ = _lazy.attach(
         "maskferry.rendering._contact_sheets": ("render_moments", "render_sheet"),
         "maskferry.rendering._film": ("render",),
         "maskferry.rendering._notebook": ("play_in_notebook", "plot_frame", "plot_frames"),
-        "maskferry.rendering._tracked_video": ("reads_of",),
+        "maskferry.rendering._tracked_video": ("reads_of", "source_of"),
     },
 )
