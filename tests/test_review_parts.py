@@ -10,9 +10,16 @@ import pytest
 
 from maskferry import FrameInfo, MaskPrompt, ObjectMask, Rle, State, Tracks, VideoInfo, open_source
 from maskferry.errors import InputError, UnknownObjectError
-from maskferry.tracks import _review_contacts, _review_lanes
+from maskferry.tracks import _review_contacts, _review_lanes, editing
 from maskferry.tracks._journal import Journal
-from maskferry.tracks.review import summarize
+from maskferry.tracks.review import (
+    Moment,
+    load_summaries,
+    save_summaries,
+    set_verdict,
+    summarize,
+    verdicts,
+)
 
 COUNT, HEIGHT, WIDTH = 90, 40, 60
 IDS = 1, 2, 3, 5
@@ -223,3 +230,33 @@ def test_a_damaged_mask_is_named(counts):
     with pytest.raises(InputError, match="object 2 on frame 40 is damaged"):
         summarize(tracks)
     assert summarize(tracks, objects=[1], frames=(0, 30))
+
+
+def test_summaries_are_kept_with_their_revision():
+    tracks, _ = make(0)
+    assert load_summaries(tracks) is None
+    found = summarize(tracks)
+    save_summaries(tracks, found)
+    assert load_summaries(tracks) == (tracks.revision, found)
+    editing.rename(tracks, 1, "x")
+    editing.swap(tracks, 1, 2, 20)
+    revision, kept = load_summaries(tracks)
+    assert kept == found
+    assert set(tracks.changes_since(revision)) == {1, 2}
+
+
+def test_verdicts_end_where_masks_change():
+    tracks, _ = make(0)
+    near, far = Moment(30, 1, "place", 2.0), Moment(3, 1, "lost", 1.0)
+    set_verdict(tracks, near, "fine")
+    set_verdict(tracks, far, "later")
+    assert [v.holds for v in verdicts(tracks).values()] == [True, True]
+    editing.swap(tracks, 1, 2, 37)
+    said = verdicts(tracks)
+    assert (said[30, 1, "place"].answer, said[30, 1, "place"].holds) == ("fine", False)
+    assert said[3, 1, "lost"].holds
+    set_verdict(tracks, far, None)
+    assert set(verdicts(tracks)) == {(30, 1, "place")}
+    for wrong in ("good", 3, []):
+        with pytest.raises(InputError, match="expected one of fine, fix, later"):
+            set_verdict(tracks, near, wrong)

@@ -18,9 +18,20 @@ from maskferry.tracks._review_contacts import partings
 from maskferry.tracks._review_lanes import Lane, Scores, joined, read_lane, read_lanes, read_row, read_scores
 from maskferry.tracks._review_pictures import picture_moments
 from maskferry.tracks._review_rules import Moment
+from maskferry.tracks._review_store import Verdict, load_text, set_verdict, store_text, verdicts
 from maskferry.tracks._tracks import Tracks
 
-__all__ = ["Moment", "ObjectSummary", "summarize", "worst_moments"]
+__all__ = [
+    "Moment",
+    "ObjectSummary",
+    "Verdict",
+    "load_summaries",
+    "save_summaries",
+    "set_verdict",
+    "summarize",
+    "verdicts",
+    "worst_moments",
+]
 
 ORDER = ("swap", "looks", "place", "area", "lost", "score", "fidelity")
 """Kinds of moments: what to look at first."""
@@ -57,6 +68,29 @@ class ObjectSummary:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> ObjectSummary:
+        """What `to_dict` gave."""
+        spans = [(int(first), int(last)) for first, last in value["lost_spans"]]
+        return cls(**value | {"lost_spans": spans, "moments": [Moment(**moment) for moment in value["moments"]]})
+
+
+def save_summaries(tracks: Tracks, summaries: Iterable[ObjectSummary]) -> None:
+    """Keep summaries in the tracks file, with the revision that they are of; those of before are replaced.
+
+    Raises:
+        RunningElsewhereError: a run of another process writes to the file.
+    """
+    store_text(tracks, [summary.to_dict() for summary in summaries])
+
+
+def load_summaries(tracks: Tracks) -> tuple[int, list[ObjectSummary]] | None:
+    """(revision, summaries) that were kept last; None where there are none.
+
+    `Tracks.changes_since` tells of that revision what is outdated.
+    """
+    return load_text(tracks, ObjectSummary.from_dict)
 
 
 def summarize(
