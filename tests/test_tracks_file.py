@@ -323,35 +323,40 @@ def test_a_file_that_was_moved_or_replaced_is_not_written_to(path):
     assert not path.exists()
 
 
-def _add(path, count, barrier, found):
-    barrier.wait()
+def _add(path):
     with session(path, resume=True) as tracker:
-        found.put([tracker.add_mask_prompt(block(10 + i)) for i in range(count)])
+        return [tracker.add_mask_prompt(block(10 + i)) for i in range(5)]
 
 
-def _edit(path, count, barrier, found):
-    barrier.wait()
+def _edit(path):
     with Tracks.open(path) as tracks:
-        for i in range(count):
+        for i in range(5):
             editing.rename(tracks, 1, f"car {i}")
-    found.put([count])
+    return ["edited"]
 
 
-def _run(path, engine, barrier, found):
-    barrier.wait()
+def _run(path):
+    with session(path, resume=True) as tracker:
+        tracker.add_mask_prompt(block(2), 1, 5, replace=True)
+        tracker.propagate()
+    return ["ran"]
+
+
+def _work(work, path, barrier, found):
+    barrier.wait(60)
     try:
-        with session(path, resume=True) as tracker:
-            tracker.add_mask_prompt(block(2), 1, 5, replace=True)
-            tracker.propagate()
-        found.put(["ran"])
+        found.put(work(path))
     except RunningElsewhereError:
         found.put(["refused"])
+    except BaseException as err:
+        found.put([repr(err)])
+        raise
 
 
 def at_once(path, *works):
     context = multiprocessing.get_context("fork")
     barrier, found = context.Barrier(len(works)), context.SimpleQueue()
-    workers = [context.Process(target=work, args=(path, 5, barrier, found)) for work in works]
+    workers = [context.Process(target=_work, args=(work, path, barrier, found)) for work in works]
     for worker in workers:
         worker.start()
     results = [found.get() for _ in works]
@@ -367,6 +372,8 @@ def at_once(path, *works):
 def test_two_at_once_never_mix(works, path):
     for _ in range(ROUNDS):
         results = at_once(path, *works)
+        if _run not in works:  # an edit is waited for, a run is not
+            assert ["refused"] not in results
         if works == (_add, _add):
             ids = [i for found in results for i in found]
             assert len(set(ids)) == 10
@@ -441,7 +448,7 @@ def test_a_strangers_file_is_refused(sql, read_only, path):
     assert path.read_bytes() == before
 
 
-FORGED = {
+FORGED: dict[str, list[tuple[object, ...]]] = {
     "mask": [
         (3, 1, b"\xff" * 9, 0.5, "tracked", None),
         (3, 1, b"00" * 50_000, 0.5, "tracked", None),
