@@ -239,7 +239,7 @@ def _check_structure(path: Path, connection: sqlite3.Connection) -> None:
             f"{path} is damaged, or not from maskferry: its tables are not those of format {FORMAT}"
         )
     if _size(path) <= CHECKED_AT_ONCE:
-        ((answer,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        ((answer,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
         if answer != "ok":
             raise DamagedTracksError(f"{path} is damaged: {answer}: `maskferry check` says what can be saved")
 
