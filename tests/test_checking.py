@@ -26,7 +26,7 @@ COUNT, HEIGHT, WIDTH = 60, 24, 32
 VIDEO = np.zeros((COUNT, HEIGHT, WIDTH, 3), dtype=np.uint8)
 INFO = VideoInfo(WIDTH, HEIGHT, frame_count=COUNT, name="array")
 FIXTURES = Path(__file__).parent / "fixtures"
-FLIPS = int(os.environ.get("MASKFERRY_FLIPS", "60"))
+FLIPS = int(os.environ.get("MASKFERRY_FLIPS", "24"))
 PAGE = 4096
 REMADE = {"meta", "change"}
 """Tables in which repairing writes: it says what has changed."""

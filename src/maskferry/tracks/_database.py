@@ -308,11 +308,6 @@ class Database:
         if self.is_saved and self._is_writer:
             self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def release(self) -> sqlite3.Connection:
-        """Give the connection away: this object is not used, nor closed, any more."""
-        self._finalizer.detach()
-        return self._connection
-
     def close(self) -> None:
         """Close. May be called twice."""
         with self._lock:

@@ -59,7 +59,7 @@ def in_present_format(opened: Untrusted) -> Untrusted:
             problems.append(f"its edits cannot be read, and are left out: {err}")
             clean.execute("DELETE FROM edit")
             new = _converted(clean, place)
-    return Untrusted(opened.path, new.release(), opened.version, problems, has_more=True, damage=damage)
+    return Untrusted(opened.path, new._connection, opened.version, problems, has_more=True, damage=damage, _owner=new)
 
 
 def _structure(connection: sqlite3.Connection) -> list[str]:

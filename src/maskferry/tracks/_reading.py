@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from maskferry.tracks._damage import UNREADABLE, Damage, Gap, Key
@@ -120,14 +121,14 @@ class Reader:
         """
         last: Key | None = None
         start: Key | None = None
-        left = self._most_rows
+        left, key_of = self._most_rows, _key_getter(scan)
         while True:
             piece: list[Row] = []
             try:
                 for row in self._from(scan, start):
                     left -= 1
                     if is_sound(row):
-                        key = scan.key_of(row)
+                        key = key_of(row)
                         if left < 0 or (last is not None and key <= last):
                             raise _DisorderError
                         last = key
@@ -216,6 +217,12 @@ class Reader:
         except UNREADABLE:
             pass
         yield found[::-1]
+
+
+def _key_getter(scan: Scan) -> Callable[[Row], Key]:
+    if len(scan.places) > 1:
+        return itemgetter(*scan.places)
+    return scan.key_of
 
 
 def _is_entry(row: Row) -> bool:

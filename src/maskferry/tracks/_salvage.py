@@ -48,7 +48,8 @@ class Salvage:
         self.problems: list[str] = []
         self.unnamed = self._unnamed()
         known = {*survey.objects, *self.unnamed}
-        self.sound = survey.sound[np.isin(survey.sound >> 32, [*known])]
+        strange = [i for i in split_keys(survey.sound) if i not in known]
+        self.sound = survey.sound[~np.isin(survey.sound >> 32, strange)] if strange else survey.sound
         self.homeless = survey.sound.size - self.sound.size
         self.lost = {i: set(frames.tolist()) for i, frames in split_keys(survey.lost).items()}
         self.prompts = [row for row in survey.rows["prompt"] if row[1] in known]

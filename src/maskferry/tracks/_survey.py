@@ -132,6 +132,17 @@ class Survey:
         indexed, index_seals = self._scan_index()
         order = np.argsort(keys, kind="stable")
         keys, seals = keys[order], seals[order]
+        del order
+        has_index = not (self.damage["mask_timeline"] or "mask_timeline" in self._opened.missing)
+        self.unindexed, self.misses_some = 0, False
+        if (
+            has_index
+            and not self.damage["mask"]
+            and np.array_equal(keys, indexed)
+            and np.array_equal(seals, index_seals)
+        ):
+            self.sound, self.lost = keys, np.zeros(0, dtype=np.int64)
+            return
         place = np.searchsorted(indexed, keys)
         place[place == indexed.size] = 0
         is_indexed = indexed[place] == keys if indexed.size else np.zeros(keys.size, dtype=bool)
@@ -139,12 +150,11 @@ class Survey:
         self.sound = keys[agrees]
         missing = indexed[~np.isin(indexed, keys)]
         self.lost = np.union1d(np.union1d(missing, keys[~agrees]), self._bad_masks(keys, indexed))
-        has_index = not (self.damage["mask_timeline"] or "mask_timeline" in self._opened.missing)
         self.unindexed = int((~is_indexed).sum()) if has_index else 0
         self.misses_some = bool(self.damage["mask"].gaps) and (not has_index or bool(self._opened.damage))
 
-    def _scan_masks(self) -> tuple[Keys, NDArray[np.int64]]:
-        keys, seals = array("q"), array("q")
+    def _scan_masks(self) -> tuple[Keys, NDArray[np.uint32]]:
+        keys, seals = array("q"), array("I")
         for piece in self.reader.rows("mask", self.damage["mask"]):
             for row in piece:
                 frame, object_id, *_, seal = row
@@ -153,17 +163,17 @@ class Survey:
                     seals.append(seal)  # type: ignore[arg-type]
                 else:
                     self.damage["mask"].bad.append(((frame, object_id), "there is no such frame or object"))
-        return np.frombuffer(keys, dtype=np.int64), np.frombuffer(seals, dtype=np.int64)
+        return np.frombuffer(keys, dtype=np.int64), np.array(seals, dtype=np.uint32)
 
-    def _scan_index(self) -> tuple[Keys, NDArray[np.int64]]:
-        keys, seals = array("q"), array("q")
+    def _scan_index(self) -> tuple[Keys, NDArray[np.uint32]]:
+        keys, seals = array("q"), array("I")
         if "mask_timeline" not in self._opened.missing:
             for piece in self.reader.timeline(self.damage["mask_timeline"]):
                 for object_id, frame, *_, seal in piece:
                     if 0 <= frame < MOST_FRAMES and 0 < object_id < 1 << 31:  # type: ignore[operator]
                         keys.append(object_id << 32 | frame)  # type: ignore[operator]
                         seals.append(seal)  # type: ignore[arg-type]
-        return np.frombuffer(keys, dtype=np.int64), np.frombuffer(seals, dtype=np.int64)
+        return np.frombuffer(keys, dtype=np.int64), np.array(seals, dtype=np.uint32)
 
     def _bad_masks(self, keys: Keys, indexed: Keys) -> Keys:
         """Masks that have changed, by the keys that they seem to have."""

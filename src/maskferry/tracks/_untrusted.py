@@ -49,6 +49,7 @@ class Untrusted:
     has_more: bool = False
     damage: dict[str, Damage] = field(default_factory=dict)
     _folder: Folder | None = None
+    _owner: object = None
     _state: object = None
 
     def __post_init__(self) -> None:
