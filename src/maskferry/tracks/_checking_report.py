@@ -97,6 +97,8 @@ def _of_salvage(survey: Survey, salvage: Salvage) -> Iterator[str]:
         if back:
             at = stretches(np.array(sorted(back)), [])
             yield f"object {i}: its mask on {at} is damaged, but saved, as its prompt holds it, too"
+    if survey.rescued:
+        yield f"{len(survey.rescued)} masks lie on pages to which none leads any more: they can be saved"
     if salvage.homeless:
         yield f"{salvage.homeless} masks belong to no object: they are left out"
     for i in salvage.unnamed:

@@ -226,11 +226,12 @@ class Salvage:
         Table(new, "mask").put(self.restored)
 
     def _masks(self) -> Iterator[Row]:
-        lost, known = self.lost, {*self._survey.objects, *self.unnamed}
-        for row in self._survey.read("mask", again=True):
+        survey, lost, known = self._survey, self.lost, {*self._survey.objects, *self.unnamed}
+        for row in survey.read("mask", again=True):
             frame, object_id = int(str(row[0])), int(str(row[1]))
             if object_id in known and frame not in lost.get(object_id, ()):
                 yield row[:6]
+        yield from (row for row in survey.stranded() if row[1] in known)
 
 
 def _put_all(new: Database, table: str, rows: Iterator[Row]) -> None:

@@ -14,7 +14,9 @@ from maskferry.data import VideoInfo
 from maskferry.errors import MaskferryError
 from maskferry.tracks._damage import Damage
 from maskferry.tracks._reading import Reader
+from maskferry.tracks._row_checks import not_masks
 from maskferry.tracks._schema import TABLES, Value
+from maskferry.tracks._stranded import stranded_masks
 from maskferry.tracks._table import Row
 from maskferry.tracks._untrusted import Untrusted
 from maskferry.tracks._video_note import video_of
@@ -53,6 +55,7 @@ class Survey:
         sound: the masks that can be read, sorted.
         lost: the masks that are known to have been there and cannot be saved, sorted.
         misses_some: there may be others, of which nothing is known.
+        rescued: {mask: checksum} of those masks that are read from pages to which none leads.
         unindexed: how many masks the index for timelines lacks or has otherwise.
     """
 
@@ -135,6 +138,7 @@ class Survey:
         del order
         has_index = not (self.damage["mask_timeline"] or "mask_timeline" in self._opened.missing)
         self.unindexed, self.misses_some = 0, False
+        self.rescued: dict[int, Value] = {}
         if (
             has_index
             and not self.damage["mask"]
@@ -148,10 +152,35 @@ class Survey:
         is_indexed = indexed[place] == keys if indexed.size else np.zeros(keys.size, dtype=bool)
         agrees = ~is_indexed | (index_seals[place] == seals if indexed.size else True)
         self.sound = keys[agrees]
-        missing = indexed[~np.isin(indexed, keys)]
+        is_missing = ~np.isin(indexed, keys)
+        missing = indexed[is_missing]
+        if missing.size and not self._opened.has_more:
+            seals_by_key = dict(zip(missing.tolist(), index_seals[is_missing].tolist(), strict=True))
+            self.rescued = self._find_stranded(seals_by_key)
+            self.sound = np.union1d(self.sound, np.array([*self.rescued], dtype=np.int64))
+            missing = np.setdiff1d(missing, self.sound)
         self.lost = np.union1d(np.union1d(missing, keys[~agrees]), self._bad_masks(keys, indexed))
         self.unindexed = int((~is_indexed).sum()) if has_index else 0
         self.misses_some = bool(self.damage["mask"].gaps) and (not has_index or bool(self._opened.damage))
+
+    def _find_stranded(self, seals: dict[int, int]) -> dict[int, Value]:
+        """{mask: checksum} of those that lie on pages to which none leads, just as the index for timelines has them."""
+        found: dict[int, Value] = {}
+        for row in stranded_masks(self._opened.connection):
+            key = key_of(int(str(row[0])), int(str(row[1])))
+            if key in seals and seals[key] == row[6] and self._is_mask(row):
+                found[key] = row[7] if found.get(key, row[7]) == row[7] else None
+        return {key: check for key, check in found.items() if check is not None}
+
+    def _is_mask(self, row: Row) -> bool:
+        return self.video is None or not not_masks([row], self.video.size_hw)
+
+    def stranded(self) -> Iterator[Row]:
+        """The rows of masks that were found so, without checksums."""
+        if self.rescued:
+            for row in stranded_masks(self._opened.connection):
+                if self.rescued.get(key_of(int(str(row[0])), int(str(row[1])))) == row[7]:
+                    yield row[:6]
 
     def _scan_masks(self) -> tuple[Keys, NDArray[np.uint32]]:
         keys, seals = array("q"), array("I")
