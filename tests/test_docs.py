@@ -305,6 +305,16 @@ def test_links_point_somewhere(path: Path) -> None:
             assert not anchor or anchor in anchors(there), f"{page_id(path)}: {target}: there is no such heading"
 
 
+def test_every_promise_is_held_by_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    promised, _, _ = text.partition("## What is not promised")
+    promises = re.findall(r"^\*\*(.+?)\*\*", promised, re.MULTILINE | re.DOTALL)
+    holders = re.findall(r"\*Held by\* ((?:`[^`]+`,?\s*)+)", promised)
+    assert len(promises) == len(holders) > 10
+    for path, name in re.findall(r"`(tests/\w+\.py)::(\w+)`", promised):
+        assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), f"{path}::{name}"
+
+
 def test_pictures_are_small() -> None:
     pictures = list((ROOT / "docs" / "images").glob("*.png"))
     assert pictures

@@ -116,3 +116,15 @@ def test_a_link_of_that_name_is_not_followed(tmp_path):
 def test_a_folder_that_is_missing(tmp_path):
     with pytest.raises(OutputError, match="cannot be made"):
         Lock(tmp_path / "missing" / "x", "a run").acquire()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and limits")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_disk_without_room_for_the_lock(tmp_path):
+    from kills import limited
+
+    code, said = limited(Lock(tmp_path / "x", "a run").acquire, 0)
+    assert code == 1
+    assert said.startswith("OutputError: ")
+    assert "run again" in said
+    assert list(tmp_path.iterdir()) == []

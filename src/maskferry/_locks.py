@@ -107,12 +107,23 @@ class Lock:
             raise OutputError(f"cannot write {self.path}: {lock_path(self.path)} is no lock of maskferry: move it away")
         holder = {"maskferry": self.what, "host": socket.gethostname(), "pid": os.getpid()}
         signature = json.dumps(holder).encode()
-        os.lseek(file, 0, os.SEEK_SET)
-        os.write(file, signature)
-        os.truncate(file, len(signature))
+        try:
+            os.lseek(file, 0, os.SEEK_SET)
+            os.write(file, signature)
+            os.truncate(file, len(signature))
+        except OSError as err:
+            with suppress(OSError):
+                lock_path(self.path).unlink()
+            raise self._cannot_lock(err) from err
 
     def _cannot_lock(self, err: OSError) -> OutputError:
-        reasons = {errno.EACCES: "no permission to write there", errno.EROFS: "the disk is read-only"}
+        reasons = {
+            errno.EACCES: "no permission to write there",
+            errno.EROFS: "the disk is read-only",
+            errno.ENOSPC: "no room left on the disk: free some and run again",
+            errno.EDQUOT: "the disk quota is used up: free some and run again",
+            errno.EFBIG: "files may not grow there (`ulimit -f`): raise it and run again",
+        }
         reason = reasons.get(err.errno or 0, err.strerror)
         return OutputError(f"cannot write {self.path}: its lock {lock_path(self.path).name} cannot be made: {reason}")
 

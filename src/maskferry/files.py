@@ -62,6 +62,8 @@ def translate_os_errors(path: Path) -> Iterator[None]:
         advice = {
             errno.ENOSPC: "no room left on the disk: free some or write elsewhere; what was finished before is kept",
             errno.EDQUOT: "the disk quota is used up: free some or write elsewhere; what was finished before is kept",
+            errno.EFBIG: "files may not grow further there (a limit of the disk's format, or of `ulimit -f`): raise it "
+            "or write elsewhere; what was finished before is kept",
             errno.EACCES: "no permission to write there",
             errno.EROFS: "the disk is read-only",
         }.get(err.errno or 0, str(err))

@@ -15,6 +15,7 @@ import typer
 from typer.main import get_command
 
 from maskferry import __version__
+from maskferry.cli import _check as check
 from maskferry.cli import _console as console
 from maskferry.cli import _demo as demo
 from maskferry.cli import _engines as engines
@@ -68,6 +69,7 @@ app.command("track", epilog=track.EXAMPLES)(track.track)
 app.command("render", epilog=render.EXAMPLES)(render.render)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("review", epilog=review.EXAMPLES)(review.review)
+app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("eval", epilog=evaluation.EXAMPLES)(evaluation.evaluate)
 app.command("engines", epilog=engines.EXAMPLES)(engines.engines)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from maskferry.outputs._folder import Outputs as Outputs
     from maskferry.outputs._folder import WatchedTracks as WatchedTracks
     from maskferry.outputs._folder import open_tracks as open_tracks
+    from maskferry.outputs._folder import tracks_file as tracks_file
     from maskferry.outputs._kinds import RENDERINGS as RENDERINGS
     from maskferry.outputs._kinds import known_kinds as known_kinds
     from maskferry.outputs._watch import Silent as Silent
@@ -22,7 +23,7 @@ __all__, __getattr__ = _lazy.attach(
     __name__,
     {
         "maskferry.outputs._export": ("export", "save_label_maps"),
-        "maskferry.outputs._folder": ("Outputs", "WatchedTracks", "open_tracks"),
+        "maskferry.outputs._folder": ("Outputs", "WatchedTracks", "open_tracks", "tracks_file"),
         "maskferry.outputs._watch": ("Silent", "Update", "Watch"),
         "maskferry.outputs._kinds": ("RENDERINGS", "known_kinds"),
     },

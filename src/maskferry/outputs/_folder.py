@@ -186,4 +186,9 @@ def open_tracks(path: Path) -> Tracks:
     Raises:
         InputError: there is none.
     """
-    return Tracks.open(path / TRACKS if path.is_dir() else path)
+    return Tracks.open(tracks_file(path))
+
+
+def tracks_file(path: Path) -> Path:
+    """The tracks file that is meant by an output folder, or by itself."""
+    return path / TRACKS if path.is_dir() else path

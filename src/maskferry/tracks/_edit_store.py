@@ -20,7 +20,7 @@ from maskferry.tracks._schema import TABLES, Value
 from maskferry.tracks._spans import Undone
 from maskferry.tracks._table import Row, Table
 
-__all__ = ["KEPT_EDITS", "Edit", "EditStore", "row_json", "undone_json"]
+__all__ = ["KEPT_EDITS", "KEPT_TABLES", "Edit", "EditStore", "read_edit", "read_row", "row_json", "undone_json"]
 
 KEPT_EDITS = 200
 """How many edits can be undone; the oldest are forgotten beyond."""
@@ -166,7 +166,7 @@ class EditStore:
         """
         with self._unrecorded():
             kept = {
-                (str(table), int(str(a)), int(str(b))): None if row is None else _row(str(table), str(row))
+                (str(table), int(str(a)), int(str(b))): None if row is None else read_row(str(table), str(row))
                 for _, table, a, b, row in self._rows.find("WHERE edit = ?", [edit.id])
             }
             if taken_back:
@@ -219,10 +219,9 @@ class EditStore:
             self._db.recorder = self._keep
 
     def _all(self, rest: str) -> Iterator[Edit]:
-        for key, what, objects, swept, undone, _ in self._edits.find(rest):
+        for row in self._edits.find(rest):
             try:
-                ids, made = json.loads(str(objects)), json.loads(str(swept))
-                yield Edit(int(str(key)), str(what), tuple(ids), tuple(made), _undone(str(undone)))
+                yield read_edit(row)
             except (ValueError, TypeError, RecursionError) as err:
                 raise DamagedTracksError(f"{self._db.place}: an edit cannot be read: {err}") from err
 
@@ -233,12 +232,24 @@ def _key(table: str, row: Row) -> tuple[int, int]:
     return first, others[0] if others else 0
 
 
+def read_edit(row: Row) -> Edit:
+    """A row of the table ``edit`` as a value; ValueError and TypeError where it is none."""
+    key, what, objects, swept, undone, _ = row
+    ids, made = json.loads(str(objects)), json.loads(str(swept))
+    return Edit(int(str(key)), str(what), tuple(ids), tuple(made), _undone(str(undone)))
+
+
 def row_json(row: Row) -> str:
     """A row as text."""
     return json.dumps([{"b": value.decode("latin-1")} if isinstance(value, bytes) else value for value in row])
 
 
-def _row(table: str, text: str) -> Row:
+def read_row(table: str, text: str) -> Row:
+    """What `row_json` made of a row of a table.
+
+    Raises:
+        InputError: it is none.
+    """
     try:
         values = tuple(v["b"].encode("latin-1") if isinstance(v, dict) else v for v in json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as err:

@@ -21,7 +21,7 @@ from maskferry.tracks._spans import Prompted, Undone, undone_frames
 from maskferry.tracks._table import Row, Table
 from maskferry.tracks._video_note import read_video, write_video
 
-__all__ = ["convert"]
+__all__ = ["TYPED", "convert", "strange_things"]
 
 KNOWN = {"meta", "frame", "object", "mask", "mask_by_object", "prompt", "job", "snapshot", "span", "edit"}
 
@@ -42,7 +42,7 @@ def convert(old: sqlite3.Connection, new: Database, place: str) -> None:
             for table, query in QUERIES.items():
                 rows = old.execute(query)
                 while piece := rows.fetchmany(4096):
-                    Table(new, table).put([_TYPED[table](row) for row in piece])
+                    Table(new, table).put([TYPED[table](row) for row in piece])
             for frame, i, kind, value in Table(new, "prompt").find():
                 digest = request_digest(_text(kind), _data(value))
                 Table(new, "request").put([(frame, i, digest)])
@@ -66,12 +66,16 @@ SPANS = "SELECT job, object, seed, until, blend FROM span ORDER BY rowid"
 
 
 def _check_tables(old: sqlite3.Connection, place: str) -> None:
+    for kind, name in strange_things(old):
+        raise DamagedTracksError(f"{place} is damaged, or not from maskferry: it holds the {kind} {name!r}")
+
+
+def strange_things(old: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """(kind, name) of all in the schema that no file of those formats has."""
     for kind, name, sql in old.execute("SELECT type, name, sql FROM sqlite_schema"):
         automatic = str(name).startswith("sqlite_autoindex_")
         if kind not in ("table", "index") or not (name in KNOWN or automatic) or "VIRTUAL" in str(sql).upper():
-            raise DamagedTracksError(
-                f"{place} is damaged, or not from maskferry: it holds the {kind} {str(name)[:40]!r}"
-            )
+            yield str(kind)[:20], str(name)[:40]
 
 
 def _copy_notes(old: sqlite3.Connection, new: Database, place: str) -> None:
@@ -154,7 +158,7 @@ def _prompt_row(row: Sequence[Any]) -> Row:
     return _int(row[0]), _int(row[1]), _text(row[2]), _data(row[3])
 
 
-_TYPED = {"frame": _frame_row, "object": _object_row, "mask": _mask_row, "prompt": _prompt_row}
+TYPED = {"frame": _frame_row, "object": _object_row, "mask": _mask_row, "prompt": _prompt_row}
 
 
 # --- edits ------------------------------------------------------------------------------------------------------------
@@ -172,7 +176,7 @@ def _copy_edit(edit: Sequence[Any], new: Database) -> None:
     rows: list[Row] = []
     for table in ("object", "mask", "prompt"):
         for old_row in before[table]:
-            row = _TYPED[table]([_from_json(v) for v in old_row])
+            row = TYPED[table]([_from_json(v) for v in old_row])
             a, b = (int(str(row[0])), 0) if table == "object" else (int(str(row[0])), int(str(row[1])))
             rows.append((_int(key), table, a, b, row_json(row)))
     Table(new, "edit_row").put(rows)

@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,20 @@ from maskferry._locks import Lock, is_locked
 from maskferry.errors import DamagedTracksError, InputError, MaskferryError
 from maskferry.tracks._schema import APPLICATION_ID, FORMAT, SCHEMA
 
-__all__ = ["Opened", "connect_private", "connect_writer", "is_ours", "open_file", "settle"]
+__all__ = [
+    "MAGIC",
+    "SIDECARS",
+    "Opened",
+    "connect",
+    "connect_private",
+    "connect_writer",
+    "expected_schema",
+    "first_page",
+    "is_ours",
+    "open_file",
+    "schema_of",
+    "settle",
+]
 
 MAGIC = b"SQLite format 3\x00"
 SIDECARS = ("-wal", "-journal")
@@ -44,14 +57,14 @@ class Opened:
 
 def connect_private() -> sqlite3.Connection:
     """A new database that nobody else sees."""
-    connection = _connect("")
+    connection = connect("")
     connection.execute("PRAGMA cache_size = -64000")
     return connection
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes; what a killed run has left beside the file is brought in by it."""
-    connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
+    connection = connect(f"{path.absolute().as_uri()}?mode=rw")
     connection.execute("PRAGMA cache_size = -2000")
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
@@ -133,7 +146,7 @@ def _check_header(path: Path) -> int:
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(
         uri, uri=bool(uri), timeout=30, isolation_level=None, check_same_thread=False, cached_statements=64
     )
@@ -155,7 +168,7 @@ def _open(path: Path, version: int, *, read_only: bool) -> Opened:
 
 
 def _opened(uri: str, version: int) -> Opened:
-    connection = _connect(uri)
+    connection = connect(uri)
     return Opened(connection, version, connection.close)
 
 
@@ -221,12 +234,12 @@ def _distrust(connection: sqlite3.Connection) -> None:
 
 def _check_structure(path: Path, connection: sqlite3.Connection) -> None:
     """Refuse a file with other tables than ours, or with anything that acts; and damaged pages of small files."""
-    if schema_of(connection) != _expected_schema():
+    if schema_of(connection) != expected_schema():
         raise DamagedTracksError(
             f"{path} is damaged, or not from maskferry: its tables are not those of format {FORMAT}"
         )
     if _size(path) <= CHECKED_AT_ONCE:
-        ((answer,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        ((answer,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
         if answer != "ok":
             raise DamagedTracksError(f"{path} is damaged: {answer}: `maskferry check` says what can be saved")
 
@@ -236,11 +249,25 @@ def schema_of(connection: sqlite3.Connection) -> set[tuple[str, str, str, str | 
     return set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall())
 
 
-def _expected_schema() -> set[tuple[str, str, str, str | None]]:
-    connection = connect_private()
-    try:
-        for statement in SCHEMA.split(";"):
-            connection.execute(statement)
+def expected_schema() -> set[tuple[str, str, str, str | None]]:
+    """`schema_of` a database of the present format."""
+    with closing(_empty()) as connection:
         return schema_of(connection)
-    finally:
-        connection.close()
+
+
+def first_page() -> tuple[bytes, int]:
+    """The first page of every file of the present format, with its header and its list of tables; and how many pages
+    an empty one has, which those tables begin on."""
+    with closing(_empty()) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        ((size,),) = connection.execute("PRAGMA page_size").fetchall()
+        whole = connection.serialize()
+    return whole[: int(size)], len(whole) // int(size)
+
+
+def _empty() -> sqlite3.Connection:
+    connection = connect(":memory:")
+    for statement in SCHEMA.split(";"):
+        connection.execute(statement)
+    return connection

@@ -16,7 +16,16 @@ from maskferry.tracks._database import Database
 from maskferry.tracks._notes import Notes
 from maskferry.tracks._table import Table
 
-__all__ = ["FIRST_ID", "LARGEST_ID", "PIN", "ObjectPrompt", "PromptStore", "object_ids", "request_digest"]
+__all__ = [
+    "FIRST_ID",
+    "LARGEST_ID",
+    "PIN",
+    "ObjectPrompt",
+    "PromptStore",
+    "check_prompt",
+    "object_ids",
+    "request_digest",
+]
 
 FIRST_ID = 100
 """Where ids that are given automatically start, as samgeo's do."""
@@ -233,6 +242,18 @@ def _digest(prompt: ObjectPrompt) -> bytes:
 def request_digest(kind: str, value: bytes) -> bytes:
     """What tells a prompt of a caller from another one."""
     return hashlib.sha256(kind.encode() + b" " + value).digest()[:16]
+
+
+def check_prompt(frame: int, object_id: int, kind: str, value: bytes, size_hw: tuple[int, int]) -> None:
+    """Refuse a stored prompt that cannot be read; masks are not decoded.
+
+    Raises:
+        InputError: it says why.
+    """
+    if kind in ("mask", PIN):
+        Rle(size_hw, value).check()
+    else:
+        _decode(frame, object_id, kind, value, size_hw)
 
 
 def _encode(prompt: ObjectPrompt) -> tuple[str, bytes]:

@@ -10,7 +10,7 @@ from maskferry.data import VideoInfo
 from maskferry.errors import DamagedTracksError
 from maskferry.tracks._notes import Notes
 
-__all__ = ["LARGEST_SIDE", "MOST_PIXELS", "read_video", "write_video"]
+__all__ = ["LARGEST_SIDE", "MOST_PIXELS", "read_video", "video_of", "write_video"]
 
 LARGEST_SIDE, MOST_PIXELS = 65_535, 1 << 30
 """Pixels of a video that is believed."""
@@ -45,13 +45,14 @@ def read_video(notes: Notes, place: str) -> VideoInfo:
     if not isinstance(value, dict):
         raise DamagedTracksError(f"{place}: the tracks file is damaged: it does not name its video")
     try:
-        video = _video(value)
+        video = video_of(value)
     except (KeyError, ValueError, ZeroDivisionError) as err:
         raise DamagedTracksError(f"{place}: what the tracks file says of its video cannot be read: {err}") from err
     return video
 
 
-def _video(value: dict[str, Any]) -> VideoInfo:
+def video_of(value: dict[str, Any]) -> VideoInfo:
+    """A video from what `write_video` kept of it; KeyError, TypeError and ValueError where no video is like that."""
     width, height, rate, frame_count, name, path = (
         value[key] for key in ("width", "height", "rate", "frame_count", "name", "path")
     )
