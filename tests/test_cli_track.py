@@ -437,7 +437,7 @@ def test_a_killed_run_goes_on_and_gives_the_same(frame, masks, out, tmp_path, ca
         wait_for_frames(out / "tracks.sqlite", frames)
         process.kill()
         assert finish(process)[0] != 0
-        assert files(out)[0].startswith("tracks.sqlite")
+        assert "tracks.sqlite" in files(out)
     code, _, err = finish(start(*command))
     assert (code, "resuming the run" in err) == (0, True), err
     whole = tmp_path / "whole"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -229,5 +230,5 @@ def _is_entry(row: Row) -> bool:
     object_id, frame, state, score, seal = row
     try:
         return seal == mask_seal(frame, object_id, score, state)  # type: ignore[arg-type]
-    except (TypeError, ValueError, AttributeError, OverflowError):
+    except (TypeError, ValueError, AttributeError, OverflowError, struct.error):
         return False
