@@ -120,6 +120,17 @@ def test_a_run(way, inputs, whole, tmp_path):
     assert killed > KILLS // 8
 
 
+def test_killed_when_all_is_done(inputs, whole, tmp_path):
+    """Nothing is left to do, but to remove what the killed process has left."""
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    for name in ("tracks.sqlite", "tracks.csv", "masks"):
+        (out / f".{name}.lock").write_text('{"maskferry": "a run", "host": "gone", "pid": 1}', encoding="utf-8")
+    by_command(inputs, out)
+    assert leftovers(out) == []
+    assert everything(out) == everything(whole)
+
+
 def swap(path):
     with Tracks.open(path) as tracks:
         editing.swap(tracks, 1, 2, 3)

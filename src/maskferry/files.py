@@ -17,9 +17,9 @@ from maskferry._locks import lock_path, locked
 from maskferry._own_files import COMMENT, own_kind
 from maskferry._replacing import Recognizer, check_own, foreign_files, own_files
 from maskferry._staging import Staging, final_path, is_staged, passes_link
-from maskferry.errors import InputError, MaskferryError, OutputError, OutputExistsError
+from maskferry.errors import InputError, MaskferryError, OutputError, OutputExistsError, RunningElsewhereError
 
-__all__ = ["COMMENT", "atomic_path", "check_free", "check_output", "output", "translate_os_errors"]
+__all__ = ["COMMENT", "atomic_path", "check_free", "check_output", "output", "put_in_order", "translate_os_errors"]
 
 _WITH_TABLE = (".txt", ".xml", ".webm")
 """Suffixes of files that have their frame table beside them, under a name without this suffix."""
@@ -150,6 +150,15 @@ def check_output(
 ) -> None:
     """Refuse what `output` would refuse, before any work is done; arguments and errors as there."""
     _Plan(path, reads, beside, recognize, overwrite=overwrite, is_folder=is_folder).check()
+
+
+def put_in_order(path: Path, *, is_folder: bool = False) -> None:
+    """Remove the lock and the parts that a killed process has left of an output, where nothing is writing it."""
+    plan = _Plan(path, (), (), None, overwrite=False, is_folder=is_folder)
+    staging = Staging(plan.target, inside=plan.is_inside)
+    if staging.stale() or os.path.lexists(lock_path(plan.target)):
+        with suppress(RunningElsewhereError, OutputError), plan.lock():
+            staging.recover()
 
 
 class _Plan:

@@ -146,6 +146,7 @@ def _can_resume(request: Request, wanted: Journal, watch: Watch) -> bool:
             raise OutputExistsError(
                 f"{outputs.folder} holds a run of {other}: give another folder with -o, or start over with --overwrite"
             )
+        outputs.put_in_order()
         if not tracks.finished:
             outputs.check_free()
             watch.say(f"resuming the run in {outputs.folder}, which has come to {len(tracks)} frames")

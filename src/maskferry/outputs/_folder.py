@@ -13,7 +13,7 @@ from maskferry._own_files import OwnKind, own_kind
 from maskferry._replacing import check_own, foreign_files, own_files, remove_own_files
 from maskferry.data import FrameTracks, Source
 from maskferry.errors import InputError, OutputExistsError
-from maskferry.files import check_free, translate_os_errors
+from maskferry.files import check_free, put_in_order, translate_os_errors
 from maskferry.formats._frame_table import sidecar
 from maskferry.formats.registry import format_spec, load_recognizer
 from maskferry.masks import Overlap
@@ -102,6 +102,12 @@ class Outputs:
                 check_own(path, _recognizer(kind))
             for file in foreign_files(path, own_files(path, _recognizer(kind))) if is_folder else ():
                 raise OutputExistsError(f"{path} is to be replaced, but {file} is not of maskferry: move it away")
+
+    def put_in_order(self) -> None:
+        """Remove what killed processes have left beside outputs: locks and parts."""
+        put_in_order(self.tracks)
+        for kind in self.kinds:
+            put_in_order(self.path(kind), is_folder=kind not in RENDERINGS and format_spec(kind).is_folder)
 
     def check_apart(self, *inputs: Path) -> None:
         """Refuse to write over what is read.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -55,14 +55,16 @@ class _File:
             raise ValueError("the list of free pages is damaged")
         return found
 
-    def rows_of(self, page: bytes) -> Iterator[tuple[Value, ...]]:
-        """The records of a page, as far as they can be read."""
+    def rows_of(self, page: bytes, wanted: Container[tuple[int, int]]) -> Iterator[tuple[Value, ...]]:
+        """The records of a page that begin with a wanted frame and object, as far as they can be read."""
         is_leaf = page[0] == LEAF
         (count,) = struct.unpack_from(">H", page, 3)
         start = 8 if is_leaf else 12
         for (place,) in struct.iter_unpack(">H", page[start : start + 2 * count]):
+            start_of_cell = place if is_leaf else place + 4
             with suppress(ValueError, IndexError, struct.error):
-                yield _values(self._payload(page, place if is_leaf else place + 4))
+                if _key_of_cell(page, start_of_cell) in wanted:
+                    yield _values(self._payload(page, start_of_cell))
 
     def _payload(self, page: bytes, place: int) -> bytes:
         """A cell's content; what does not fit into the page goes on in others."""
@@ -84,13 +86,14 @@ class _File:
         return b"".join(parts)
 
 
-def stranded_masks(connection: sqlite3.Connection) -> Iterator[Row]:
-    """All rows of the table of masks in a file, as they are written there, in any order; some may be there twice.
+def stranded_masks(connection: sqlite3.Connection, wanted: Container[tuple[int, int]]) -> Iterator[Row]:
+    """Rows of the table of masks in a file, as they are written there, in any order; some may be there twice.
 
-    Each has its checksums. Those that are reached in the usual way are among them.
+    Each has its checksums.
 
     Args:
         connection: to the file; a run that goes on has its rows elsewhere.
+        wanted: (frame, object) of the masks that are looked for.
     """
     names = [str(row[2]) for row in connection.execute("PRAGMA database_list") if row[2]]
     if connection.in_transaction or not names:
@@ -101,7 +104,7 @@ def stranded_masks(connection: sqlite3.Connection) -> Iterator[Row]:
         for number in range(2, file.pages + 1):
             page = file.page(number)
             if page[0] in (LEAF, INTERIOR) and number not in free:
-                yield from (row for row in map(_mask, file.rows_of(page)) if is_as_written("mask", row))
+                yield from (row for row in map(_mask, file.rows_of(page, wanted)) if is_as_written("mask", row))
 
 
 def _mask(values: tuple[Value, ...]) -> Row:
@@ -112,6 +115,15 @@ def _mask(values: tuple[Value, ...]) -> Row:
     real = (float(v) if isinstance(v, int) else v for v in (score, fidelity))
     score, fidelity = real
     return frame, object_id, counts, score, state, fidelity, *checksums
+
+
+def _key_of_cell(page: bytes, place: int) -> tuple[Value, Value]:
+    """The first two values of a record, without reading the others."""
+    _, place = _varint(page, place)
+    end, first = _varint(page, place)
+    frame_kind, object_kind = page[first], page[first + 1]
+    frame, behind = _value(page, place + end, frame_kind)
+    return frame, _value(page, behind, object_kind)[0]
 
 
 def _values(record: bytes) -> tuple[Value, ...]:

@@ -37,6 +37,11 @@ def key_of(frame: int, object_id: int) -> int:
     return object_id << 32 | frame
 
 
+def frame_and_object(key: int) -> tuple[int, int]:
+    """The inverse of `key_of`."""
+    return key & (MOST_FRAMES - 1), key >> 32
+
+
 def split_keys(keys: Keys) -> dict[int, Keys]:
     """{object id: frames, ascending} of sorted keys."""
     objects, first = np.unique(keys >> 32, return_index=True)
@@ -166,7 +171,7 @@ class Survey:
     def _find_stranded(self, seals: dict[int, int]) -> dict[int, Value]:
         """{mask: checksum} of those that lie on pages to which none leads, just as the index for timelines has them."""
         found: dict[int, Value] = {}
-        for row in stranded_masks(self._opened.connection):
+        for row in stranded_masks(self._opened.connection, {frame_and_object(key) for key in seals}):
             key = key_of(int(str(row[0])), int(str(row[1])))
             if key in seals and seals[key] == row[6] and self._is_mask(row):
                 found[key] = row[7] if found.get(key, row[7]) == row[7] else None
@@ -178,7 +183,7 @@ class Survey:
     def stranded(self) -> Iterator[Row]:
         """The rows of masks that were found so, without checksums."""
         if self.rescued:
-            for row in stranded_masks(self._opened.connection):
+            for row in stranded_masks(self._opened.connection, {frame_and_object(key) for key in self.rescued}):
                 if self.rescued.get(key_of(int(str(row[0])), int(str(row[1])))) == row[7]:
                     yield row[:6]
 
