@@ -230,6 +230,10 @@ def test_a_reader_sees_what_is_edited_elsewhere(path):
         assert reader.revision > revision
         assert reader.changes_since(revision) == {1: [(10, COUNT)], 2: [(10, COUNT)]}
         assert reader.changes_since(reader.revision) == {}
+        with Tracks.open(path) as editor:
+            revision = editor.revision
+            editing.rename(editor, 2, "tram")
+        assert reader.changes_since(revision) == {2: []}
 
 
 def test_old_changes_are_forgotten_and_everything_counts_as_changed(path, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -13,9 +12,10 @@ from maskferry.association._scheduler import DetectorScheduler
 from maskferry.association._types import FrameContext, TrackUpdate
 from maskferry.data import Frame, FrameMasks, MaskPrompt, ObjectMask, Prompt, Source
 from maskferry.engines.base import Engine, Session
-from maskferry.errors import DamagedSourceWarning, EngineError, SourceError
+from maskferry.errors import EngineError, SourceError
 from maskferry.masks._merge import merge
 from maskferry.run._active_objects import ActiveObjects
+from maskferry.run._damage import check_length, note_damage
 from maskferry.run._look_ahead import looking_ahead
 from maskferry.tracks._jobs import ENDLESS, Span, StoredJob
 from maskferry.tracks._journal import Journal
@@ -80,7 +80,7 @@ def run(
             scheduler.restore(journal.detector_state)
         try:
             if (yield from _steps(passes, cancelled)):
-                _check_length(journal, source)
+                check_length(journal, source)
         finally:
             journal.frames.mark_returns(touched)
 
@@ -97,13 +97,6 @@ def _steps(passes: list[_Pass], cancelled: Callable[[], bool]) -> Generator[Prog
         if cancelled():
             return False
     return True
-
-
-def _check_length(journal: Journal, source: Source) -> None:
-    """Say so where the video was read to its end, but the end is not where its header puts it."""
-    count, announced = source.info.frame_count, source.announced_frame_count
-    if count is not None and announced is not None and count < announced:
-        _note_damage(journal, source, f"stopped before frame {count}: the file announces {announced} frames")
 
 
 class _Pass:
@@ -203,7 +196,7 @@ class _Pass:
 
     def _stop(self, message: str) -> None:
         self._stopped = True
-        _note_damage(self._journal, self._source, message)
+        note_damage(self._journal, self._source, message)
 
     # --- one step -----------------------------------------------------------------------------------------------
 
@@ -343,12 +336,6 @@ class _Pass:
             self._journal.jobs.save_snapshot(self._id, frame, self._session.snapshot())
             if self._scheduler is not None:
                 self._journal.detector_state = self._scheduler.save()
-
-
-def _note_damage(journal: Journal, source: Source, message: str) -> None:
-    """Write down, and warn, that the video could not be read to its end."""
-    journal.note_damage(message)
-    warnings.warn(DamagedSourceWarning(f"{source.info.name}: {message}; what came before is kept"), stacklevel=3)
 
 
 def _count_up_to(frames: Sequence[int], frame: int | None) -> int:

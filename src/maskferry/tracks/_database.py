@@ -257,9 +257,12 @@ class Database:
                 self._connection.commit()
 
     def changed(self, objects: Iterable[int], start: int, stop: int) -> None:
-        """Say what the transaction changes: masks of these objects from frame ``start`` to before ``stop``."""
+        """Say what the transaction changes: masks of these objects from frame ``start`` to before ``stop``.
+
+        Without a frame, something else of them: names, prompts.
+        """
         ids = ",".join(str(i) for i in sorted(set(objects)))
-        if ids and stop > start:
+        if ids and (stop > start or not self._changed):
             self._changed.append((ids, start, stop))
 
     def _write_changes(self) -> None:
@@ -329,16 +332,7 @@ class Database:
         except OverflowError as err:
             raise InputError(f"{self.place}: expected whole numbers of at most 64 bits: {err}") from err
         except sqlite3.Error as err:
-            raise _translate(err, self.place) from err
-
-
-def _translate(err: sqlite3.Error, place: str) -> Exception:
-    name = getattr(err, "sqlite_errorname", "")
-    if name == "SQLITE_FULL" or "IOERR_WRITE" in name:
-        return OutputError(f"no room left on the disk for {place}: free some and run again; finished frames are kept")
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "Could not decode" in str(err):
-        return DamagedTracksError(f"{place} is damaged: {err}: `maskferry check` says what can be saved")
-    return OutputError(f"cannot use {place}: {err}")
+            raise _opening.translate(err, self.place) from err
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

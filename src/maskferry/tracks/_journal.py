@@ -90,7 +90,7 @@ class Journal:
             spans = sort_spans(stored, self.prompted, follow(undone), changed, goes_on=goes_on)
             self.jobs.replace_spans(everyone, spans)
             self.edits.forget_old()
-            self._db.generation += 1
+            self._note_edit(everyone)
 
     def undo(self) -> str | None:
         """Take the last edit back; what it was, None where there is none."""
@@ -110,8 +110,13 @@ class Journal:
             self.edits.exchange(edit, None if edit.undone is None else now, taken_back=taken_back)
             undone = undone_frames(stored, self.prompted, edit.objects) | (now if edit.undone is None else edit.undone)
             self.jobs.replace_spans(edit.objects, sort_spans(stored, self.prompted, undone))
-            self._db.generation += 1
+            self._note_edit(edit.objects)
         return edit.what
+
+    def _note_edit(self, objects: Sequence[int]) -> None:
+        """Let others know of an edit: a run of this process, and whoever looks at the revision."""
+        self._db.changed(objects, 0, 0)
+        self._db.generation += 1
 
     # --- prompts ------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskferry._locks import Lock, is_locked
-from maskferry.errors import DamagedTracksError, InputError, MaskferryError
+from maskferry.errors import DamagedTracksError, InputError, MaskferryError, OutputError
 from maskferry.tracks._schema import APPLICATION_ID, FORMAT, SCHEMA
 
 __all__ = [
@@ -106,6 +106,16 @@ def open_file(path: Path, *, read_only: bool) -> Opened:
     except (sqlite3.Error, UnicodeDecodeError) as err:
         raise DamagedTracksError(f"{path} is damaged, or cannot be read: {err}: see `maskferry check`") from err
     return opened
+
+
+def translate(err: sqlite3.Error, place: str) -> MaskferryError:
+    """What an error of SQLite means."""
+    name = getattr(err, "sqlite_errorname", "")
+    if name == "SQLITE_FULL" or "IOERR_WRITE" in name:
+        return OutputError(f"no room left on the disk for {place}: free some and run again; finished frames are kept")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "Could not decode" in str(err):
+        return DamagedTracksError(f"{place} is damaged: {err}: `maskferry check` says what can be saved")
+    return OutputError(f"cannot use {place}: {err}")
 
 
 # --- before it is opened ----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from maskferry.tracks._jobs import Job, Span
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._pending import last_run
 from maskferry.tracks._planner import plan
+from maskferry.tracks._prompt_store import ObjectPrompt
 from maskferry.tracks._spans import Prompted, sort_spans, undone_frames
 from maskferry.tracks._tracks import Tracks
 
@@ -46,12 +47,12 @@ class Preview:
     steps: int
 
 
-def preview(tracks: Tracks, prompts: Iterable[tuple[int, int]] = ()) -> Preview:
+def preview(tracks: Tracks, prompts: Iterable[tuple[int, int] | ObjectPrompt] = ()) -> Preview:
     """What the next run would have to do if objects were prompted so; nothing is written.
 
     Args:
         tracks: what is there.
-        prompts: (object id, frame) of each; an id that there is not yet is a new object.
+        prompts: (object id, frame) of each, or the prompts themselves; an id that there is not yet is a new object.
 
     Raises:
         InputError: a frame is outside the video.
@@ -59,7 +60,8 @@ def preview(tracks: Tracks, prompts: Iterable[tuple[int, int]] = ()) -> Preview:
     journal = Journal(tracks)
     now = journal.prompted
     changed: dict[int, set[int]] = {}
-    for object_id, frame in prompts:
+    for prompt in prompts:
+        object_id, frame = prompt if isinstance(prompt, tuple) else (prompt.object_id, prompt.frame)
         changed.setdefault(object_number(object_id), set()).add(tracks.video.check_frame(frame))
     seeds = {i: set(now.seeds.get(i, ())) | changed.get(i, set()) for i in {*now.seeds, *changed}}
     then = Prompted(seeds, now.absences)

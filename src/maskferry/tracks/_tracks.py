@@ -170,7 +170,7 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
 
     @property
     def revision(self) -> int:
-        """Grows with every change of a mask, whoever makes it."""
+        """Grows with every change of a mask, a name or a prompt, whoever makes it."""
         return self.database.revision
 
     def changes_since(self, revision: int) -> Ranges:
@@ -180,7 +180,8 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
             revision: of an earlier look. Of one that is too old to be known, everything has changed.
 
         Returns:
-            {object id: [(first frame, frame to end before)]}; objects that are gone are among them.
+            {object id: [(first frame, frame to end before)]}; objects that are gone are among them. Of an object
+            without a stretch, the name or a prompt may have changed.
         """
         return changes_since(self.database, revision, self.object_ids)
 
