@@ -33,7 +33,7 @@ from kills import count_steps, kill_after, kill_before, leftovers, limited
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 KILLS = int(os.environ.get("MASKFERRY_KILLS", "40"))
-SIZES = 20
+SIZES = min(20, KILLS // 4)
 COUNT, HEIGHT, WIDTH = 5, 24, 32
 KINDS = ("csv", "davis")
 
