@@ -72,10 +72,11 @@ class JobStore:
     def replace_spans(self, objects: Collection[int], spans: SortedSpans) -> None:
         """Let objects have these spans instead of those that they have."""
         stored = self.all()
+        engine = stored[0].engine if stored else ""  # a name, for people: what is done is done
         for i in objects:
             self.drop_spans(i)
         for (frame_range, backward), own in spans.done.items():
-            self.add([Job(backward, frame_range, tuple(own))], stored[0].engine, done=True)
+            self.add([Job(backward, frame_range, tuple(own))], engine, done=True)
         for job_id, own in spans.under_way.items():
             self._add_spans(job_id, own)
         self._drop_idle_snapshots()
