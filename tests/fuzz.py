@@ -390,7 +390,14 @@ def samples(folder: Path) -> list[Sample]:
     own = {"states": ["given", None], "scores": [1.0, None], "label": "dog"}
     vis = {"id": 1, "video_id": 1, "category_id": 1, "segmentations": [rle, None], "maskferry": own}
     shape = {"label": "a", "group_id": 1, "shape_type": "polygon", "points": [[1, 1], [9, 1], [9, 9]]}
-    extra = {"index": 0, "time": None, "name": "0", "objects": {"1": ["given", 1.0]}, "lost": [], "unnamed": []}
+    extra: dict[str, Any] = {
+        "index": 0,
+        "time": None,
+        "name": "0",
+        "objects": {"1": ["given", 1.0]},
+        "lost": [],
+        "unnamed": [],
+    }
     key = {"frame": 1, "x": 1, "y": 1, "width": 9, "height": 9, "rotation": 0, "enabled": True}
     result = {"id": "1", "type": "videorectangle", "value": {"sequence": [key], "labels": ["dog"]}}
     trees: dict[str, object] = {
@@ -524,7 +531,13 @@ def case_files(rng: random.Random, folder: Path) -> object:
     place = Path(tempfile.mkdtemp(dir=folder))
     path = place / sample.name
     path.write_bytes(damage(rng, sample))
-    default = (read_frames, read_frames, read_seeds, read_label_map, read_mots_folder)
+    default: tuple[Callable[..., object], ...] = (
+        read_frames,
+        read_frames,
+        read_seeds,
+        read_label_map,
+        read_mots_folder,
+    )
     if sample.name.endswith(".mp4"):
         default = (read_frames,)
     return rng.choice(READERS.get(sample.name, default))(path)

@@ -18,6 +18,6 @@ def test_nothing_untyped_comes_out(kind: str, tmp_path: Path) -> None:
 
 def test_the_harness_sees_what_escapes(tmp_path: Path) -> None:
     def fails(rng: object, folder: Path) -> object:
-        return {}[1]
+        raise KeyError(1)
 
     assert len(fuzz.run(3, 0, {"wrong": (fails, 1)}, tmp_path)) == 1

@@ -385,13 +385,13 @@ def test_addresses_are_encoded_once(url: str, encoded: str) -> None:
 )
 def test_what_is_no_address_is_refused(url: object) -> None:
     with pytest.raises(InputError, match="url: expected"):
-        download_file(url)  # type: ignore[arg-type]
+        download_file(url)
 
 
 @pytest.mark.parametrize("wrong", [{"timeout": 0}, {"timeout": "1"}, {"slowest": -1}, {"most_bytes": 0.5}])
 def test_options_that_are_no_numbers(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match=r"timeout|slowest|most_bytes"):
-        download_file("http://127.0.0.1:1/a.mp4", **wrong)  # type: ignore[arg-type]
+        download_file("http://127.0.0.1:1/a.mp4", **wrong)
 
 
 def test_non_ascii_addresses_are_downloaded(served: Served, clip: bytes, cache: Path) -> None:
