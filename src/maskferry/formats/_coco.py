@@ -151,7 +151,7 @@ def read_polygon(value: Any, size_hw: tuple[int, int], where: str) -> Rle:  # no
     """
     try:
         flat = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as err:
+    except (TypeError, ValueError, OverflowError) as err:
         raise InputError(f"{where}: expected a polygon [x1, y1, x2, y2, ...], got {_show(value)}") from err
     if flat.ndim != 1 or flat.size < 6 or flat.size % 2 or not np.isfinite(flat).all():
         raise InputError(f"{where}: expected a polygon [x1, y1, ...] of three or more points, got {_show(value)}")

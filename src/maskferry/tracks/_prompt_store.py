@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from maskferry._arguments import foreign, show
 from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, VideoInfo
 from maskferry.errors import DamagedTracksError, InputError, UnknownObjectError
 from maskferry.rle import Rle
@@ -219,12 +220,13 @@ def object_ids(wanted: Sequence[int] | None, count: int, used: Collection[int]) 
         if start + count - 1 > LARGEST_ID:
             raise InputError(f"obj_ids: there is no free id after {start - 1}: give ids of your own")
         return list(range(start, start + count))
-    ids = list(wanted)
+    with foreign("obj_ids"):
+        ids = list(wanted)
     if len(ids) != count:
         raise InputError(f"obj_ids: expected one for each of {count} masks, got {len(ids)}")
     wrong = [i for i in ids if not _is_id(i)]
     if wrong:
-        raise InputError(f"obj_ids: expected whole numbers from 1, got {wrong[0]!r}")
+        raise InputError(f"obj_ids: expected whole numbers from 1, got {show(wrong[0])}")
     twice = sorted({int(i) for i in ids if ids.count(i) > 1})
     if twice:
         raise InputError(f"obj_ids: expected each object once on a frame, got {twice} more than once")
