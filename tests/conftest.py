@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cli_tools import tracked
 
 InstallPackage = Callable[[Mapping[str, str], str, Mapping[str, str]], None]
+
+settings.register_profile("maskferry", deadline=None)  # how long one example takes depends on the machine
+settings.load_profile("maskferry")
 
 
 @pytest.fixture
