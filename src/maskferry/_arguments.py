@@ -51,9 +51,9 @@ def whole(value: Any, what: str, *, least: int | None = None, most: int | None =
             raise TypeError("a bool is no number")
         number = operator.index(value)
     except Exception as err:  # a foreign object's __index__ may raise anything
-        raise InputError(f"{what}: expected a whole number{_range(least, most)}, got {show(value)}") from err
-    if (least is not None and number < least) or (most is not None and number > most):
-        raise InputError(f"{what}: expected a whole number{_range(least, most)}, got {show(value)}")
+        raise _wrong(value, what, "whole number", least, most) from err
+    if _is_outside(number, least, most):
+        raise _wrong(value, what, "whole number", least, most)
     return number
 
 
@@ -74,9 +74,9 @@ def real(value: Any, what: str, *, least: float | None = None, most: float | Non
             raise TypeError("no number")
         number = float(value)
     except Exception as err:  # a foreign object's __float__ may raise anything
-        raise InputError(f"{what}: expected a number{_range(least, most)}, got {show(value)}") from err
-    if not math.isfinite(number) or (least is not None and number < least) or (most is not None and number > most):
-        raise InputError(f"{what}: expected a number{_range(least, most)}, got {show(value)}")
+        raise _wrong(value, what, "number", least, most) from err
+    if not math.isfinite(number) or _is_outside(number, least, most):
+        raise _wrong(value, what, "number", least, most)
     return number
 
 
@@ -121,6 +121,14 @@ def foreign(what: str) -> Iterator[None]:
     except Exception as err:
         why = " ".join(str(err).split())[:_LONGEST] or "it fails"
         raise InputError(f"{what}: cannot be read: {type(err).__name__}: {why}") from err
+
+
+def _is_outside(number: float, least: float | None, most: float | None) -> bool:
+    return (least is not None and number < least) or (most is not None and number > most)
+
+
+def _wrong(value: object, what: str, kind: str, least: float | None, most: float | None) -> InputError:
+    return InputError(f"{what}: expected a {kind}{_range(least, most)}, got {show(value)}")
 
 
 def _range(least: float | None, most: float | None) -> str:

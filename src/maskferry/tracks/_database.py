@@ -66,6 +66,7 @@ class Database:
         self._os_lock: Lock | None = None
         self._holders = 0
         self._changed: list[tuple[str, int, int]] = []
+        self._meta, self._changes = Table(self, "meta"), Table(self, "change")
         self._finalizer = weakref.finalize(self, connection.close)
 
     @classmethod
@@ -81,7 +82,7 @@ class Database:
             database.execute(f"PRAGMA user_version = {FORMAT}")
             for statement in SCHEMA.split(";"):
                 database.execute(statement)
-            Table(database, "meta").put([("revision", "0")])
+            database._meta.put([("revision", "0")])
         return database
 
     @classmethod
@@ -269,17 +270,16 @@ class Database:
         if not self._changed:
             return
         revision = self.revision
-        table = Table(self, "change")
         rows: list[Row] = [(revision + n, *what) for n, what in enumerate(dict.fromkeys(self._changed), 1)]
-        table.put(rows)
+        self._changes.put(rows)
         newest = revision + len(rows)
         self.execute("DELETE FROM change WHERE revision <= ?", [newest - KEPT_CHANGES])
-        Table(self, "meta").put([("revision", str(newest))])
+        self._meta.put([("revision", str(newest))])
 
     @property
     def revision(self) -> int:
         """How many changes have been committed."""
-        found = Table(self, "meta").find("WHERE key = 'revision'")
+        found = self._meta.find("WHERE key = 'revision'")
         return int(str(found[0][1])) if found else 0
 
     # --- statements ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ there: undoing the edit takes all of them. An edit of names or pins leaves what 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -54,7 +54,7 @@ class EditStore:
         self._edits, self._rows = Table(database, "edit"), Table(database, "edit_row")
         self._tables = {name: Table(database, name) for name in KEPT_TABLES}
         self._newest: dict[int, int | None] = {}
-        self._edits_now: list[Edit] = []
+        self._keepers: list[Edit] = []
         self._epoch = database.epoch
         database.recorder = self._keep
 
@@ -82,6 +82,7 @@ class EditStore:
             yield
         finally:
             self._db.open_edit = None
+            self._db.epoch += 1
 
     def _keep(self, table: str, rows: Sequence[Row]) -> None:
         """Keep rows that are about to change, for the newest edit of their objects."""
@@ -96,22 +97,21 @@ class EditStore:
 
     def _newest_edit(self, object_id: int) -> int | None:
         """The edit that keeps the rows of an object; None where none does, or where it made the object."""
-        if self._db.open_edit is not None:
-            return self._keeper(object_id, [*self._all(f"WHERE id = {self._db.open_edit}")])
         if self._epoch != self._db.epoch:
             self._newest.clear()
             self._epoch = self._db.epoch
         if object_id not in self._newest:
             if not self._newest:
-                self._edits_now = [*self._all("WHERE NOT taken_back ORDER BY id DESC")]
-            self._newest[object_id] = self._keeper(object_id, self._edits_now)
+                self._keepers = self._find_keepers()
+            last = next((edit for edit in self._keepers if object_id in edit.objects), None)
+            self._newest[object_id] = None if last is None or object_id in last.swept else last.id
         return self._newest[object_id]
 
-    def _keeper(self, object_id: int, edits: Iterable[Edit]) -> int | None:
-        is_open = self._db.open_edit is not None
-        own = (edit for edit in edits if object_id in edit.objects and (is_open or edit.undone is not None))
-        last = next(own, None)
-        return None if last is None or object_id in last.swept else last.id
+    def _find_keepers(self) -> list[Edit]:
+        """The edits that keep rows, the newest first: the one that is being made, or else all but those of names."""
+        if self._db.open_edit is not None:
+            return [*self._all(f"WHERE id = {self._db.open_edit}")]
+        return [edit for edit in self._all("WHERE NOT taken_back ORDER BY id DESC") if edit.undone is not None]
 
     def _keep_row(self, edit: int, table: str, key: tuple[int, int]) -> None:
         query = "SELECT 1 FROM edit_row WHERE edit = ? AND tbl = ? AND a = ? AND b = ?"

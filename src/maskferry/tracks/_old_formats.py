@@ -9,7 +9,8 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from maskferry.errors import DamagedTracksError, MaskferryError
 from maskferry.tracks._database import Database
@@ -115,28 +116,22 @@ def _copy_jobs(old: sqlite3.Connection, new: Database) -> None:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
+_KINDS: dict[type, str] = {int: "a whole number", str: "a text", bytes: "bytes"}
+
+T = TypeVar("T")
+
+
+def _of(kind: type[T], value: Any) -> T:  # noqa: ANN401
+    if not isinstance(value, kind):
+        raise ValueError(f"expected {_KINDS[kind]}, got {str(value)[:20]!r}")
+    return value
+
+
+_int, _text, _data = partial(_of, int), partial(_of, str), partial(_of, bytes)
+
+
 def _int_or_none(value: Any) -> int | None:  # noqa: ANN401
-    if value is not None and not isinstance(value, int):
-        raise ValueError(f"expected a whole number, got {str(value)[:20]!r}")
-    return value
-
-
-def _text(value: Any) -> str:  # noqa: ANN401
-    if not isinstance(value, str):
-        raise ValueError(f"expected a text, got {str(value)[:20]!r}")
-    return value
-
-
-def _data(value: Any) -> bytes:  # noqa: ANN401
-    if not isinstance(value, bytes):
-        raise ValueError(f"expected bytes, got {str(value)[:20]!r}")
-    return value
-
-
-def _int(value: Any) -> int:  # noqa: ANN401
-    if not isinstance(value, int):
-        raise ValueError(f"expected a whole number, got {str(value)[:20]!r}")
-    return value
+    return None if value is None else _int(value)
 
 
 def _frame_row(row: Sequence[Any]) -> Row:

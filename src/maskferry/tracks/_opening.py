@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from maskferry._locks import Lock, is_locked
@@ -27,7 +28,6 @@ __all__ = [
     "connect_writer",
     "expected_schema",
     "first_page",
-    "is_ours",
     "open_file",
     "schema_of",
     "settle",
@@ -78,12 +78,6 @@ def settle(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
     finally:
         connection.execute("PRAGMA busy_timeout = 30000")
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a file is a tracks file, of any format; known by its first bytes."""
-    header = _header(path)
-    return header is not None and header[0] == APPLICATION_ID
 
 
 def open_file(path: Path, *, read_only: bool) -> Opened:
@@ -259,6 +253,7 @@ def schema_of(connection: sqlite3.Connection) -> set[tuple[str, str, str, str | 
     return set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall())
 
 
+@cache
 def expected_schema() -> set[tuple[str, str, str, str | None]]:
     """`schema_of` a database of the present format."""
     with closing(_empty()) as connection:

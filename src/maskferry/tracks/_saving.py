@@ -8,9 +8,9 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
+from maskferry._own_files import OwnKind, own_kind
 from maskferry.errors import OutputExistsError
-from maskferry.files import translate_os_errors
-from maskferry.tracks._opening import is_ours
+from maskferry.files import check_free, translate_os_errors
 
 __all__ = ["check_replaceable", "save_as"]
 
@@ -21,11 +21,8 @@ def check_replaceable(path: Path, *, overwrite: bool) -> None:
     Raises:
         OutputExistsError: it says which of the two.
     """
-    if not os.path.lexists(path):
-        return
-    if not overwrite:
-        raise OutputExistsError(f"{path} exists already: give another path, or overwrite=True (--overwrite)")
-    if not is_ours(path):
+    check_free(path, overwrite=overwrite)
+    if os.path.lexists(path) and own_kind(path) is not OwnKind.tracks:
         raise OutputExistsError(f"{path} exists and is no tracks file of maskferry: move it away, or give another path")
 
 

@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from maskferry._own_files import TRACKS_ID
+
 __all__ = [
     "APPLICATION_ID",
     "FORMAT",
@@ -25,7 +27,7 @@ __all__ = [
     "mask_seal",
 ]
 
-APPLICATION_ID = 0x6D666779
+APPLICATION_ID = TRACKS_ID
 """"mfgy", so that no other program's SQLite file is taken for one of ours."""
 
 FORMAT = 3
