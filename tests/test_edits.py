@@ -348,6 +348,18 @@ def test_a_preview_writes_nothing_and_is_what_the_run_does(given):
         assert bool(shown.spans) == bool(given)
 
 
+def test_a_preview_where_nothing_is_left_and_where_a_run_was_stopped(tracker):
+    tracker.add_mask_prompt(block(20), 1, 20)
+    tracker.propagate()
+    assert editing.preview(tracker.tracks) == editing.Preview((), 0)
+    with session() as stopped:
+        stopped.add_masks_prompt([block(0), block(10)], [1, 2])
+        stop_after(stopped, 10, stride=3)
+        shown = editing.preview(stopped.tracks)
+        assert {(span.start, span.stop) for span in shown.spans} == {(28, COUNT)}
+        assert steps(stopped, stride=3) == shown.steps == 4
+
+
 def test_an_object_that_is_not_there(tracker):
     tracks = tracker.tracks
     tracker.add_mask_prompt(block(20), 1, 30)

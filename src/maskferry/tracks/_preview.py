@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maskferry.tracks._edit_checks import object_number
 from maskferry.tracks._jobs import Job, Span
@@ -72,10 +72,13 @@ def preview(tracks: Tracks, prompts: Iterable[tuple[int, int] | ObjectPrompt] = 
     found = [_preview_span(job, span) for job in jobs for span in job.spans]
     steps = sum(len(job.frames()) for job in jobs)
     for one in stored:
-        kept = [s for s in one.job.spans if s.object_id not in changed] + spans.under_way.get(one.id, [])
-        parts = [(span.object_id, *one.left(span)) for span in kept]
-        found += [PreviewSpan(*part, one.job.backward) for part in parts if part[1] < part[2]]
-        steps += max((stop for _, _, stop in parts), default=0) - min((start for _, start, _ in parts), default=0)
+        kept = (*(s for s in one.job.spans if s.object_id not in changed), *spans.under_way.get(one.id, ()))
+        left = [PreviewSpan(span.object_id, *one.left(span), one.job.backward) for span in kept]
+        left = [part for part in left if part.start < part.stop]
+        if left:
+            first, stop = min(part.start for part in left), max(part.stop for part in left)
+            steps += sum(first <= frame < stop for frame in replace(one.job, spans=kept).frames())
+        found += left
     return Preview(tuple(found), steps)
 
 
