@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
-    {"_version", "_lazy", "closing", "errors"},
+    {"_version", "_lazy", "closing", "errors", "_held_open"},
     {"_locks", "_arguments", "_palettes", "_plugins", "_own_files", "images"},
     {"limits"},
     {"_apart", "_replacing", "_staging"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from PIL import Image
 from helpers import contents, saved_contents, square_mask
 from maskferry import MaskTracker, Tracks, VideoInfo
 from maskferry._locks import Lock, locked
+from maskferry._own_files import OwnKind, own_kind
 from maskferry.errors import (
     DamagedTracksError,
     InputError,
@@ -373,6 +375,39 @@ def test_two_at_once_never_mix(works, path):
         for worker in workers:
             worker.end()
     assert sorted(p.name for p in path.parent.iterdir()) == ["tracks.sqlite"]
+
+
+def test_reading_the_bytes_of_an_open_file_keeps_its_locks(path):
+    """Whoever closes a descriptor of a file ends the locks that its process has on the file."""
+    take_it = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN EXCLUSIVE')"
+    outsider = [sys.executable, "-c", take_it, str(path)]
+    with Tracks.open(path) as tracks:
+        tracks.database.execute("BEGIN")
+        tracks.database.rows("SELECT * FROM meta")  # a reader's lock, until COMMIT
+        for _ in range(2):  # with a new descriptor, and with one that was kept
+            assert own_kind(path) is OwnKind.tracks
+            Tracks.open(path).close()
+            assert "database is locked" in subprocess.run(outsider, capture_output=True, text=True).stderr
+        tracks.database.execute("COMMIT")
+        assert subprocess.run(outsider, capture_output=True).returncode == 0
+    if sys.platform == "linux":
+        gc.collect()  # the session that made the file can still be read
+        still_open = [f.readlink() for f in Path("/proc/self/fd").iterdir() if f.is_symlink()]
+        assert path not in still_open
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open(path):
+    with Tracks.open(path) as tracks, Tracks.open(path) as reader:
+        editing.rename(tracks, 1, "bus")
+        reader.database.execute("BEGIN")
+        reader.database.rows("SELECT * FROM meta")
+        with pytest.raises(OutputError, match="database is locked"), tracks.database.transaction():
+            tracks.database.execute("PRAGMA busy_timeout = 10")
+            tracks.database.execute("UPDATE meta SET value = value")
+        reader.database.execute("COMMIT")
+        editing.rename(tracks, 1, "tram")
+    with Tracks.open(path) as tracks:
+        assert tracks.labels[1] == "tram"
 
 
 # --- a file is not trusted ------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
+from maskferry._held_open import reading
+
 __all__ = ["COMMENT", "SOFTWARE", "TRACKS_ID", "OwnKind", "own_kind"]
 
 SOFTWARE = "maskferry"
@@ -47,7 +49,7 @@ def own_kind(path: Path) -> OwnKind | None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return None
-        with path.open("rb") as file:
+        with reading(path) as file:
             head = file.read(_HEAD)
             for place, magic, recognize in _BY_MAGIC:
                 if head.startswith(magic, place):

@@ -251,11 +251,11 @@ class Database:
                 try:
                     yield
                     self._write_changes()
+                    self._connection.commit()
                 except BaseException:
                     self._connection.rollback()
                     self.epoch += 1
                     raise
-                self._connection.commit()
 
     def changed(self, objects: Iterable[int], start: int, stop: int) -> None:
         """Say what the transaction changes: masks of these objects from frame ``start`` to before ``stop``.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from maskferry._held_open import Connection, reading
 from maskferry._locks import Lock, is_locked
 from maskferry.errors import DamagedTracksError, InputError, MaskferryError, OutputError
 from maskferry.tracks._schema import APPLICATION_ID, FORMAT, SCHEMA
@@ -26,6 +27,7 @@ __all__ = [
     "connect",
     "connect_private",
     "connect_writer",
+    "copy_of",
     "expected_schema",
     "first_page",
     "open_file",
@@ -64,7 +66,7 @@ def connect_private() -> sqlite3.Connection:
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes; what a killed run has left beside the file is brought in by it."""
-    connection = connect(f"{path.absolute().as_uri()}?mode=rw")
+    connection = connect(f"{path.absolute().as_uri()}?mode=rw", path)
     connection.execute("PRAGMA cache_size = -2000")
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
@@ -118,7 +120,7 @@ def translate(err: sqlite3.Error, place: str) -> MaskferryError:
 def _header(path: Path) -> tuple[int, int, bool] | None:
     """(application id, format, whether in write-ahead mode) of an SQLite file; None where it is none."""
     try:
-        with path.open("rb") as file:
+        with reading(path) as file:
             header = file.read(100)
     except OSError:
         return None
@@ -131,7 +133,8 @@ def _check_header(path: Path) -> int:
     if not path.is_file():
         raise InputError(f"{path}: no such tracks file")
     try:
-        path.open("rb").close()
+        with reading(path):
+            pass
     except OSError as err:
         raise InputError(f"{path} cannot be read: {err.strerror}") from err
     header = _header(path)
@@ -150,29 +153,50 @@ def _check_header(path: Path) -> int:
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
-def connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        uri, uri=bool(uri), timeout=30, isolation_level=None, check_same_thread=False, cached_statements=64
+def connect(uri: str, path: Path | None = None) -> Connection:
+    """Open a connection.
+
+    Args:
+        uri: as SQLite takes it; "" for a private database, ":memory:" for one in memory.
+        path: the file that ``uri`` names.
+    """
+    connection = sqlite3.connect(
+        uri,
+        uri=bool(uri),
+        timeout=30,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=64,
+        factory=Connection,
     )
+    if path is not None:
+        connection.hold(path)
+    return connection
+
+
+def copy_of(path: Path, copy: Path) -> None:
+    """Copy a file byte for byte, whoever has it open."""
+    with reading(path) as file, copy.open("wb") as into:
+        shutil.copyfileobj(file, into, 1 << 20)
 
 
 def _open(path: Path, version: int, *, read_only: bool) -> Opened:
     """Open in the way that the state of the file asks for."""
     if is_locked(path):  # somebody writes: his transactions lie beside the file, and are seen
-        return _opened(f"{path.absolute().as_uri()}?mode=ro", version)
+        return _opened(path, "mode=ro", version)
     header = _header(path)
     pending = any(_size(path.with_name(path.name + suffix)) for suffix in SIDECARS)
     if not pending and header is not None and not header[2]:
-        return _opened(f"{path.absolute().as_uri()}?mode=ro", version)
+        return _opened(path, "mode=ro", version)
     if not read_only and _recover(path):
-        return _opened(f"{path.absolute().as_uri()}?mode=ro", version)
+        return _opened(path, "mode=ro", version)
     if pending:
         return _open_copy(path, version)
-    return _opened(f"{path.absolute().as_uri()}?mode=ro&immutable=1", version)
+    return _opened(path, "mode=ro&immutable=1", version)
 
 
-def _opened(uri: str, version: int) -> Opened:
-    connection = connect(uri)
+def _opened(path: Path, how: str, version: int) -> Opened:
+    connection = connect(f"{path.absolute().as_uri()}?{how}", path)
     return Opened(connection, version, connection.close)
 
 
@@ -202,7 +226,7 @@ def _open_copy(path: Path, version: int) -> Opened:
     folder = tempfile.TemporaryDirectory(prefix="maskferry-", ignore_cleanup_errors=True)
     copy = Path(folder.name) / "tracks.sqlite"
     try:
-        shutil.copyfile(path, copy)
+        copy_of(path, copy)
         for suffix in SIDECARS:
             with suppress(FileNotFoundError):
                 shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))

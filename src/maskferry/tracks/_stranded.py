@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from maskferry._held_open import reading
 from maskferry.tracks._row_checks import is_as_written
 from maskferry.tracks._schema import TABLES, Value
 from maskferry.tracks._table import Row
@@ -98,7 +99,7 @@ def stranded_masks(connection: sqlite3.Connection, wanted: Container[tuple[int, 
     names = [str(row[2]) for row in connection.execute("PRAGMA database_list") if row[2]]
     if connection.in_transaction or not names:
         return
-    with suppress(ValueError, OSError), Path(names[0]).open("rb") as opened:
+    with suppress(ValueError, OSError), reading(Path(names[0])) as opened:
         file = _File(opened, opened.read(100))
         free = file.free_pages()
         for number in range(2, file.pages + 1):

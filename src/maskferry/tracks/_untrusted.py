@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from maskferry._held_open import reading
 from maskferry._locks import is_locked
 from maskferry.errors import InputError, OutputError, RunningElsewhereError
 from maskferry.tracks import _opening
@@ -94,7 +95,7 @@ def _head(path: Path) -> bytes:
     if not path.is_file():
         raise InputError(f"{path}: no such tracks file")
     try:
-        with path.open("rb") as file:
+        with reading(path) as file:
             return file.read(100)
     except OSError as err:
         raise InputError(f"{path} cannot be read: {err.strerror}") from err
@@ -126,7 +127,7 @@ def _open(path: Path, version: int) -> Untrusted:
     give_up = time.monotonic() + PATIENCE
     while is_locked(path):
         if _head(path)[18:19] == b"\x02":  # a run, in write-ahead mode: nobody is in another's way
-            connection = _opening.connect(f"{path.absolute().as_uri()}?mode=ro")
+            connection = _opening.connect(f"{path.absolute().as_uri()}?mode=ro", path)
             connection.execute("BEGIN")
             return Untrusted(path, connection, version)
         if time.monotonic() > give_up:
@@ -139,7 +140,7 @@ def _open(path: Path, version: int) -> Untrusted:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    return _opening.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
+    return _opening.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path)
 
 
 def _copied(path: Path) -> tuple[Folder, Path, list[str]]:
@@ -147,7 +148,7 @@ def _copied(path: Path) -> tuple[Folder, Path, list[str]]:
     folder = Folder(prefix="maskferry-", ignore_cleanup_errors=True)
     copy, problems = Path(folder.name) / "tracks.sqlite", list[str]()
     try:
-        shutil.copyfile(path, copy)
+        _opening.copy_of(path, copy)
         for suffix in _opening.SIDECARS:
             with suppress(FileNotFoundError):
                 shutil.copyfile(_beside(path, suffix), _beside(copy, suffix))
@@ -157,7 +158,7 @@ def _copied(path: Path) -> tuple[Folder, Path, list[str]]:
                 _opening.settle(connection)
         except UNREADABLE as err:
             problems.append(f"what a killed run has left beside it cannot be brought in: {err}")
-            shutil.copyfile(path, copy)
+            _opening.copy_of(path, copy)
         for suffix in ("-wal", "-shm", "-journal"):
             _beside(copy, suffix).unlink(missing_ok=True)
     except OSError as err:
