@@ -44,7 +44,7 @@ from maskferry.masks._labels import Overlap
 from maskferry.tracks._planner import Direction
 
 COMMANDS = get_command(program.app).commands  # type: ignore[attr-defined]
-NAMES = ["track", "render", "export", "review", "check", "eval", "engines", "demo"]
+NAMES = ["track", "inspect", "render", "export", "review", "check", "eval", "engines", "demo"]
 CODES = {
     InputError: 2,
     OutputExistsError: 2,

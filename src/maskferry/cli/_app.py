@@ -21,6 +21,7 @@ from maskferry.cli import _demo as demo
 from maskferry.cli import _engines as engines
 from maskferry.cli import _eval as evaluation
 from maskferry.cli import _export as export
+from maskferry.cli import _inspect as inspect
 from maskferry.cli import _options as options
 from maskferry.cli import _render as render
 from maskferry.cli import _review as review
@@ -66,6 +67,7 @@ Exit codes: 0 done, 1 failed while working (what was finished is kept),
     pretty_exceptions_enable=False,
 )
 app.command("track", epilog=track.EXAMPLES)(track.track)
+app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("render", epilog=render.EXAMPLES)(render.render)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("review", epilog=review.EXAMPLES)(review.review)

@@ -25,12 +25,14 @@ class Seeds:
     Attributes:
         prompts: by frame, then by object id; masks have the size of their file.
         labels: {object id: name}, where the file has names.
+        kinds: how it was read, in a few words for each file: "COCO", "a label map".
         left_out: what the file holds and these masks do not, a line for each kind, with a count.
         notes: how the file was read, where it could be read in another way too.
     """
 
     prompts: list[MaskPrompt]
     labels: dict[int, str]
+    kinds: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -68,7 +70,7 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
     reading.warn()
     if not found.prompts:
         raise InputError(f"{path} holds no mask: expected at least one pixel of an object")
-    return Seeds(found.prompts, found.labels, tuple(reading.told), tuple(reading.notes))
+    return Seeds(found.prompts, found.labels, (reading.kind,), tuple(reading.told), tuple(reading.notes))
 
 
 def _read(path: Path, frame: int | None, reading: Reading) -> Found:

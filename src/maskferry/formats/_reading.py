@@ -39,6 +39,7 @@ class Reading:
         where: how messages call the file.
         target: the video that its masks are for.
         strict: refuse the file rather than leave something out.
+        kind: how the file is read, in a few words: "COCO", "a label map".
         left_out: {what: [how many, where it was first]}.
         notes: how it was read, in a sentence each, where it could be read in another way too.
     """
@@ -46,6 +47,7 @@ class Reading:
     where: str
     target: Target = field(default_factory=Target)
     strict: bool = False
+    kind: str = "masks"
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

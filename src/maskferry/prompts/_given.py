@@ -73,6 +73,7 @@ class GivenFiles:
         """
         found: dict[tuple[int, int], tuple[MaskPrompt, Path]] = {}
         labels: dict[int, str] = {}
+        kinds: list[str] = []
         left_out: list[str] = []
         notes: list[str] = []
         for argument in self.arguments:
@@ -80,9 +81,11 @@ class GivenFiles:
             seeds = read_seeds(path, frame=index, target=target, strict=self.strict)
             _add_prompts(found, seeds, path)
             _add_labels(labels, seeds, path)
+            kinds += seeds.kinds
             left_out += seeds.left_out
             notes += seeds.notes
-        return Seeds([found[key][0] for key in sorted(found)], labels, tuple(left_out), tuple(notes))
+        prompts = [found[key][0] for key in sorted(found)]
+        return Seeds(prompts, labels, tuple(dict.fromkeys(kinds)), tuple(left_out), tuple(notes))
 
 
 def _add_prompts(found: dict[tuple[int, int], tuple[MaskPrompt, Path]], seeds: Seeds, path: Path) -> None:
