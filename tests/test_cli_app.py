@@ -136,7 +136,7 @@ def test_the_bare_program_shows_its_help_on_stdout(program):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trck"], "error: No such command 'exprot'. Did you mean 'export'? (see maskferry --help)"),
+        (["exporrt"], "error: No such command 'exporrt'. Did you mean 'export'? (see maskferry --help)"),
         (["trak", "x"], "error: No such command 'trak'. Did you mean 'track'? (see maskferry --help)"),
         (["track"], "error: Missing argument 'VIDEO' (see maskferry track --help)"),
         (["export"], "error: Missing argument 'TRACKS' (see maskferry export --help)"),
