@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskferry.cli import _completion as completion
 from maskferry.cli import _options as options
 from maskferry.cli._console import set_verbosity
 from maskferry.errors import InputError
@@ -81,6 +82,7 @@ def track(  # noqa: PLR0913
             "--write",
             metavar="KINDS",
             help=options.help_of_kinds(),
+            autocompletion=completion.complete_kinds,
         ),
     ] = ["davis,csv,film"],  # noqa: B006
     overlap: options.OverlapOption = options.Overlap.smallest,
