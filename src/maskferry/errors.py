@@ -15,6 +15,7 @@ MaskferryError
 
 MaskferryWarning (UserWarning)
 ├── MaskResizedWarning                 a mask did not have the size of the video
+├── UnconfirmedWarning                 a detector's finds were all left out: no later one confirmed them
 └── DamagedSourceWarning               the video ends early or is corrupt; what came before it is kept
 """
 
@@ -34,6 +35,7 @@ __all__ = [
     "PromptNotSupportedError",
     "RunningElsewhereError",
     "SourceError",
+    "UnconfirmedWarning",
     "UnknownEngineError",
     "UnknownObjectError",
 ]
@@ -113,6 +115,10 @@ class MaskferryWarning(UserWarning):
 
 class MaskResizedWarning(MaskferryWarning):
     """A mask did not have the size of the video and was resized, nearest neighbour."""
+
+
+class UnconfirmedWarning(MaskferryWarning):
+    """All that a detector found was left out, because no later run of it found that again: no object is left."""
 
 
 class DamagedSourceWarning(MaskferryWarning):

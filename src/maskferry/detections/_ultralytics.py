@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from maskferry.data import Mask
-from maskferry.detections._columns import class_name, from_columns
-from maskferry.detections._reading import Detections, Names
+from maskferry.detections._columns import class_name, fill_outline, from_columns
+from maskferry.detections._detections import Detections, Names
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 
@@ -65,17 +65,8 @@ def undo_letterbox(mask: Mask, size_hw: tuple[int, int]) -> Mask:
 def _masks(masks: Any, size_hw: tuple[int, int]) -> list[Mask]:  # noqa: ANN401
     data = getattr(masks, "data", None)
     if data is None:
-        return [_fill(points, size_hw) for points in masks.xy]
+        return [fill_outline(points, size_hw, f"{_WHAT}.masks.xy") for points in masks.xy]
     stack = to_numpy(data, f"{_WHAT}.masks.data")
     if stack.ndim != 3:
         raise InputError(f"{_WHAT}.masks.data: expected (N, h, w), got {stack.shape}")
     return [undo_letterbox(np.asarray(mask > 0.5), size_hw) for mask in stack]
-
-
-def _fill(points_xy: Any, size_hw: tuple[int, int]) -> Mask:  # noqa: ANN401
-    """The inside of a contour that goes through the middles of pixels, as OpenCV traces them; those belong to it."""
-    mask = np.zeros(size_hw, dtype=np.uint8)
-    points = to_numpy(points_xy, f"{_WHAT}.masks.xy")
-    if points.size:
-        cv2.fillPoly(mask, [np.rint(points.reshape(-1, 2)).astype(np.int32)], 1)
-    return mask.astype(np.bool_)
