@@ -40,6 +40,8 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
     own_size = _picture_size(value, size_hw)
     masks = [_pixels(item, own_size, f"{_WHAT}[{i}].segmentation") for i, item in enumerate(records)]
     scores = [item.get("predicted_iou", item.get("score")) for item in records]
+    if names is None and isinstance(value, Mapping):
+        names = {one["id"]: one["name"] for one in value.get("categories") or ()}
     labels = [class_name(item["category_id"], names) if "category_id" in item else None for item in records]
     return from_columns(masks, size_hw, _WHAT, scores=None if None in scores else scores, labels=labels)
 
@@ -68,9 +70,10 @@ def _records(value: Any) -> list[Mapping[Any, Any]]:  # noqa: ANN401
 
 
 def _picture_size(value: Any, size_hw: tuple[int, int]) -> tuple[int, int]:  # noqa: ANN401
-    """The size that a file of SA-1B gives its picture; by default the video's."""
-    image = value.get("image") if isinstance(value, Mapping) else None
-    return (int(image["height"]), int(image["width"])) if isinstance(image, Mapping) else size_hw
+    """The size that a file of SA-1B or COCO gives its picture; by default the video's."""
+    images = [value.get("image"), *(value.get("images") or ())] if isinstance(value, Mapping) else []
+    sizes = {(int(i["height"]), int(i["width"])) for i in images if isinstance(i, Mapping)}
+    return sizes.pop() if len(sizes) == 1 else size_hw
 
 
 def _pixels(item: Mapping[Any, Any], size_hw: tuple[int, int], what: str) -> Any:  # noqa: ANN401

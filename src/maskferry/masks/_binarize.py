@@ -110,6 +110,6 @@ def _explain_label_map(others: Array, what: str) -> str:
     some = ", ".join(str(int(n)) for n in numbers[:6]) + (", ..." if numbers.size > 6 else "")
     return (
         f"{what}: expected the mask of one object, got a label map of {numbers.size} numbers beside 0 ({some}). "
-        "Pass `masks.split_labels(label_map)` to add_masks_prompt, if each number but 0 is an object, or "
+        "Pass `maskferry.masks.split_labels(label_map)` to add_masks_prompt, if each number but 0 is an object, or "
         "`label_map == number` for one of them (0 too, if it is a class); if it is a soft mask, `values > threshold`"
     )
