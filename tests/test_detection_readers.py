@@ -112,6 +112,8 @@ print(json.dumps(sorted(name for name in sys.modules if name.startswith("maskfer
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [
         "maskferry.detections",
+        "maskferry.detections._columns",
+        "maskferry.detections._detections",
         "maskferry.detections._reading",
         "maskferry.detections.registry",
     ]
