@@ -38,6 +38,9 @@ def test_holes_and_parts(tmp_path: Path):
     write(VIDEO, [FrameTracks(frame.info, type(frame.masks)(0, SIZE_HW, (row,)))], tmp_path / "o")
     data = json.loads((tmp_path / "o" / "000000.json").read_text())
     assert [(s["label"], s["group_id"], s["shape_type"]) for s in data["shapes"]] == [("object", 1, "polygon")] * 2
+    rings = [np.array(shape["points"]).T for shape in data["shapes"]]
+    area = sum(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2 for x, y in rings)
+    assert area == mask.sum()  # holes turn the other way
     (item,) = read(tmp_path / "o" / "000000.json").objects
     np.testing.assert_array_equal(item.rle.decode(), mask)
 

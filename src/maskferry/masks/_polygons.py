@@ -1,7 +1,8 @@
 """Masks <-> polygons. Outlines run along the edges of pixels, so that filling them gives back the mask, to the pixel.
 
 A polygon is float64 (K, 2), pixels, not closed; (0, 0) is the upper left corner of the first pixel, (0.5, 0.5) its
-middle, as in COCO.
+middle, as in COCO. What is set lies to the right of every outline: parts go round clockwise on the screen, holes
+counter-clockwise, so that the even-odd rule, the non-zero rule and sums of signed areas all agree.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ class Part:
 
     Attributes:
         outer: its outline, clockwise on the screen.
-        holes: outlines of what it leaves out.
+        holes: outlines of what it leaves out, counter-clockwise.
+
+    Every outline starts at its first corner in reading order and passes no corner twice: a hole that touches the
+    outside, or another hole, at a corner has an outline of its own. Together they are a valid polygon as OGC defines it.
     """
 
     outer: Polygon
@@ -63,11 +67,11 @@ def parts_of(mask: Mask) -> list[Part]:
     outers: dict[int, Polygon] = {}
     holes: dict[int, list[Polygon]] = {}
     for ring in _trace(crop):
-        x, y = ring[0].tolist()  # the first corner in reading order: below it lies the part, or the hole
+        (x, y), (_, then) = ring[:2].tolist()
         points = ring.astype(np.float64) + np.array((x1, y1))
-        if y < crop.shape[0] and crop[y, x]:
+        if then == y:  # to the right: the part lies below
             outers[int(part_of[y, x])] = points
-        else:
+        else:  # down, along a hole: the part lies above
             holes.setdefault(int(part_of[y - 1, x]), []).append(points)
     return [Part(outer, tuple(holes.get(key, ()))) for key, outer in outers.items()]
 
@@ -76,8 +80,9 @@ def parts_of(mask: Mask) -> list[Part]:
 def join(rings: Sequence[Polygon]) -> Polygon:
     """Make one polygon of several outlines (parts, holes), for formats that hold no more than one.
 
-    They are strung together by lines of no width, there and back. Filled by the even-odd rule, as COCO's tools and
-    OpenCV do, the result is what all of them are together, to the pixel.
+    They are strung together by lines of no width, there and back. Filled by the even-odd rule (COCO's tools, OpenCV) or
+    by the non-zero rule (browsers, Qt), the result is what all of them are together, to the pixel; for the latter,
+    parts and holes must turn as those of `parts_of` do.
     """
     if len(rings) == 1:
         return rings[0]
@@ -158,11 +163,12 @@ def _walk_edges(start: NDArray[np.int64], stop: NDArray[np.int64]) -> tuple[NDAr
 
 def _trace(mask: Mask) -> list[NDArray[np.int64]]:
     """The outlines of a mask along the edges of its pixels, each once around, starting at its first corner in reading
-    order and going right."""
+    order, with what is set on the right."""
     corners = _corners(mask)
     x, y, second = corners.T
     sideways = _partners(np.lexsort((second >> 1, x, y)))
     up_down = _partners(np.lexsort((second & 1, y, x)))
+    below = np.pad(mask, ((0, 1), (0, 1)))[y, x].tolist()
     rings, unseen = [], np.ones(len(corners), dtype=np.bool_).tolist()
     for first in np.lexsort((x, y)).tolist():
         if not unseen[first]:
@@ -173,8 +179,33 @@ def _trace(mask: Mask) -> list[NDArray[np.int64]]:
             ring += [at, other]
             unseen[at] = unseen[other] = False
             at = up_down[other]
-        rings.append(corners[ring, :2])
+        places = corners[ring, :2] if below[first] else corners[[first, *ring[:0:-1]], :2]
+        rings += _split(places)
     return rings
+
+
+def _split(ring: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """An outline as outlines that pass no corner twice."""
+    corners = [(x, y) for x, y in ring.tolist()]
+    if len(corners) < 8 or len(set(corners)) == len(corners):
+        return [ring]
+    rings, path, place = [], list[tuple[int, int]](), dict[tuple[int, int], int]()
+    for corner in corners:
+        if corner in place:  # since then, once around
+            start = place[corner]
+            rings.append(path[start:])
+            for passed in path[start:]:
+                del place[passed]
+            del path[start:]
+        place[corner] = len(path)
+        path.append(corner)
+    return [np.array(_from_first(loop)) for loop in (path, *rings)]
+
+
+def _from_first(loop: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """A closed line, starting at its first corner in reading order."""
+    start = min(range(len(loop)), key=lambda i: loop[i][::-1])
+    return loop[start:] + loop[:start]
 
 
 def _corners(mask: Mask) -> NDArray[np.int64]:
