@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from maskferry._arguments import foreign, show
 from maskferry.association._options import AssociationOptions
 from maskferry.closing import Closing
-from maskferry.data import Frame, Source, VideoLike
+from maskferry.data import Frame, Source, StretchOption, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError
 from maskferry.outputs._session_views import SessionViews
@@ -73,19 +73,26 @@ class MaskTracker(Closing, SessionViews):
 
     # --- the video and the engine -------------------------------------------------------------------------------
 
-    def set_video(self, video: VideoLike, *, rate: float | str | Fraction | None = None) -> None:
+    def set_video(
+        self,
+        video: VideoLike,
+        *,
+        rate: float | str | Fraction | None = None,
+        stretch: StretchOption | str = "auto",
+    ) -> None:
         """Choose the video; results of an earlier one are closed.
 
         Args:
             video: a file, a folder of pictures, a URL, an array (T, H, W, 3), a list of arrays, any iterable of frames.
             rate: frames per second, where the source has none or a wrong one.
+            stretch: how samples of more than 8 bits are shown, see `sources.open_source`.
 
         Raises:
             SourceError: it cannot be opened.
             InputError: the tracks file to resume is of another video.
             OutputExistsError: the tracks file exists.
         """
-        self._work.set_video(video, rate)
+        self._work.set_video(video, rate, stretch)
         self._prompts = Prompter(self._work.source, self._work.journal, lambda: self._work.engine)
 
     @property

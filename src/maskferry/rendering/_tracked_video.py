@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from maskferry._locks import lock_path
-from maskferry.data import Frame, FrameMasks, Source, VideoLike
+from maskferry.data import Frame, FrameMasks, Source, StretchOption, VideoLike
 from maskferry.errors import InputError, SourceError
 from maskferry.formats._frame_table import sidecar
 from maskferry.sources import open_source, parse_rate, video_digest
@@ -34,7 +34,7 @@ def source_of(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
     video = tracks.video.path if video is None else video
     if video is None:
         raise InputError("these tracks do not name a file with their frames: pass the video too")
-    source = open_source(video, local_only=is_stored)
+    source = open_source(video, stretch=_stretch_of(tracks), local_only=is_stored)
     try:
         if source.info.size_hw != tracks.video.size_hw:
             raise SourceError(
@@ -50,6 +50,11 @@ def source_of(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
     finally:
         if source is not video:
             source.close()
+
+
+def _stretch_of(tracks: Tracks) -> StretchOption:
+    """How the frames were shown when they were tracked."""
+    return tracks.video.stretch or "none"
 
 
 def film_rate(tracks: Tracks, rate: float | str | Fraction | None) -> Fraction | None:

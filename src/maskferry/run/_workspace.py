@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from maskferry.data import Frame, Source, VideoLike
+from maskferry.data import Frame, Source, StretchOption, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import engine_status, load_engine, pick_engine
 from maskferry.errors import InputError
@@ -48,9 +48,11 @@ class Workspace:
 
     # --- the video ----------------------------------------------------------------------------------------------
 
-    def set_video(self, video: VideoLike, rate: float | str | Fraction | None = None) -> None:
+    def set_video(
+        self, video: VideoLike, rate: float | str | Fraction | None = None, stretch: StretchOption | str = "auto"
+    ) -> None:
         """Open a video and its tracks; those of an earlier one are closed. See `MaskTracker.set_video`."""
-        source = open_source(video, rate=rate)
+        source = open_source(video, rate=rate, stretch=stretch)
         try:
             journal = Journal(self._open_tracks(source))
         except BaseException:

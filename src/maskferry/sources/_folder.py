@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
-from maskferry.data import Frame, FrameInfo, VideoInfo
+from maskferry.data import Frame, FrameInfo, Image, Stretch, StretchOption, VideoInfo
 from maskferry.errors import SourceError
 from maskferry.images import FRAME_SUFFIXES, natural_key
 from maskferry.sources._checks import check_indices
 from maskferry.sources._frame_info import check_index, time_at
-from maskferry.sources._pictures import Header, Scale, decode_rgb, max_value, read_header
+from maskferry.sources._pictures import Header, decode_rgb, read_header, read_samples, three_channels
 from maskferry.sources._read_ahead import ReadAheadSource
+from maskferry.sources._stretch import choose_stretch, spread, thin, to_8bit, warn_if_unused
 
 __all__ = ["FolderSource"]
-
-_SAMPLED = 16
-_FULL_SCALES = (255, 1023, 4095, 16383, 65535)
 
 
 class FolderSource(ReadAheadSource):
     """The pictures of a folder in natural order (2 before 10), or a single picture.
 
     Pictures may be of any format that Pillow or OpenCV reads. Alpha is dropped, palettes, grey and CMYK become RGB,
-    EXIF orientation is applied (8 bit). Deep pictures (16 bit, float) are brought to 8 bit by one scale for the whole
-    series, so that brightness stays comparable: the maximum of up to 16 pictures, spread evenly, decides. Samples are
-    divided by the smallest of 255, 1023, 4095, 16383 and 65535 that holds the maximum (8, 10, 12, 14, 16 bit); above
-    65535 by the maximum, and float samples up to 1 by 1. What is brighter than that, or negative, is clipped.
+    EXIF orientation is applied (8 bit). Deep pictures (16 bit, float) are brought to 8 bit by one stretch for the whole
+    series, so that brightness stays comparable.
 
     Attributes:
         info: size, rate, number of pictures.
         seekable: True.
-        scale: what deep samples are multiplied by; None where all pictures have 8 bit.
     """
 
     seekable = True
     announced_frame_count: int | None = None
 
-    def __init__(self, path: Path, *, rate: Fraction | None = None) -> None:
+    def __init__(self, path: Path, *, rate: Fraction | None = None, stretch: StretchOption = "auto") -> None:
         """List the pictures and check their sizes by their headers.
 
         Args:
             path: a folder, or one picture.
             rate: frames per second; without it frames have no time.
+            stretch: of deep pictures, see `open_source`.
 
         Raises:
             SourceError: no pictures, pictures of several sizes, or one that cannot be read.
@@ -63,9 +56,9 @@ class FolderSource(ReadAheadSource):
         for file, header in zip(self._files, self._headers, strict=True):
             if header.size_hw != first.size_hw:
                 raise _size_error(self._files[0], first, file, header.size_hw)
-        self.scale: Scale | None = self._common_scale()
+        self._stretch = self._find_stretch(stretch, path.name)
         height, width = first.size_hw
-        self.info = VideoInfo(width, height, rate, len(self._files), path.name, str(path))
+        self.info = VideoInfo(width, height, rate, len(self._files), path.name, str(path), self._stretch)
 
     def frames(self, indices: Sequence[int]) -> Generator[Frame]:
         """Decode these pictures, a few ahead, on a thread; see `Source.frames`."""
@@ -83,7 +76,7 @@ class FolderSource(ReadAheadSource):
         for index in wanted:
             file, header = self._files[index], self._headers[index]
             try:
-                image = decode_rgb(file, deep=header.deep, scale=self.scale or 1)
+                image = self._decode(file, header)
             except SourceError as err:
                 raise SourceError(f"frame {index}: {err}", frame=index) from err
             if image.shape[:2] != self.info.size_hw:
@@ -94,24 +87,17 @@ class FolderSource(ReadAheadSource):
                 )
             yield Frame(self._info(index), image)
 
-    def _common_scale(self) -> Scale | None:
+    def _decode(self, file: Path, header: Header) -> Image:
+        if header.deep and self._stretch is not None:
+            return three_channels(to_8bit(read_samples(file), self._stretch))
+        return decode_rgb(file)
+
+    def _find_stretch(self, option: StretchOption, name: str) -> Stretch | None:
         deep = [file for file, header in zip(self._files, self._headers, strict=True) if header.deep]
         if not deep:
+            warn_if_unused(option, name)
             return None
-        picks = np.unique(np.linspace(0, len(deep) - 1, min(_SAMPLED, len(deep))).astype(int))
-        largest, floats = 0.0, True
-        for i in picks.tolist():
-            value, is_float = max_value(deep[i])
-            largest, floats = max(largest, value), floats and is_float
-        return 255 / _full_scale(largest, floats=floats)
-
-
-def _full_scale(largest: float, *, floats: bool) -> float:
-    if not math.isfinite(largest):
-        raise SourceError("the pictures hold infinite samples: replace them by finite ones")
-    if floats and largest <= 1:
-        return 1
-    return next((float(full) for full in _FULL_SCALES if largest <= full), largest)
+        return choose_stretch(option, [thin(read_samples(deep[i])) for i in spread(len(deep))], name)
 
 
 def _list_pictures(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from maskferry._arguments import foreign
-from maskferry.data import Source, VideoInfo
+from maskferry.data import Source, StretchOption, VideoInfo
 from maskferry.errors import InputError, SourceError
 
 __all__ = ["open_source"]
@@ -20,6 +20,7 @@ def open_source(
     source: Any,  # noqa: ANN401
     *,
     rate: float | str | Fraction | None = None,
+    stretch: StretchOption | str = "auto",
     local_only: bool = False,
 ) -> Source:
     """Open frames from anywhere.
@@ -31,26 +32,43 @@ def open_source(
             read once, forward.
         rate: frames per second, such as 25, 29.97 (taken for 30000/1001) or "30000/1001". Gives frames without a
             clock their times; of a video it replaces the rate and the times that the file states.
+        stretch: how samples of more than 8 bits (thermal, microscopy) are brought to 8, on all frames alike:
+
+            - "auto": the 2nd percentile of the samples is shown as black and the 98th as white. Up to 16 frames are
+              looked at, spread over the source. The same source gives the same numbers, which stand in
+              ``source.info.stretch``, in the log and in a tracks file.
+            - "none": the whole range. Of pictures it is the least of 8, 10, 12, 14 and 16 bits that holds the samples,
+              or 1 for floats up to 1; of a video what its format says.
+            - (low, high), or the text "LOW,HIGH": these samples are black and white.
+
+            Grey and RGB are stretched, and YUV where it has neither colour nor contrast; films in YUV of 10 bits and
+            all samples of 8 bits are left as they are.
         local_only: refuse addresses. For paths that a file names and not the caller: opening the file of somebody else
             must not make a request.
 
     Raises:
         SourceError: it cannot be opened.
-        InputError: it is nothing of the above, or the rate is no positive number.
+        InputError: it is nothing of the above, the rate is no positive number, or the stretch none of these.
     """
     from maskferry.sources._checks import parse_rate
+    from maskferry.sources._stretch import parse_stretch
 
     exact = None if rate is None else parse_rate(rate)
+    stretch = parse_stretch(stretch)
     if isinstance(source, (str, Path)):
         if local_only:
             _refuse_address(str(source))
-        return _open_path(source, exact)
+        return _open_path(source, exact, stretch)
     with foreign("source"):
         is_open = callable(getattr(source, "frames", None)) and isinstance(getattr(source, "info", None), VideoInfo)
     if is_open:
         if exact is not None:
             raise InputError("rate: this source is open already, with a rate of its own; leave rate out")
+        if not isinstance(stretch, str):
+            raise InputError("stretch: this source is open already; say it where the source is opened")
         return cast(Source, source)
+    if not isinstance(stretch, str):
+        raise InputError("stretch: pictures in memory have 8 bits a sample, nothing is stretched; leave it out")
     return _open_pictures(source, exact)
 
 
@@ -62,7 +80,7 @@ def _refuse_address(text: str) -> None:
         )
 
 
-def _open_path(source: str | Path, rate: Fraction | None) -> Source:
+def _open_path(source: str | Path, rate: Fraction | None, stretch: StretchOption) -> Source:
     text = str(source)
     if isinstance(source, str) and "://" in text:
         from maskferry.sources._download import download_file
@@ -84,10 +102,10 @@ def _open_path(source: str | Path, rate: Fraction | None) -> Source:
     if path.is_dir() or path.suffix.lower() in FRAME_SUFFIXES:
         from maskferry.sources._folder import FolderSource
 
-        return FolderSource(path, rate=rate)
+        return FolderSource(path, rate=rate, stretch=stretch)
     from maskferry.sources._video import VideoSource
 
-    return VideoSource(path, rate=rate)
+    return VideoSource(path, rate=rate, stretch=stretch)
 
 
 def _exists(path: Path) -> bool:

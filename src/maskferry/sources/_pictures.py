@@ -19,13 +19,10 @@ from maskferry._pillow import open_picture
 from maskferry.data import Image
 from maskferry.errors import SourceError
 from maskferry.limits import size_problem
-from maskferry.sources._picture_size import size_in_header
+from maskferry.sources._picture_size import jpeg2000_depth, size_in_header
 from maskferry.sources._tiff import is_geotiff
 
-__all__ = ["Header", "Scale", "decode_rgb", "max_value", "read_header"]
-
-Scale = float
-"""What deep (more than 8 bit) samples are multiplied by to reach 0 to 255."""
+__all__ = ["Header", "decode_rgb", "read_header", "read_samples", "three_channels"]
 
 _ORIENTATION = 0x0112
 _EXIF_KEYS = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
@@ -38,7 +35,7 @@ class Header:
 
     Attributes:
         size_hw: after its orientation is applied.
-        deep: more than 8 bits a sample, so that a scale is needed.
+        deep: more than 8 bits a sample, so that a stretch is needed.
         pages: pictures in the file.
     """
 
@@ -56,38 +53,34 @@ def read_header(path: Path) -> Header:
     with _translated(path):
         try:
             with open_picture(path, path, SourceError) as picture:
-                deep = _is_deep(picture)
+                deep = _is_deep(picture, path)
                 return Header(_upright_size(picture, deep=deep), deep, getattr(picture, "n_frames", 1))
         except UnidentifiedImageError:
             samples = _read_cv2(path)
             return Header(samples.shape[:2], samples.dtype != np.uint8)
 
 
-def max_value(path: Path) -> tuple[float, bool]:
-    """The largest sample of a deep picture (0 where all are NaN), and whether its samples are floats."""
-    with _translated(path):
-        samples = _read_deep(path)
-    if samples.dtype.kind == "f":
-        return float(np.nanmax(samples, initial=0)), True
-    return float(samples.max()), False
-
-
-def decode_rgb(path: Path, *, deep: bool, scale: Scale) -> Image:
-    """Decode a picture: RGB, uint8 (H, W, 3); alpha is dropped, EXIF orientation applied.
-
-    Args:
-        path: the file.
-        deep: as its header says.
-        scale: for deep pictures, see `Scale`; what is above 255 then is clipped, NaN is 0.
+def read_samples(path: Path) -> NDArray[Any]:
+    """Decode a deep picture as it is stored: (H, W), or RGB (H, W, 3).
 
     Raises:
         SourceError: the file cannot be decoded.
     """
     with _translated(path):
-        if not deep:
-            return _read_8bit(path)
-        samples = np.nan_to_num(_read_deep(path).astype(np.float32), posinf=np.inf, neginf=0)
-    return _three_channels(np.clip(np.rint(samples * scale), 0, 255).astype(np.uint8))
+        samples = _read_deep(path)
+    if samples.ndim == 2:
+        return samples
+    return samples[:, :, :3] if samples.shape[2] > 2 else samples[:, :, 0]
+
+
+def decode_rgb(path: Path) -> Image:
+    """Decode a picture of 8 bits: RGB, uint8 (H, W, 3); alpha is dropped, EXIF orientation applied.
+
+    Raises:
+        SourceError: the file cannot be decoded.
+    """
+    with _translated(path):
+        return _read_8bit(path)
 
 
 def _read_8bit(path: Path) -> Image:
@@ -99,7 +92,7 @@ def _read_8bit(path: Path) -> Image:
                 upright = upright.convert("RGBA")
             return np.asarray(upright.convert("RGB"))
     except UnidentifiedImageError:
-        return _three_channels(_read_cv2(path))
+        return three_channels(_read_cv2(path))
 
 
 def _upright_size(picture: PIL.Image.Image, *, deep: bool) -> tuple[int, int]:
@@ -141,17 +134,22 @@ def _read_cv2(path: Path) -> NDArray[Any]:
     return samples
 
 
-def _three_channels(samples: NDArray[np.uint8]) -> Image:
+def three_channels(samples: NDArray[np.uint8]) -> Image:
+    """RGB (H, W, 3) of grey (H, W), grey with alpha, RGB or RGB with alpha (H, W, C)."""
     if samples.ndim == 2:
         samples = samples[:, :, np.newaxis]
     colours = samples[:, :, :3] if samples.shape[2] > 2 else samples[:, :, :1]
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
 
 
-def _is_deep(picture: PIL.Image.Image) -> bool:
+def _is_deep(picture: PIL.Image.Image, path: Path) -> bool:
     """Whether samples have more than 8 bits; Pillow cuts 16-bit RGB down, but the raw mode of its tiles tells."""
     if picture.mode.startswith(("I", "F")):
         return True
+    if picture.format == "JPEG2000":
+        return jpeg2000_depth(path) > 8
+    if picture.format == "PPM":  # its tiles name the largest value
+        return any(part > 255 for tile in getattr(picture, "tile", ()) for part in tile[3] if isinstance(part, int))
     return any("16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
 
 

@@ -12,16 +12,19 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from maskferry.data import Frame, FrameInfo, VideoInfo
+from maskferry.data import Frame, FrameInfo, StretchOption, VideoInfo
 from maskferry.errors import SourceError
 from maskferry.sources._checks import check_indices
 from maskferry.sources._container import open_video
 from maskferry.sources._decoder import Decoder
+from maskferry.sources._deep_video import deep_samples, find_stretch
 from maskferry.sources._frame_info import check_index, time_at
 from maskferry.sources._ordered_reader import OrderedReader
 from maskferry.sources._orientation import read_orientation
 from maskferry.sources._packet_index import PacketIndex, scan_packets
+from maskferry.sources._pictures import three_channels
 from maskferry.sources._read_ahead import ReadAheadSource
+from maskferry.sources._stretch import to_8bit
 
 __all__ = ["VideoSource"]
 
@@ -44,12 +47,13 @@ class VideoSource(ReadAheadSource):
 
     seekable = True
 
-    def __init__(self, path: Path, *, rate: Fraction | None = None) -> None:
+    def __init__(self, path: Path, *, rate: Fraction | None = None, stretch: StretchOption = "auto") -> None:
         """Index a video file.
 
         Args:
             path: the file.
             rate: frames per second to use instead of the file's; times are then index / rate.
+            stretch: of samples of more than 8 bits, see `open_source`.
 
         Raises:
             SourceError: there is no such file, it is no video, or not one frame of it can be decoded.
@@ -68,7 +72,9 @@ class VideoSource(ReadAheadSource):
         if not has_table:
             self._drop_start(first_shown)
         height, width = self._orientation.shown_hw(self._stored_hw)
-        self.info = VideoInfo(width, height, rate, self._index.frame_count, path.name, str(path))
+        self._stretch = find_stretch(path, self._index, self._first, stretch)
+        del self._first
+        self.info = VideoInfo(width, height, rate, self._index.frame_count, path.name, str(path), self._stretch)
         self._warn_if_cut()
 
     def frames(self, indices: Sequence[int]) -> Generator[Frame]:
@@ -99,6 +105,7 @@ class VideoSource(ReadAheadSource):
             for shown in decoder.decode_from(0):
                 if shown is not None:
                     number, frame = shown
+                    self._first = frame
                     self._stored_hw = (frame.height, frame.width)
                     self._stored_bytes = sum(plane.buffer_size for plane in frame.planes)
                     self._orientation = read_orientation(frame)
@@ -138,7 +145,11 @@ class VideoSource(ReadAheadSource):
                 f"{width}x{height}: split it there, or convert it to one size",
                 frame=number,
             )
-        image = np.asarray(convert.reformat(frame, format="rgb24").to_ndarray(), dtype=np.uint8)
+        samples = deep_samples(frame) if self._stretch else None
+        if self._stretch and samples is not None:
+            image = three_channels(to_8bit(samples, self._stretch))
+        else:
+            image = np.asarray(convert.reformat(frame, format="rgb24").to_ndarray(), dtype=np.uint8)
         return Frame(self._info(number), np.ascontiguousarray(self._orientation.apply(image)))
 
 
