@@ -42,7 +42,8 @@ class Decoder(Closing):
     def __init__(self, path: Path, index: PacketIndex) -> None:
         self._path = path
         self._index = index
-        self._seekable = True
+        self._seekable = index.seekable
+        self._in_file_order = index.is_in_file_order
         self._threaded = True
         self._earlier = 0
         self._files = ExitStack()
@@ -68,12 +69,16 @@ class Decoder(Closing):
             entry: its place in ``index.entries``.
             strict: leave out, too, frames that the decoder has patched up. Otherwise decoding runs on one thread from
                 then on, so that what cannot be decoded takes no frame before it along.
+
+        Raises:
+            SourceError: while iterating: frames are shown in another order than the file's timestamps say.
         """
         if not strict and self._threaded:
             self._threaded = False
             self._open()
         start = max(entry - self._earlier, 0)
         entry_unchecked = start > 0 and not self._earlier
+        last = -1
         for frame in self._decode_packets(start):
             number = -1 if frame is None or frame.pts is None else int(self._index.frame_of[frame.pts])
             if frame is None or number < 0 or (strict and frame.is_corrupt):
@@ -85,7 +90,17 @@ class Decoder(Closing):
                     self._earlier = _REFRESHES
                     yield from self.decode_from(entry, strict=strict)
                     return
+            if number < last and self._in_file_order:
+                raise self._misnumbered(last)
+            last = number
             yield number, frame
+
+    def _misnumbered(self, number: int) -> SourceError:
+        return SourceError(
+            f"{self._path}: from frame {number} on, frames are shown in another order than the file's timestamps say; "
+            "convert it to H.264 in MP4, with new timestamps",
+            frame=number,
+        )
 
     def _decode_packets(self, entry: int) -> Iterator[VideoFrame | None]:
         """Frames as they come from the decoder, None after each packet; what cannot be decoded is left out."""

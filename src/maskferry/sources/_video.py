@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
 from maskferry.data import Frame, FrameInfo, StretchOption, VideoInfo
 from maskferry.errors import SourceError
+from maskferry.sources._announced import announced_frames
 from maskferry.sources._checks import check_indices
 from maskferry.sources._container import open_video
 from maskferry.sources._decoder import Decoder
 from maskferry.sources._deep_video import deep_samples, find_stretch
 from maskferry.sources._frame_info import check_index, time_at
+from maskferry.sources._numbering import scan_packets
 from maskferry.sources._ordered_reader import OrderedReader
 from maskferry.sources._orientation import read_orientation
-from maskferry.sources._packet_index import PacketIndex, scan_packets
 from maskferry.sources._pictures import three_channels
 from maskferry.sources._read_ahead import ReadAheadSource
 from maskferry.sources._stretch import to_8bit
@@ -62,7 +62,7 @@ class VideoSource(ReadAheadSource):
         self._path = path
         self._index = scan_packets(path)
         with open_video(path) as (_, stream):
-            self.announced_frame_count = _announced_frames(stream, self._index)
+            self.announced_frame_count = announced_frames(path, stream, self._index)
             self._time_base = Fraction(stream.time_base or 0)
             file_rate = stream.average_rate or stream.guessed_rate
             has_table = bool(stream.frames)
@@ -151,18 +151,3 @@ class VideoSource(ReadAheadSource):
         else:
             image = np.asarray(convert.reformat(frame, format="rgb24").to_ndarray(), dtype=np.uint8)
         return Frame(self._info(number), np.ascontiguousarray(self._orientation.apply(image)))
-
-
-def _announced_frames(stream: VideoStream, index: PacketIndex) -> int | None:
-    """How many frames the header promises: a count, or in Matroska what fits into the length of the track."""
-    if stream.frames:
-        return stream.frames
-    parts = stream.metadata.get("DURATION", "").split(":")
-    if not stream.average_rate or not stream.time_base or index.shown_pts is None or len(parts) != 3:
-        return None
-    try:
-        hours, minutes, seconds = (Fraction(part) for part in parts)
-    except ValueError:
-        return None
-    missing = hours * 3600 + minutes * 60 + seconds - int(index.shown_pts[-1]) * Fraction(stream.time_base)
-    return index.frame_count + max(0, round(missing * Fraction(stream.average_rate)) - 1)
