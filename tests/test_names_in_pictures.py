@@ -28,7 +28,14 @@ def fresh(monkeypatch):
     monkeypatch.delenv("MASKFERRY_FONT", raising=False)
     monkeypatch.setattr(_fonts, "_homes", {})
     monkeypatch.setattr(_fonts, "_font_folders", list)
-    caches = (_fonts.load_font, _fonts._has, _fonts._system_fonts, _text._fitted, _text._knows_scripts)
+    caches = (
+        _fonts.load_font,
+        _fonts._has,
+        _fonts._find_fonts,
+        _fonts._system_fonts,
+        _text._fitted,
+        _text._knows_scripts,
+    )
     for cache in caches:
         cache.cache_clear()
     yield
@@ -154,6 +161,7 @@ def test_there_is_a_line_for_the_narrowest_room():
 def test_what_the_shipped_font_lacks_is_drawn_in_a_font_of_the_system(tmp_path, monkeypatch, caplog):
     boxes = line("球体")
     _fonts._homes.clear()
+    _fonts._find_fonts.cache_clear()
     (tmp_path / "deep" / "er").mkdir(parents=True)
     font = make_font(tmp_path / "deep" / "er" / "Some Sans.ttf", "球体")
     make_font(tmp_path / "Some Bold.ttf", "球体")

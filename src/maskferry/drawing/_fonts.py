@@ -86,7 +86,11 @@ def font_of(text: str) -> Path | None:
 
 def find_fonts(text: str) -> None:
     """Look for fonts of all these characters at once; log those that no font has, with what to do."""
-    named = check_font()
+    _find_fonts(text, check_font())
+
+
+@lru_cache(maxsize=256)
+def _find_fonts(text: str, named: Path | None) -> None:
     new = {c for c in text if c not in _homes and _is_seen(c) and not _has(SHIPPED, c)}
     new = {c for c in new if not named or not _has(named, c)}
     if new:
