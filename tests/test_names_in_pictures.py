@@ -157,6 +157,12 @@ def test_there_is_a_line_for_the_narrowest_room():
     assert line_of("xyz", SIZE, 0).max() > 0
 
 
+@pytest.mark.parametrize("name", [None, 5, b"ball"])
+def test_a_name_that_is_no_text_is_refused(name):
+    with pytest.raises(InputError, match="labels: expected a text for object 1"):
+        overlay(name)
+
+
 # --- other fonts ----------------------------------------------------------------------------------------------------
 
 
