@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 
@@ -33,3 +35,13 @@ def test_every_public_name_is_there():
     for name in maskferry.__all__:
         assert getattr(maskferry, name) is not None
     assert set(maskferry.__all__) <= set(dir(maskferry))
+
+
+def test_every_module_can_be_imported():
+    """But those that need torch; what an extra brings may be missing."""
+    for module in pkgutil.walk_packages(maskferry.__path__, "maskferry."):
+        if "._sam." not in module.name:
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as err:
+                assert str(err.name).split(".")[0] in {"matplotlib", "pyarrow", "pytest", "supervision"}, module.name

@@ -11,12 +11,14 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import ImageFont
 
+from cli_tools import run, tracked
 from format_samples import disk, masks_of, row
 from maskferry.drawing import _fonts, _text, contact_sheet, draw_overlay
 from maskferry.drawing._fonts import SHIPPED, check_font, font_of
 from maskferry.drawing._text import line_of, readable
 from maskferry.drawing._writing_order import clusters_of, in_order_of_drawing, mirrored
 from maskferry.errors import InputError
+from maskferry.tracks import Tracks, editing
 
 SIZE, ROOM = 18, 600
 BIG = (120, 300)
@@ -28,7 +30,14 @@ def fresh(monkeypatch):
     monkeypatch.delenv("MASKFERRY_FONT", raising=False)
     monkeypatch.setattr(_fonts, "_homes", {})
     monkeypatch.setattr(_fonts, "_font_folders", list)
-    caches = (_fonts.load_font, _fonts._has, _fonts._system_fonts, _text._fitted, _text._knows_scripts)
+    caches = (
+        _fonts.load_font,
+        _fonts._has,
+        _fonts._find_fonts,
+        _fonts._system_fonts,
+        _text._fitted,
+        _text._knows_scripts,
+    )
     for cache in caches:
         cache.cache_clear()
     yield
@@ -148,12 +157,19 @@ def test_there_is_a_line_for_the_narrowest_room():
     assert line_of("xyz", SIZE, 0).max() > 0
 
 
+@pytest.mark.parametrize("name", [None, 5, b"ball"])
+def test_a_name_that_is_no_text_is_refused(name):
+    with pytest.raises(InputError, match="labels: expected a text for object 1"):
+        overlay(name)
+
+
 # --- other fonts ----------------------------------------------------------------------------------------------------
 
 
 def test_what_the_shipped_font_lacks_is_drawn_in_a_font_of_the_system(tmp_path, monkeypatch, caplog):
     boxes = line("球体")
     _fonts._homes.clear()
+    _fonts._find_fonts.cache_clear()
     (tmp_path / "deep" / "er").mkdir(parents=True)
     font = make_font(tmp_path / "deep" / "er" / "Some Sans.ttf", "球体")
     make_font(tmp_path / "Some Bold.ttf", "球体")
@@ -199,7 +215,7 @@ def test_many_names_without_a_font_are_one_warning(caplog):
     for _ in range(3):
         draw_overlay(np.zeros((*BIG, 3), np.uint8), masks, labels=names)
     assert [record.message.count("U+") for record in caplog.records] == [5]
-    assert "8 characters" in caplog.text
+    assert "and 3 others" in caplog.text
 
 
 @pytest.mark.parametrize("emoji", ["🚗", "👩‍🚀", "🏳️‍🌈"])
@@ -225,6 +241,27 @@ def test_a_named_font_that_cannot_be_read_is_refused(content, tmp_path, monkeypa
     monkeypatch.setenv("MASKFERRY_FONT", str(path))
     with pytest.raises(InputError, match=r"MASKFERRY_FONT: .*mine\.ttf is no font"):
         overlay("ball")
+
+
+def test_a_named_font_that_cannot_be_read_is_refused_before_work_starts(tmp_path, monkeypatch, capsys):
+    folder = tracked(tmp_path, "--write", "none")
+    monkeypatch.setenv("MASKFERRY_FONT", str(tmp_path / "none.ttf"))
+    masks, out = tmp_path / "first.png", tmp_path / "out2"
+    assert run("track", tmp_path / "clip.mp4", "--masks", masks, "--engine", "hold", "-o", out, "--write", "sheet") == 2
+    assert "MASKFERRY_FONT" in capsys.readouterr().err
+    assert not out.exists()
+    assert run("render", folder, "-o", tmp_path / "film.mp4") == 2
+    assert not (tmp_path / "film.mp4").exists()
+    assert run("track", tmp_path / "clip.mp4", "--masks", masks, "--engine", "hold", "-o", out, "--write", "csv") == 0
+
+
+def test_the_command_line_warns_once_of_characters_without_a_font(tmp_path, capsys):
+    folder = tracked(tmp_path, "--write", "none")
+    with Tracks.open(folder / "tracks.sqlite") as tracks:
+        editing.rename(tracks, 1, "große 球")
+    assert run("render", folder, "-o", tmp_path / "film.mp4") == 0
+    err = capsys.readouterr().err
+    assert err.count("warning: ") == err.count("球 (U+7403)") == 1
 
 
 def test_another_font_named_later_is_heeded(tmp_path, monkeypatch):

@@ -111,6 +111,7 @@ def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
 @contextmanager
 def _open(request: Request, watch: Watch) -> Iterator[Source]:
     request.outputs.check_folder()
+    request.outputs.check_drawable()
     with watch.bar("Opening the video"):
         source = open_source(request.video, rate=request.rate, stretch=request.stretch)
     with source:

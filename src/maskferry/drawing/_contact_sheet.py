@@ -52,6 +52,7 @@ def contact_sheet(
     step_y = tile_height + (_CAPTION_HEIGHT if captions else 0) + _GAP
     step_x = tile_width + _GAP
     rows = math.ceil(count / columns)
+    captions = [readable(caption) for caption in captions]
     find_fonts("".join(captions))
     sheet = np.full((rows * step_y + _GAP, columns * step_x + _GAP, 3), 255, dtype=np.uint8)
     for i, tile in enumerate(tiles):
@@ -75,8 +76,8 @@ def _make_tiles(images: Iterable[Image], width: int) -> list[Image]:
 
 def _write(sheet: Image, text: str, corner_xy: tuple[int, int], size: int, width: int) -> None:
     x, y = corner_xy
-    if plain := readable(text):
-        blend(sheet[y:, x : x + width], line_of(plain, size, width), (0, 0, 0))
+    if text:
+        blend(sheet[y:, x : x + width], line_of(text, size, width), (0, 0, 0))
 
 
 def _fit(image: Image, height: int, width: int) -> Image:

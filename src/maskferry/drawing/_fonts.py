@@ -86,18 +86,23 @@ def font_of(text: str) -> Path | None:
 
 def find_fonts(text: str) -> None:
     """Look for fonts of all these characters at once; log those that no font has, with what to do."""
-    named = check_font()
+    _find_fonts(text, check_font())
+
+
+@lru_cache(maxsize=256)
+def _find_fonts(text: str, named: Path | None) -> None:
     new = {c for c in text if c not in _homes and _is_seen(c) and not _has(SHIPPED, c)}
     new = {c for c in new if not named or not _has(named, c)}
     if new:
         _homes.update(dict.fromkeys(new) | _search(new))
     if missing := sorted(c for c in new if _homes[c] is None):
-        shown = ", ".join(f"{c} (U+{ord(c):04X})" for c in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        shown = ", ".join(f"{c} (U+{ord(c):04X})" for c in missing[:5])
+        more = f" and {len(missing) - 5} others" if len(missing) > 5 else ""
         log.warning(
-            "names are drawn with boxes for %d characters that no font here has: %s. Install a font that has them, "
-            "such as Noto Sans of their script, or name its file in %s",
-            len(missing),
+            "no font here has %s%s: names are drawn with boxes in their place. Install a font that has them, such as "
+            "Noto Sans of their script, or name its file in %s",
             shown,
+            more,
             _VARIABLE,
         )
 

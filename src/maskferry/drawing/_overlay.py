@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from maskferry._arguments import show
 from maskferry._palettes import Color, Palette, check_palette, color_of
 from maskferry.data import FrameMasks, Image, Mask
 from maskferry.drawing._fonts import find_fonts
@@ -40,7 +41,9 @@ def draw_overlay(
         outline: draw the border of each mask, inside of it and to the pixel; a three-hundredth of the picture's shorter
             side wide.
         labels: write each object's id beside it; or {object id: name}, where an object without a name gets its id.
-            Names may be in any script, see `check_font`; one that is wider than the picture is cut, with an ellipsis.
+            Names may be in any script of which there is a font: DejaVu Sans, which comes with maskferry, one of the
+            system, or the file that the environment variable MASKFERRY_FONT names. What no font has is drawn as boxes,
+            with a warning in the log. A name that is wider than the picture ends in an ellipsis.
         zoom: enlarge this many times first, so that outlines and labels of small pictures stay fine (`fitting_zoom`).
         palette: see `color_of`.
 
@@ -49,7 +52,7 @@ def draw_overlay(
 
     Raises:
         InputError: the picture is no RGB, has another size than the masks, alpha is outside [0, 1], zoom is below 1,
-            or there is no such palette.
+            there is no such palette, a name is no text, or MASKFERRY_FONT names no font.
     """
     _check_overlay(image, masks, alpha, zoom)
     check_palette(palette)
@@ -66,12 +69,19 @@ def draw_overlay(
         for item in shown:
             _draw_outline(item.cut(out), item.mask, item.color, line_width)
     if labels is not False:
-        names = labels if isinstance(labels, Mapping) else {}
+        names = _read_names(labels) if isinstance(labels, Mapping) else {}
         find_fonts("".join(names.values()))
         placed: list[Box] = []
         for item in shown:
-            _draw_label(out, readable(names.get(item.object_id, "")) or str(item.object_id), item, placed)
+            _draw_label(out, names.get(item.object_id) or str(item.object_id), item, placed)
     return out
+
+
+def _read_names(labels: Mapping[int, str]) -> dict[int, str]:
+    for object_id, name in labels.items():
+        if not isinstance(name, str):
+            raise InputError(f"labels: expected a text for object {object_id}, got {show(name)}")
+    return {object_id: readable(name) for object_id, name in labels.items()}
 
 
 def _check_overlay(image: Image, masks: FrameMasks, alpha: float, zoom: int) -> None:

@@ -23,6 +23,7 @@ Coverage = NDArray[np.float32]
 """(h, w), from 0 to 1."""
 
 
+@lru_cache(maxsize=2048)
 def readable(text: str) -> str:
     """A text as one line of what can be seen: "" where there is nothing to be seen.
 
