@@ -29,6 +29,9 @@ Decoded = tuple[int, VideoFrame] | None
 _REFRESHES = 4
 """Entries by which decoding starts earlier in a stream with intra refresh; one wave does not always heal all."""
 
+_PACKED = 2
+"""Likewise where packets hold two frames: a keyframe's may hold one that needs frames from before it."""
+
 _INTER = (PictureType.P, PictureType.B)
 
 
@@ -45,7 +48,7 @@ class Decoder(Closing):
         self._seekable = index.seekable
         self._in_file_order = index.is_in_file_order
         self._threaded = True
-        self._earlier = 0
+        self._earlier = _PACKED if index.packed else 0
         self._files = ExitStack()
         self._open()
 
@@ -115,8 +118,11 @@ class Decoder(Closing):
         """The packets from an entry on with their ordinals, then None, which empties the decoder."""
         ordinal = int(self._index.entries[entry])
         try:
+            if ordinal and self._index.packed:
+                yield 0, self._first_packet()
             packets = self._seek(entry) if ordinal and self._seekable else None
             if packets is None:
+                ordinal = 0 if self._index.packed else ordinal
                 packets = self._skip_to(ordinal)
             yield from zip(range(ordinal, len(self._index.pts)), packets, strict=False)
         except av.error.FFmpegError as err:  # damaged here: the index, too, ended here
@@ -147,6 +153,13 @@ class Decoder(Closing):
         log.debug("%s: seeking fails in this file; reading it from the start instead", self._path)
         self._seekable = False
         return None
+
+    def _first_packet(self) -> Packet[VideoStream]:
+        """The file's first packet; it says that the stream is packed, which later ones need not repeat."""
+        if not self._at_start:
+            self._open()
+        self._at_start = False
+        return next(packets_of(self._container, self._stream))
 
     def _skip_to(self, ordinal: int) -> Iterator[Packet[VideoStream]]:
         """The packets from ``ordinal`` on, counted from the start of the file."""

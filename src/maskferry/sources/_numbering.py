@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from maskferry.errors import SourceError
 from maskferry.sources._container import decode_packet, open_video, packets_of
 from maskferry.sources._packet_index import PacketIndex, index_of
-from maskferry.sources._packets import NO_PTS, Packets, read_packets
+from maskferry.sources._packets import NO_PTS, Clock, Packets, read_packets
 
 __all__ = ["scan_packets"]
 
@@ -78,7 +78,7 @@ def _number_by_pts(packets: Packets) -> PacketIndex | None:
     far_out_of_order = np.abs(order - stored).max() > _REORDER_LIMIT
     if missing or double or far_out_of_order or packets.time_goes_back:
         return None
-    return index_of(packets, order, shown_pts)
+    return index_of(packets, order, _times_in(packets, order))
 
 
 def _is_confirmed(path: Path, index: PacketIndex) -> bool:
@@ -121,27 +121,36 @@ def _decode_order(path: Path, packet_count: int) -> tuple[NDArray[np.int64], int
 
 
 def _times_in(packets: Packets, order: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """When frames are shown whose order is known, int64 (F,), strictly ascending; None where that is not known.
-
-    Timestamps that count in decode order are those of the frames in another order, hence sorted. Frames with the time
-    of another one follow it by a millisecond.
-    """
+    """When frames are shown whose order is known, int64 (F,), strictly ascending; None where that is not known."""
+    if packets.clock is Clock.NONE:
+        return None
     pts = packets.pts[order]
-    if (pts == NO_PTS).any():
-        return None
-    if (np.diff(pts) > 0).all():
+    steps = np.diff(pts)
+    if packets.clock is Clock.DECODING or (pts == NO_PTS).any() or (steps < 0).any():
+        return _turns(packets, order)
+    if (steps > 0).all():
         return pts
-    if packets.time_goes_back:
-        return None
-    pts.sort()
-    equal = np.diff(pts) == 0
-    if not equal.any():
-        return pts
-    return None if equal.mean() > _MOST_EQUAL_TIMES else _apart(pts, packets.time_base)
+    return None if np.mean(steps == 0) > _MOST_EQUAL_TIMES else _apart(pts, packets.time_base)
+
+
+def _turns(packets: Packets, order: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """When frames are shown whose timestamps count in decode order, int64 (F,); None where they do not ascend.
+
+    A frame is shown when its turn comes, as soon as the packets that it needs are decoded.
+    """
+    stored = np.sort(order)
+    clocks = packets.dts[stored], packets.pts[stored]
+    for clock in clocks if packets.clock is Clock.DECODING else reversed(clocks):
+        if clock[0] != NO_PTS and (np.diff(clock) > 0).all():
+            ranks = np.argsort(np.argsort(order))  # of the frames, in the order of the file
+            delay = int((ranks - np.arange(len(order))).max())
+            step = max(1, int(np.median(np.diff(clock)))) if len(clock) > 1 else 1
+            return np.concatenate([clock[delay:], clock[-1] + step * np.arange(1, delay + 1)])
+    return None
 
 
 def _apart(pts: NDArray[np.int64], time_base: Fraction) -> NDArray[np.int64]:
-    """Ascending timestamps, each at least a millisecond after the one before."""
+    """Timestamps of which some are equal, each at least a millisecond after the one before."""
     least = max(1, round(Fraction(1, 1000) / time_base)) if time_base else 1
     steps = least * np.arange(len(pts))
     apart: NDArray[np.int64] = np.maximum.accumulate(pts - steps) + steps

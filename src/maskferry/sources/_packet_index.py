@@ -27,6 +27,7 @@ class PacketIndex:
         entries: int64 (E,), ordinals at which decoding can start, ascending; the first is 0.
         entry_frames: int64 (E,), the first frame that comes out right from each entry, ascending; the first is 0.
         first_key: the frame of the first keyframe; those before it may need others from before a cut.
+        packed: whether some packets hold two frames, of which the second comes out with the next packet.
         seekable: whether the timestamps tell the packets at the entries from all others.
         damaged: the file could not be read to its end.
     """
@@ -38,6 +39,7 @@ class PacketIndex:
     entries: NDArray[np.int64]
     entry_frames: NDArray[np.int64]
     first_key: int = 0
+    packed: bool = False
     seekable: bool = True
     damaged: bool = False
 
@@ -89,7 +91,8 @@ def index_of(packets: Packets, order: NDArray[np.int64], shown_pts: NDArray[np.i
         entries=np.append(0, keyframes[good]),
         entry_frames=np.append(0, key_frames[good]),
         first_key=0 if starts_with_key else int(key_frames[0]),
-        seekable=packets.have_own_times,
+        packed=packets.packed,
+        seekable=packets.are_told_apart,
         damaged=packets.damaged,
     )
 

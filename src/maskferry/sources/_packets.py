@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from enum import Enum
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,12 +17,29 @@ from numpy.typing import NDArray
 
 from maskferry.sources._container import packets_of
 
-__all__ = ["NO_PTS", "Packets", "read_packets"]
+__all__ = ["NO_PTS", "Clock", "Packets", "read_packets"]
 
 log = logging.getLogger(__name__)
 
 NO_PTS = np.iinfo(np.int64).min
 """Stands for a timestamp that is missing."""
+
+_VOP = b"\0\0\1\xb6"
+"""Begins a frame of MPEG-4 Visual (ISO/IEC 14496-2, 6.2.5)."""
+
+_NO_TIMESTAMPS = 0x80
+"""AVFMT_NOTIMESTAMPS (libavformat/avformat.h): a raw stream, whose packets FFmpeg counts."""
+
+_DECODE_TIMES_ONLY = frozenset({"asf", "avi"})
+"""Containers that have no presentation times; what FFmpeg gives in their place is a guess."""
+
+
+class Clock(Enum):
+    """What the timestamps of a container's packets say."""
+
+    SHOWING = "when a frame is shown"
+    DECODING = "when a packet is decoded"
+    NONE = "nothing: FFmpeg counts the packets of a raw stream"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +52,9 @@ class Packets:
         sizes: int64 (P,), bytes.
         shown: bool (P,), whether the packet holds a frame that is shown.
         keys: bool (P,), whether the packet is marked as a keyframe.
+        packed: whether some packets hold two frames, of which the second comes out with the next packet.
         damaged: the file could not be read to its end.
+        clock: what the timestamps say.
         time_base: seconds of a tick of the timestamps; 0 where that is not known.
     """
 
@@ -43,7 +63,9 @@ class Packets:
     sizes: NDArray[np.int64]
     shown: NDArray[np.bool_]
     keys: NDArray[np.bool_]
+    packed: bool
     damaged: bool
+    clock: Clock
     time_base: Fraction
 
     def __len__(self) -> int:
@@ -51,9 +73,9 @@ class Packets:
         return len(self.pts)
 
     @property
-    def have_own_times(self) -> bool:
-        """Whether each packet has a pts that no other has."""
-        return len(np.unique(self.pts)) == len(self.pts) and not (self.pts == NO_PTS).any()
+    def are_told_apart(self) -> bool:
+        """Whether each packet has a pts of the file's own that no other has."""
+        return self.clock is not Clock.NONE and NO_PTS not in self.pts and len(np.unique(self.pts)) == len(self)
 
     @property
     def time_goes_back(self) -> bool:
@@ -64,15 +86,17 @@ class Packets:
 
 def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> Packets:
     """Read on to the end, or to the damage; packets at the end that are cut short are left out."""
-    is_vp8 = stream.codec_context.codec.name == "vp8"
+    codec = stream.codec_context.codec.name
     rows: list[tuple[int, int, int, bool, bool]] = []
+    packed = False
     damaged = False
     cut_short = 0  # how many of the last packets
     try:
         for packet in packets_of(container, stream):
             pts = NO_PTS if packet.pts is None else packet.pts
             dts = NO_PTS if packet.dts is None else packet.dts
-            shown = not packet.is_discard and not (is_vp8 and _is_hidden_vp8(packet))
+            shown = not packet.is_discard and not (codec == "vp8" and _is_hidden_vp8(packet))
+            packed = packed or (codec == "mpeg4" and bytes(packet).count(_VOP) > 1)
             rows.append((pts, dts, packet.size, shown, packet.is_keyframe))
             cut_short = cut_short + 1 if packet.is_corrupt else 0
     except av.error.FFmpegError as err:
@@ -80,8 +104,23 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
         damaged = True
     whole = rows[: len(rows) - cut_short]
     pts_column, dts_column, sizes, shown_column, keys = np.array(whole, dtype=np.int64).reshape(-1, 5).T.copy()
-    time_base = Fraction(stream.time_base or 0)
-    return Packets(pts_column, dts_column, sizes, shown_column != 0, keys != 0, damaged or cut_short > 0, time_base)
+    return Packets(
+        pts_column,
+        dts_column,
+        sizes,
+        shown_column != 0,
+        keys != 0,
+        packed,
+        damaged or cut_short > 0,
+        _clock_of(container),
+        Fraction(stream.time_base or 0),
+    )
+
+
+def _clock_of(container: InputContainer) -> Clock:
+    if int(container.format.flags) & _NO_TIMESTAMPS:
+        return Clock.NONE
+    return Clock.DECODING if container.format.name in _DECODE_TIMES_ONLY else Clock.SHOWING
 
 
 def _is_hidden_vp8(packet: Packet[VideoStream]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from maskferry.data import Frame, FrameInfo, StretchOption, VideoInfo
 from maskferry.errors import SourceError
@@ -64,13 +65,11 @@ class VideoSource(ReadAheadSource):
         with open_video(path) as (_, stream):
             self.announced_frame_count = announced_frames(path, stream, self._index)
             self._time_base = Fraction(stream.time_base or 0)
-            file_rate = stream.average_rate or stream.guessed_rate
-            has_table = bool(stream.frames)
+            file_rate = self._average_rate(stream)
         self._forced_rate = rate
         rate = rate or (Fraction(file_rate) if file_rate else None)
         first_shown = self._decode_first()
-        if not has_table:
-            self._drop_start(first_shown)
+        self._drop_start(first_shown)
         height, width = self._orientation.shown_hw(self._stored_hw)
         self._stretch = find_stretch(path, self._index, self._first, stretch)
         del self._first
@@ -98,6 +97,14 @@ class VideoSource(ReadAheadSource):
             shown = self._index.shown_pts
             return float(int(shown[index] - shown[0]) * self._time_base)
         return time_at(index, self.info.rate)
+
+    def _average_rate(self, stream: VideoStream) -> Fraction | None:
+        """The file's average rate; in an AVI with many dropped frames, and where none is given, that of the times."""
+        shown, given = self._index.shown_pts, stream.average_rate
+        if shown is None or len(shown) < 2 or not self._time_base:
+            return given or stream.guessed_rate
+        measured = ((len(shown) - 1) / (int(shown[-1] - shown[0]) * self._time_base)).limit_denominator(1001)
+        return given if given and (stream.container.format.name != "avi" or given < 2 * measured) else measured
 
     def _decode_first(self) -> int:
         """Learn size and orientation from the first frame that can be decoded; give its number."""
