@@ -21,6 +21,7 @@ from maskferry.cli._app import app
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.rendering import render, source_of
 from maskferry.sources import open_source
+from tiffs import tiff_bytes
 
 SIZE_HW = (96, 128)
 
@@ -148,7 +149,7 @@ def test_tiff_of_any_samples(tmp_path: Path, low: float, high: float, dtype: str
         if samples.dtype.kind == "f":
             samples[:4] = np.nan
             samples[4, :9] = np.inf
-        (tmp_path / f"{i}.tif").write_bytes(tiff(samples, order))
+        (tmp_path / f"{i}.tif").write_bytes(tiff_bytes([samples], order))
     with open_source(tmp_path) as source:
         found = source.info.stretch or (0, 0)
         (frame,) = source.frames([1])
@@ -157,20 +158,6 @@ def test_tiff_of_any_samples(tmp_path: Path, low: float, high: float, dtype: str
     if dtype.startswith("f"):
         assert not frame.image[:4].any()
         assert (frame.image[4, :9] == 255).all()
-
-
-def tiff(samples: NDArray[np.generic], order: str) -> bytes:
-    """A plain TIFF of one grey picture, as the baseline of TIFF 6.0 has it."""
-    import struct
-
-    data = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
-    kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
-    height, width = samples.shape
-    tags = [(256, width), (257, height), (258, samples.itemsize * 8), (259, 1), (262, 1), (273, 8), (277, 1)]
-    tags += [(278, height), (279, len(data)), (339, kind)]
-    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + len(data))
-    entries = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in tags)
-    return head + data + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
 
 
 def test_a_black_first_frame_and_a_flash_take_no_contrast(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from maskferry.sources._tiff import first_directory
+from maskferry.sources._tiff import read_pages
 
 __all__ = ["jpeg2000_depth", "size_in_header"]
 
@@ -46,9 +46,8 @@ def _jpeg2000(head: bytes) -> Size:
 
 
 def _tiff(path: Path) -> Size:
-    tags = first_directory(path)
-    width, height = tags.get(256), tags.get(257)
-    return (width, height) if width and height else None
+    pages, _ = read_pages(path, most=1)
+    return pages[0].size_wh if pages and all(pages[0].size_wh) else None
 
 
 def _png(head: bytes) -> Size:
