@@ -148,7 +148,7 @@ def _is_nothing(value: Any) -> bool:  # noqa: ANN401
     """Whether this says, in any of the ways in which libraries say it, that nothing was found."""
     if _is_tensor(value):
         shape = tuple(value.shape)
-        return shape[:1] == (0,) or (len(shape) == 3 and shape[2] == 0)
+        return shape[:1] == (0,) or (len(shape) == 3 and shape[2] == 0 < shape[1])
     if isinstance(value, list | tuple):
         return all(item is None for item in value)
     return value is None or (isinstance(value, Mapping) and not value)

@@ -33,7 +33,7 @@ BEYOND = 0.25
 
 SLOPES = 0.5
 """Of the pixels between 0 and full, the least share with a lower and a higher neighbour in a soft mask: blurred edges
-have 0.65 and more, edges in a JPEG 0.6; touching areas of random numbers, 3 pixels wide, have 0.2."""
+have 0.65 and more; touching areas of random numbers, 3 pixels wide, have 0.2."""
 
 
 def binarize(values: Array, what: str = "mask") -> Mask:
