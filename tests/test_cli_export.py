@@ -12,7 +12,10 @@ import pytest
 from PIL import Image
 
 from cli_tools import COUNT, one_json, run
-from maskferry import Tracks
+from maskferry import Tracks, export
+from maskferry.errors import InputError
+from maskferry.formats import _mots
+from maskferry.formats import _youtube_vis as youtube_vis
 from maskferry.formats.registry import BUILT_IN
 from maskferry.outputs import known_kinds
 from maskferry.tracks._table import Table
@@ -78,6 +81,57 @@ def test_refusals(finished_run, tmp_path, capsys):
 def test_options_of_label_maps_are_refused_elsewhere(option, finished_run, tmp_path, capsys):
     assert run("export", finished_run, "--format", "csv", "-o", tmp_path / "x.csv", *option) == 2
     assert capsys.readouterr().err == f"error: {option[0]}: only for --format davis, not for csv\n"
+
+
+@pytest.mark.parametrize("name", ["mots", "mots-png"])
+def test_frames_of_mots_may_count_from_1(finished_run, tmp_path, name):
+    out = tmp_path / "x.txt" if name == "mots" else tmp_path / "x"
+    assert run("export", finished_run, "--format", name, "-o", out, "--first-frame", 1) == 0
+    if name == "mots":
+        numbers = {int(line.split()[0]) for line in out.read_text().splitlines()}
+        found = _mots.read(out)
+    else:
+        numbers = {int(path.stem) for path in out.iterdir()}
+        found = _mots.read_folder(out)
+    assert numbers == set(range(1, COUNT + 1))
+    assert [frame.info.index for frame in found.frames] == list(range(COUNT))
+    with Tracks.open(finished_run / "tracks.sqlite") as tracks:
+        export(tracks, tmp_path / "y", name, first_frame=1)
+    assert (tmp_path / "y").is_dir() or (tmp_path / "y").read_bytes() == out.read_bytes()
+
+
+def test_run_lengths_as_lists(finished_run, tmp_path):
+    assert run("export", finished_run, "--format", "youtube-vis", "-o", tmp_path / "t.json", "--no-compress") == 0
+    records = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))["annotations"]
+    assert all(isinstance(rle["counts"], list) for record in records for rle in record["segmentations"] if rle)
+    assert run("export", finished_run, "--format", "youtube-vis", "-o", tmp_path / "s.json", "--compress") == 0
+    (lists,), (texts,) = (youtube_vis.read(tmp_path / name) for name in ("t.json", "s.json"))
+    assert lists.frames == texts.frames
+
+
+@pytest.mark.parametrize(
+    ("option", "only"),
+    [
+        (["--first-frame", "1"], "--first-frame: only for --format mots and mots-png"),
+        (["--first-frame", "0"], "--first-frame: only for --format mots and mots-png"),
+        (["--no-compress"], "--no-compress: only for --format youtube-vis"),
+        (["--compress"], "--compress: only for --format youtube-vis"),
+    ],
+)
+def test_options_of_formats_are_refused_elsewhere(option, only, finished_run, tmp_path, capsys):
+    assert run("export", finished_run, "--format", "csv", "-o", tmp_path / "x.csv", *option) == 2
+    assert capsys.readouterr().err == f"error: {only}, not for csv\n"
+
+
+def test_the_library_refuses_options_that_a_format_does_not_take(finished_run, tmp_path):
+    with Tracks.open(finished_run / "tracks.sqlite") as tracks:
+        with pytest.raises(InputError, match=r"'mots': expected first_frame, got frist_frame"):
+            export(tracks, tmp_path / "x.txt", "mots", frist_frame=1)
+        with pytest.raises(InputError, match=r"'csv': it takes none, got first_frame"):
+            export(tracks, tmp_path / "x.csv", "csv", first_frame=1)
+        with pytest.raises(InputError, match="first_frame: expected a whole number"):
+            export(tracks, tmp_path / "x.txt", "mots", first_frame="1")
+    assert not list(tmp_path.glob("x*"))
 
 
 def test_an_unfinished_run_is_said_to_be_one(finished_run, tmp_path, capsys):

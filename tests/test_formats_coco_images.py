@@ -45,6 +45,14 @@ def _calm(masks):
     return type(masks)(masks.frame, masks.size_hw, tuple(rows))
 
 
+def test_ids_and_categories_stand_where_others_look(tmp_path: Path):
+    write(VIDEO, tracks(), tmp_path / "t.json")
+    data = json.loads((tmp_path / "t.json").read_text())
+    assert data["annotations"]
+    assert all(record["attributes"] == {"track_id": record["track_id"]} for record in data["annotations"])
+    assert data["videos"][0]["neg_category_ids"] == data["videos"][0]["not_exhaustive_category_ids"] == []
+
+
 def test_what_pycocotools_reads_of_it(tmp_path: Path, capsys):
     path = tmp_path / "tracks.json"
     write(VIDEO, tracks(), path, labels={1: "swan"})

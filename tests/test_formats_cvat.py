@@ -52,7 +52,7 @@ def test_parts_and_holes_are_one_polygon(tmp_path: Path):
     write(VIDEO, [FrameTracks(FrameInfo(0, None, "a"), FrameMasks(0, SIZE_HW, (row,)))], tmp_path / "t.xml")
     root = ElementTree.parse(tmp_path / "t.xml").getroot()
     assert len(root.findall("track/polygon")) == 2  # the second ends the track
-    x, y = np.array([point.split(",") for point in root[2][0].get("points").split(";")], dtype=float).T
+    x, y = np.array([[float(v) for v in xy.split(",")] for xy in str(root[2][0].get("points")).split(";")]).T
     assert np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2 == mask.sum()  # holes turn the other way
     np.testing.assert_array_equal(read(tmp_path / "t.xml").frames[0].masks.mask(3), mask)
 

@@ -10,7 +10,9 @@ import PIL.Image
 import pytest
 from pycocotools import mask as reference
 
-from format_samples import SIZE_HW, VIDEO, disk, tracks
+from format_samples import SIZE_HW, VIDEO, disk, masks_of, tracks
+from maskferry._own_files import own_kind
+from maskferry.data import FrameTracks
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.formats import _mots as mots
 from maskferry.formats._given_masks import read_seeds
@@ -127,3 +129,98 @@ def test_other_refusals(tmp_path: Path):
     (tmp_path / "t.frames.csv").write_text("index,time,name\n0,,a\n")
     with pytest.raises(InputError, match=r"frame 1 is not in the frame table t\.frames\.csv"):
         mots.read(tmp_path / "t.txt")
+
+
+# --- counting from 0 or from 1 --------------------------------------------------------------------------------------
+
+
+def text_of(path: Path, frames, kinds=(2,), size_hw=SIZE_HW) -> Path:
+    """A foreign file with an object of each class on each frame."""
+    lines = []
+    for frame in frames:
+        for kind in kinds:
+            mask = np.zeros(size_hw, np.uint8)
+            mask[kind, 1:4] = 1
+            counts = reference.encode(np.asfortranarray(mask))["counts"].decode()
+            lines.append(f"{frame} {kind}001 {kind} {size_hw[0]} {size_hw[1]} {counts}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def folder_of(path: Path, frames, kinds=(2,), size_hw=SIZE_HW) -> Path:
+    path.mkdir()
+    for frame in frames:
+        values = np.zeros(size_hw, np.uint16)
+        for kind in kinds:
+            values[kind, 1:4] = kind * 1000 + 1
+        PIL.Image.fromarray(values).save(path / f"{frame:06d}.png")
+    return path
+
+
+CLEAR = [
+    pytest.param(range(3), (2,), SIZE_HW, [0, 1, 2], id="something on frame 0: KITTI"),
+    pytest.param(range(1, 3), (2, 10), (1080, 1920), [0, 1], id="pedestrians in a picture of MOTSChallenge"),
+    pytest.param(range(7, 9), (2,), (480, 640), [6, 7], id="the same, which come later"),
+    pytest.param(range(1, 3), (2,), (375, 1242), [1, 2], id="a picture of KITTI"),
+    pytest.param(range(2, 4), (1, 2), SIZE_HW, [2, 3], id="cars, which come later"),
+]
+UNCLEAR = [
+    pytest.param(range(1, 3), (2,), SIZE_HW, [0, 1], id="pedestrians from frame 1 on"),
+    pytest.param(range(1, 3), (1, 2), SIZE_HW, [1, 2], id="cars from frame 1 on"),
+    pytest.param(range(5, 7), (2,), SIZE_HW, [5, 6], id="pedestrians from frame 5 on"),
+]
+
+
+@pytest.mark.parametrize("make", [text_of, folder_of])
+@pytest.mark.parametrize(("frames", "kinds", "size_hw", "expected"), CLEAR)
+def test_the_file_tells_how_it_counts(tmp_path, caplog, make, frames, kinds, size_hw, expected):
+    path = make(tmp_path / "t.txt", frames, kinds, size_hw)
+    back = mots.read(path) if path.is_file() else mots.read_folder(path)
+    assert [f.info.index for f in back.frames] == expected
+    assert "count from" not in caplog.text
+
+
+@pytest.mark.parametrize("make", [text_of, folder_of])
+@pytest.mark.parametrize(("frames", "kinds", "size_hw", "expected"), UNCLEAR)
+def test_where_nothing_tells_it_a_warning_does(tmp_path, caplog, make, frames, kinds, size_hw, expected):
+    path = make(tmp_path / "t.txt", frames, kinds, size_hw)
+    read = mots.read if path.is_file() else mots.read_folder
+    assert [f.info.index for f in read(path).frames] == expected
+    assert caplog.text.count("nothing else tells whether frames count from 0") == 1
+    for first in (0, 1):
+        caplog.clear()
+        assert [f.info.index for f in read(path, first_frame=first).frames] == [i - first for i in frames]
+        assert not caplog.text
+
+
+@pytest.mark.parametrize("first_frame", [0, 1, 7])
+def test_our_own_files_say_it_themselves(tmp_path, caplog, first_frame):
+    """Although nothing is on the first frame, and the last number is one that a frame could have."""
+    late = [FrameTracks(f.info, f.masks if f.info.index in (2, 3) else masks_of(frame=f.info.index)) for f in tracks()]
+    mots.write(VIDEO, late, tmp_path / "t.txt", ids=IDS, first_frame=first_frame)
+    mots.write_folder(VIDEO, late, tmp_path / "t", ids=IDS, first_frame=first_frame)
+    caplog.clear()
+    for back in (mots.read(tmp_path / "t.txt"), mots.read_folder(tmp_path / "t")):
+        assert [f.info.index for f in back.frames if len(f.masks)] == [2, 3]
+    assert not caplog.text
+    assert all(own_kind(tmp_path / name) is not None for name in ("t.txt", "t.frames.csv"))
+
+
+@pytest.mark.parametrize("first_frame", [-1, 0.5, True, "1"])
+def test_numbers_of_first_frames_are_checked(tmp_path, first_frame):
+    path = text_of(tmp_path / "t.txt", range(2))
+    for call in (
+        lambda: mots.read(path, first_frame=first_frame),
+        lambda: mots.write(VIDEO, tracks(), tmp_path / "o.txt", ids=IDS, first_frame=first_frame),
+        lambda: mots.write_folder(VIDEO, tracks(), tmp_path / "o", ids=IDS, first_frame=first_frame),
+    ):
+        with pytest.raises(InputError, match="first_frame"):
+            call()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.txt"]
+
+
+def test_a_number_in_the_frame_table_that_is_none(tmp_path):
+    path = text_of(tmp_path / "t.txt", range(2))
+    (tmp_path / "t.frames.csv").write_text("index,time,name,number\n0,,a,x\n1,,b,2\n")
+    with pytest.raises(InputError, match=r"t\.frames\.csv:2\.number: expected a whole number"):
+        mots.read(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from pycocotools import mask as reference
 
 from format_samples import SIZE_HW, VIDEO, disk, masks_of, random_tracks, tracks
@@ -21,12 +22,12 @@ from maskferry.rle import Rle
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@given(random_tracks())
+@given(random_tracks(), st.booleans())
 @settings(max_examples=60)
-def test_round_trip_is_exact(tmp_path_factory, sample):
+def test_round_trip_is_exact(tmp_path_factory, sample, compress):
     video, frames, labels = sample
     path = tmp_path_factory.mktemp("yvis") / "tracks.json"
-    write(video, iter(frames), path, labels=labels)
+    write(video, iter(frames), path, labels=labels, compress=compress)
     (back,) = read(path)
     assert back.video == video
     assert list(back.frames) == frames
@@ -37,6 +38,9 @@ def test_what_others_read_of_it(tmp_path: Path):
     path = tmp_path / "tracks.json"
     write(VIDEO, tracks(), path, labels={1: "swan"})
     data = json.loads(path.read_text())
+    write(VIDEO, tracks(), tmp_path / "lists.json", compress=False)
+    uncompressed = json.loads((tmp_path / "lists.json").read_text())["annotations"]
+    lists = {record["id"]: record["segmentations"] for record in uncompressed}
     (video,) = data["videos"]
     assert (video["width"], video["height"], video["length"]) == (33, 24, 5)
     assert video["file_names"] == [f"{i:06d}.png" for i in range(5)]
@@ -54,6 +58,11 @@ def test_what_others_read_of_it(tmp_path: Path):
                 assert rle is annotation["bboxes"][i] is annotation["areas"][i] is None
                 continue
             np.testing.assert_array_equal(reference.decode(rle).astype(bool), wanted)
+            assert lists[annotation["id"]][i]["size"] == [24, 33]
+            assert reference.frPyObjects(lists[annotation["id"]][i], 24, 33) == {
+                **rle,
+                "counts": rle["counts"].encode(),
+            }
             assert annotation["areas"][i] == reference.area(rle)
             assert annotation["bboxes"][i] == reference.toBbox(rle).tolist()
 

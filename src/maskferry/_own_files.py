@@ -198,14 +198,18 @@ def _has_frame_table(path: Path) -> bool:
 
 def _is_frame_table(head: bytes) -> bool:
     """Whether this is a frame table, to the last cell."""
-    if not head.startswith(b"index,time,name\r\n"):
+    if not head.startswith((b"index,time,name\r\n", b"index,time,name,number\r\n")):
         return False
     text = _whole_lines(head).decode("utf-8", "surrogateescape")
     try:
-        rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
+        head_row, *rows = csv.reader(io.StringIO(text, newline=""))
     except csv.Error:
         return False
-    return text.endswith("\r\n") and all(len(row) == 3 and row[0].isdecimal() and _is_time(row[1]) for row in rows)
+    width = len(head_row)
+    return text.endswith("\r\n") and all(
+        len(row) == width and row[0].isdecimal() and _is_time(row[1]) and all(map(str.isdecimal, row[3:]))
+        for row in rows
+    )
 
 
 def _is_time(cell: str) -> bool:

@@ -91,6 +91,25 @@ def export(  # noqa: PLR0913
             "--dtype", show_default=False, help="For davis: bits of a pixel.  [default: 8, or 16 where ids need it]"
         ),
     ] = None,
+    first_frame: Annotated[
+        int | None,
+        typer.Option(
+            "--first-frame",
+            metavar="N",
+            min=0,
+            show_default=False,
+            help="For mots, mots-png: the number of the first frame, 1 for MOTSChallenge.  [default: 0, as KITTI MOTS]",
+        ),
+    ] = None,
+    compress: Annotated[
+        bool | None,
+        typer.Option(
+            "--compress/--no-compress",
+            show_default=False,
+            help="For youtube-vis: masks as compressed texts, or as lists of run lengths, as TrackEval takes a truth.  "
+            "[default: compress]",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -112,6 +131,11 @@ def export(  # noqa: PLR0913
     spec = format_spec(kind)
     if changed and kind != "davis":
         raise InputError(f"{', '.join(changed)}: only for --format davis, not for {kind}")
+    more = {name: value for name, value in (("first_frame", first_frame), ("compress", compress)) if value is not None}
+    for name in more:
+        if name not in spec.accepts:
+            flag = "--first-frame" if name == "first_frame" else "--no-compress" if not compress else "--compress"
+            raise InputError(f"{flag}: only for --format {options.formats_that_accept(name)}, not for {kind}")
     if video is not None and not spec.needs_pictures:
         raise InputError(f"--video: only for --format {options.formats_with_pictures()}, not for {kind}")
     from maskferry.outputs import WatchedTracks, open_tracks, save_label_maps
@@ -130,7 +154,7 @@ def export(  # noqa: PLR0913
                 overwrite=overwrite,
             )
         else:
-            files = write(watched, out, kind, video=video, overwrite=overwrite)
+            files = write(watched, out, kind, video=video, overwrite=overwrite, **more)
     if as_json:
         console.show_json({"files": {kind: str(out)}, "written": len(files)})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +32,7 @@ __all__ = [
     "TracksPath",
     "Verbose",
     "engine_options",
+    "formats_that_accept",
     "formats_with_pictures",
     "help_of_formats",
     "help_of_kinds",
@@ -153,8 +155,17 @@ def help_of_formats() -> str:
 
 def formats_with_pictures() -> str:
     """The built-in formats that need the video's frames, in words."""
-    *names, last = (name for name, spec in BUILT_IN.items() if spec.needs_pictures)
-    return f"{', '.join(names)} and {last}"
+    return _in_words(name for name, spec in BUILT_IN.items() if spec.needs_pictures)
+
+
+def formats_that_accept(option: str) -> str:
+    """The built-in formats whose writers take a keyword argument, in words."""
+    return _in_words(name for name, spec in BUILT_IN.items() if option in spec.accepts)
+
+
+def _in_words(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def help_of_kinds() -> str:

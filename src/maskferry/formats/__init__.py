@@ -14,6 +14,8 @@
     cvat          CVAT XML 1.1: polygon tracks, or masks picture by picture
     cvat_reader   its elements -> rows
     mots          MOTS, as text or as 16-bit PNG
+    mots_lines    the lines of its text form
+    mots_numbering   whether it counts frames from 0 or from 1
     mot           MOT CSV: boxes
     label_studio  Label Studio's JSON of a video: boxes
     table         CSV, a row for each object on each frame

@@ -2,7 +2,8 @@
 
 What the format has no place for (times, exact rate, states, which objects are lost) is kept under the key "maskferry"
 of videos, images, tracks and annotations, which other readers ignore; with it, reading gives back exactly what was
-written. The id of a track is the id of the object.
+written. The id of a track is the id of the object; annotations have it as "track_id", as TAO does, and among their
+"attributes", as CVAT does.
 """
 
 from __future__ import annotations
@@ -256,7 +257,15 @@ def _state(value: Any, where: str) -> State:  # noqa: ANN401
 
 def _video(video: VideoInfo) -> dict[str, Any]:
     extra = {"rate": None if video.rate is None else str(video.rate), "frame_count": video.frame_count}
-    return {"id": 1, "name": video.name, "width": video.width, "height": video.height, _EXTRA: extra}
+    return {
+        "id": 1,
+        "name": video.name,
+        "width": video.width,
+        "height": video.height,
+        "neg_category_ids": [],  # categories that are said to be nowhere in the video; TAO's tools ask for both lists
+        "not_exhaustive_category_ids": [],
+        _EXTRA: extra,
+    }
 
 
 def _image(frame: FrameTracks, video: VideoInfo) -> dict[str, Any]:
@@ -291,6 +300,7 @@ def _annotation(
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "iscrowd": 0,
         "score": float(row.score),
+        "attributes": {"track_id": row.object_id},  # where CVAT and Datumaro have it
         _EXTRA: {"state": row.state.value, "fidelity": row.fidelity},
     }
 

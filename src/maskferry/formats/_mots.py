@@ -1,8 +1,8 @@
 """MOTS, as KITTI MOTS and MOTSChallenge have it: a 16-bit PNG for each frame, or one text file.
 
 A pixel, or a line, names its object by class * 1000 + instance; 10000 is a region to ignore, 0 is background. Frames
-count from 0, as KITTI's do; MOTSChallenge's count from 1, which ``first_frame=1`` writes and reads. No two objects
-share a pixel.
+count from 0, as KITTI's do; MOTSChallenge's count from 1, which ``first_frame=1`` writes, and which reading tells by
+the file, see `_mots_numbering`. No two objects share a pixel.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry._arguments import whole
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
@@ -23,7 +23,9 @@ from maskferry.formats._coco import read_segmentation
 from maskferry.formats._content import Rows, VideoTracks, checked, warn_of_loss
 from maskferry.formats._frame_table import noting, read_frames, sidecar, write_frames
 from maskferry.formats._images import list_pictures, read_frame_info, read_pixels, write_pixels
-from maskferry.limits import check_size_hw, check_text_file
+from maskferry.formats._mots_lines import Line, lines_of
+from maskferry.formats._mots_numbering import first_frame_of, first_picture_of, number_of
+from maskferry.limits import MOST_FRAMES, check_size_hw
 from maskferry.masks._labels import Overlap, to_label_map
 from maskferry.rle import Rle
 
@@ -102,7 +104,7 @@ def write(  # noqa: PLR0913
         labels: {object id: name}, for the classes.
         object_ids: all objects.
         overlap: who gets a pixel that several objects claim.
-        first_frame: the number of the video's first frame.
+        first_frame: the number of the video's first frame: 0 as in KITTI MOTS, 1 as in MOTSChallenge.
         overwrite: replace files.
 
     Raises:
@@ -112,6 +114,7 @@ def write(  # noqa: PLR0913
     """
     for taken in (path, sidecar(path)):
         check_free(taken, overwrite=overwrite)
+    first_frame = _check_first_frame(first_frame)
     ids = mots_ids(object_ids, labels) if ids is None else ids
     infos: list[FrameInfo] = []
     shared = 0
@@ -123,7 +126,7 @@ def write(  # noqa: PLR0913
                     mots = _id_of(row.object_id, ids)
                     line = (tracks.info.index + first_frame, mots, mots // 1000, *video.size_hw, rle.counts.decode())
                     file.write(" ".join(str(v) for v in line) + "\n")
-        write_frames(infos, sidecar(path), overwrite=overwrite)
+        write_frames(infos, sidecar(path), first_number=first_frame, overwrite=overwrite)
     _warn(path, ids, shared)
 
 
@@ -146,6 +149,7 @@ def write_folder(  # noqa: PLR0913
         The files, in order.
     """
     check_free(folder, overwrite=overwrite)
+    first_frame = _check_first_frame(first_frame)
     ids = mots_ids(object_ids, labels) if ids is None else ids
     written = []
     shared = 0
@@ -159,16 +163,22 @@ def write_folder(  # noqa: PLR0913
     return written
 
 
-def read(path: Path, *, first_frame: int = 0) -> VideoTracks:
+def read(path: Path, *, first_frame: int | None = None) -> VideoTracks:
     """Read the text form. The id of an object is its id in MOTS (such as 2001), its name "class 2". Regions to ignore
     are left out.
+
+    Args:
+        path: the file.
+        first_frame: the number of the video's first frame; by default the one that the file tells: by its frame table,
+            by a mask on frame 0, by its sizes and classes. Where nothing tells it, a warning says so.
 
     Raises:
         InputError: no such file, or a line that is wrong; the message names line and field.
     """
+    first_frame = first_frame_of(path) if first_frame is None else _check_first_frame(first_frame)
     rows = Rows()
     size: tuple[int, int] | None = None
-    for line in _lines(path):
+    for line in lines_of(path):
         size = size or check_size_hw(line.height, line.width, line.at)
         _read_line(line, size, first_frame, rows)
     if size is None:
@@ -179,21 +189,23 @@ def read(path: Path, *, first_frame: int = 0) -> VideoTracks:
     return rows.tracks(video, infos.values(), str(path))
 
 
-def read_folder(folder: Path, *, first_frame: int = 0) -> VideoTracks:
+def read_folder(folder: Path, *, first_frame: int | None = None) -> VideoTracks:
     """Read the form of pictures, as `read`; frames are numbered as the files are.
 
     Raises:
         InputError: no folder, a picture that is no label map of 16 bits, or pictures of several sizes.
     """
     rows, infos, size = Rows(), [], (0, 0)
-    for path in list_pictures(folder):
-        if not path.stem.isdecimal() or int(path.stem) < first_frame:
+    paths = list_pictures(folder)
+    first_frame = first_picture_of(folder, paths) if first_frame is None else _check_first_frame(first_frame)
+    for path in paths:
+        if number_of(path) < first_frame:
             raise InputError(f"{path}: expected the number of a frame from {first_frame} as name")
         values = read_pixels(path).values
         size = size if size[0] else check_size_hw(values.shape[0], values.shape[1], str(path))
         if values.shape != size:
             raise InputError(f"{path}: expected a label map of {size} (height, width), got {values.shape}")
-        index = int(path.stem) - first_frame
+        index = number_of(path) - first_frame
         infos.append(read_frame_info(path) or FrameInfo(index, None, path.stem))
         for mots, mask in split_mots(values, path).items():
             rows.add(infos[-1].index, mots, Rle.encode(mask), str(path), label=f"class {mots // 1000}")
@@ -209,40 +221,11 @@ def split_mots(values: NDArray[np.unsignedinteger], path: Path) -> dict[int, NDA
     return {i: values == i for i in ids}
 
 
-class _Line(NamedTuple):
-    """A line of the text form; ``at`` is what errors call it."""
-
-    at: str
-    frame: int
-    mots: int
-    kind: int
-    height: int
-    width: int
-    counts: str
+def _check_first_frame(first_frame: int) -> int:
+    return whole(first_frame, "first_frame", least=0, most=MOST_FRAMES)
 
 
-def _lines(path: Path) -> Iterator[_Line]:
-    check_text_file(path)
-    try:
-        with path.open(encoding="ascii") as file:
-            for number, text in enumerate(file, 1):
-                if text.strip():
-                    yield _parse_line(text, f"{path}:{number}")
-    except OSError as err:
-        raise InputError(f"cannot read {path}: {err.strerror or err}") from err
-    except UnicodeDecodeError as err:
-        raise InputError(f"{path} is no text of MOTS: {err}") from err
-
-
-def _parse_line(text: str, at: str) -> _Line:
-    fields = text.split()
-    if len(fields) != 6 or not all(field.isdecimal() and len(field) < 10 for field in fields[:5]):
-        raise InputError(f'{at}: expected "frame id class height width rle", got {text.strip()!r:.60}')
-    frame, mots, kind, height, width = (int(field) for field in fields[:5])
-    return _Line(at, frame, mots, kind, height, width, fields[5])
-
-
-def _read_line(line: _Line, size_hw: tuple[int, int], first_frame: int, rows: Rows) -> None:
+def _read_line(line: Line, size_hw: tuple[int, int], first_frame: int, rows: Rows) -> None:
     """Add the row that a line holds; regions to ignore are left out."""
     at, kind = line.at, line.kind
     if (line.height, line.width) != size_hw:

@@ -57,6 +57,7 @@ def write(
     path: Path,
     *,
     labels: Mapping[int, str] | None = None,
+    compress: bool = True,
     overwrite: bool = False,
 ) -> None:
     """Write one video's tracks. Masks are held run-length encoded until the end, as the format goes object by object.
@@ -66,6 +67,8 @@ def write(
         frames: its tracks, in the order of frames.
         path: written atomically.
         labels: {object id: name}; every name becomes a category, and objects without one are of category "object".
+        compress: masks as COCO's compressed RLE, a text each; otherwise as lists of run lengths, which is how the
+            truth of the data set is written and how TrackEval takes it; such a file is several times as large.
         overwrite: replace a file.
 
     Raises:
@@ -94,7 +97,7 @@ def write(
         for i, (object_id, item) in enumerate(sorted(objects.items())):
             item.rows.extend([None] * (len(infos) - len(item.rows)))
             file.write(",\n" if i else "\n")
-            file.write(_dump(_annotation_record(object_id, item, categories, video)))
+            file.write(_dump(_annotation_record(object_id, item, categories, video, compress=compress)))
         file.write("\n]}\n")
 
 
@@ -155,7 +158,9 @@ def _video_record(video: VideoInfo, infos: list[FrameInfo]) -> dict[str, Any]:
     }
 
 
-def _annotation_record(object_id: int, item: _Object, categories: dict[str, int], video: VideoInfo) -> dict[str, Any]:
+def _annotation_record(
+    object_id: int, item: _Object, categories: dict[str, int], video: VideoInfo, *, compress: bool
+) -> dict[str, Any]:
     seen = [row.rle if row is not None and row.rle.area else None for row in item.rows]
     return {
         "id": object_id,
@@ -164,7 +169,7 @@ def _annotation_record(object_id: int, item: _Object, categories: dict[str, int]
         "iscrowd": 0,
         "width": video.width,
         "height": video.height,
-        "segmentations": _or_none(seen, lambda rle: rle.to_coco()),
+        "segmentations": _or_none(seen, lambda rle: rle.to_coco() if compress else _run_lengths(rle)),
         "bboxes": _or_none(seen, _box_xywh),
         "areas": _or_none(seen, lambda rle: rle.area),
         _EXTRA: {
@@ -179,6 +184,10 @@ def _annotation_record(object_id: int, item: _Object, categories: dict[str, int]
 def _or_none(values: Iterable[T | None], describe: Callable[[T], object]) -> list[object]:
     """What there is to say of each value; None stays None."""
     return [None if value is None else describe(value) for value in values]
+
+
+def _run_lengths(rle: Rle) -> dict[str, object]:
+    return {"size": list(rle.size_hw), "counts": rle.runs.tolist()}
 
 
 def _box_xywh(rle: Rle) -> list[int]:

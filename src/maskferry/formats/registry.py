@@ -60,6 +60,7 @@ class FormatSpec:
             one), "object_ids" (all of them, ascending), "rate" (frames per second as a Fraction, or None for every
             frame at its own time).
         options: further keyword arguments, always the same.
+        accepts: keyword arguments of the writer that whoever exports may give, such as "first_frame".
         requires: top-level packages that must be importable.
         extra: the pip extra of maskferry that brings them.
         recognizer: "package.module:function" of what says whether a file (a `pathlib.Path`) is one that the writer
@@ -76,6 +77,7 @@ class FormatSpec:
     needs_pictures: bool = False
     takes: tuple[str, ...] = ("labels",)
     options: Mapping[str, object] = field(default_factory=dict)
+    accepts: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     extra: str | None = None
     recognizer: str | None = None
@@ -101,7 +103,10 @@ BUILT_IN: dict[str, FormatSpec] = {
         takes=(),
     ),
     "youtube-vis": FormatSpec(
-        "maskferry.formats._youtube_vis:write", "tracks.json", "one YouTube-VIS JSON file with RLE masks"
+        "maskferry.formats._youtube_vis:write",
+        "tracks.json",
+        "one YouTube-VIS JSON file with RLE masks",
+        accepts=("compress",),
     ),
     "coco": FormatSpec(
         "maskferry.formats._coco_images:write",
@@ -140,6 +145,7 @@ BUILT_IN: dict[str, FormatSpec] = {
         f"one of two objects that claim a pixel; {_NAMES_SCORES_STATES}",
         has_frame_table=True,
         takes=("labels", "object_ids"),
+        accepts=("first_frame",),
     ),
     "mots-png": FormatSpec(
         "maskferry.formats._mots:write_folder",
@@ -148,6 +154,7 @@ BUILT_IN: dict[str, FormatSpec] = {
         f"one of two objects that claim a pixel; {_NAMES_SCORES_STATES}",
         is_folder=True,
         takes=("labels", "object_ids"),
+        accepts=("first_frame",),
     ),
     "mot": FormatSpec(
         "maskferry.formats._mot:write",

@@ -43,7 +43,7 @@ class Part:
         holes: outlines of what it leaves out, counter-clockwise.
 
     Every outline starts at its first corner in reading order and passes no corner twice: a hole that touches the
-    outside, or another hole, at a corner has an outline of its own. Together they are a polygon that is valid for OGC.
+    outside, or another hole, at a corner has one of its own. Together they are a valid polygon as OGC defines it.
     """
 
     outer: Polygon

@@ -29,6 +29,7 @@ def export(
     *,
     video: VideoLike | None = None,
     overwrite: bool = False,
+    **options: object,
 ) -> list[Path]:
     """Write tracks in one of the formats.
 
@@ -40,13 +41,16 @@ def export(
             cannot hold is in its spec, and in the log.
         video: where the frames come from, for formats that need pictures; by default the path that the tracks name.
         overwrite: replace what an earlier export left there. Files that maskferry did not write are never replaced.
+        options: what the format accepts (`FormatSpec.accepts`): ``first_frame`` of "mots" and "mots-png", the number of
+            the first frame, 1 for MOTSChallenge, whose tools look at objects named "person" or "pedestrian" alone;
+            ``compress`` of "youtube-vis", False for lists of run lengths, as TrackEval takes a truth.
 
     Returns:
         The files that were written.
 
     Raises:
-        InputError: an unknown format, there is nothing to write yet, the format cannot hold it, or the path is the
-            tracks file, the video, one of its frames or a mask that the run was given.
+        InputError: an unknown format or option, there is nothing to write yet, the format cannot hold it, or the path
+            is the tracks file, the video, one of its frames or a mask that the run was given.
         SourceError: the video cannot be opened.
         MissingExtraError: a package that the format needs is not installed.
         OutputExistsError: the path is taken, or holds what maskferry did not write.
@@ -54,6 +58,7 @@ def export(
         OutputError: it cannot be written.
     """
     spec, path = format_spec(format), Path(path)
+    _check_options(options, spec, format)
     place: _Place = {
         "reads": reads_of(tracks, video),
         "overwrite": overwrite,
@@ -65,10 +70,17 @@ def export(
     require_frames(tracks)
     write = load_writer(format)
     with output(path, **place) as part, _frames(tracks, spec, video) as frames:
-        written = write(tracks.video, frames, part, overwrite=False, **_arguments(tracks, spec))
+        written = write(tracks.video, frames, part, overwrite=False, **_arguments(tracks, spec), **options)
     if written is None:
         written = [part, *map(part.with_name, (p.name for p in place["beside"]))]
     return [_in_place(file, part, path) for file in written]
+
+
+def _check_options(options: Iterable[str], spec: FormatSpec, name: str) -> None:
+    unknown = [option for option in options if option not in spec.accepts]
+    if unknown:
+        takes = f"expected {' or '.join(spec.accepts)}" if spec.accepts else "it takes none"
+        raise InputError(f"options of the format {name!r}: {takes}, got {', '.join(unknown)}")
 
 
 class _Place(TypedDict):
