@@ -17,6 +17,7 @@ MaskferryWarning (UserWarning)
 ├── MaskResizedWarning                 a mask did not have the size of the video
 ├── LeftOutWarning                     something of a file is not taken; the message counts it
 ├── UnconfirmedWarning                 a detector's finds were all left out: no later one confirmed them
+├── MaskPlacementWarning               which frame, or which object, the masks of a file are of is not sure
 └── DamagedSourceWarning               the video ends early or is corrupt; what came before it is kept
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "EngineError",
     "InputError",
     "LeftOutWarning",
+    "MaskPlacementWarning",
     "MaskResizedWarning",
     "MaskferryError",
     "MaskferryWarning",
@@ -125,6 +127,11 @@ class LeftOutWarning(MaskferryWarning):
 
 class UnconfirmedWarning(MaskferryWarning):
     """All that a detector found was left out, because no later run of it found that again: no object is left."""
+
+
+class MaskPlacementWarning(MaskferryWarning):
+    """Masks are put on a frame that their file does not name, or on another than it names, or it does not say which of
+    them are one object; the message says how they are read, and how to say it."""
 
 
 class DamagedSourceWarning(MaskferryWarning):

@@ -2,7 +2,10 @@
 
     registry      the one table of formats
     given_masks   anything that ``--masks`` takes -> prompts
-    given_pictures   pictures of masks and folders of them, for given_masks
+    given_pictures   a picture of masks, for given_masks
+    given_folders    a folder of them, for given_masks
+    given_arrays     arrays in files of numpy, for given_masks
+    mask_pictures    what a picture of masks means
     given_files   files of other tools, for given_masks
     reading       one reading of a file: what is known beforehand, what is left out
     davis         label maps, a PNG or TIFF a frame

@@ -9,25 +9,31 @@ from pathlib import Path
 import numpy as np
 
 from maskferry.data import FrameTracks, Mask, VideoInfo
-from maskferry.errors import InputError
 from maskferry.files import check_free
-from maskferry.formats._images import Pixels, list_pictures, read_pixels
+from maskferry.formats._images import list_pictures, read_pixels
+from maskferry.formats._mask_pictures import mask_of
 from maskferry.formats._png import write_boxed
+from maskferry.formats._reading import Reading, reading_of
 
-__all__ = ["read_mask", "read_masks", "to_binary", "write_masks"]
+__all__ = ["read_mask", "read_masks", "write_masks"]
 
 _NOTHING = (0, 0, 0, 0), np.zeros((1, 1), dtype=np.bool_)
 
 
-def read_mask(path: Path) -> Mask:
-    """Read a picture as one mask, bool (H, W): what is not black belongs to the object.
+def read_mask(path: Path, reading: Reading | None = None) -> Mask:
+    """Read a picture as one mask, bool (H, W): what is not black belongs to the object; see `mask_of`.
 
-    A format with loss (JPEG) is cut at 127, because it rings around edges.
+    A mask with soft edges, and a format with loss (JPEG), which rings around edges, are cut at half.
+
+    Args:
+        path: the picture.
+        reading: is told how it is read where another way is possible; without it, a warning says so.
 
     Raises:
-        InputError: no picture, or one in colour.
+        InputError: no picture, one in colour, one of several objects, or it is not clear what it means.
     """
-    return to_binary(read_pixels(path), path)
+    with reading_of(str(path), reading) as reading:
+        return mask_of(read_pixels(path), reading)
 
 
 def read_masks(folder: Path) -> dict[int, Mask]:
@@ -70,21 +76,6 @@ def write_masks(
             write_boxed(path, pixels, (x1, y1), tracks.masks.size_hw, info=tracks.info, overwrite=overwrite)
             written.append(path)
     return written
-
-
-def to_binary(pixels: Pixels, path: Path) -> Mask:
-    """Take a picture as one mask, as `read_mask` does."""
-    values = pixels.values
-    if values.ndim == 3:
-        red, green, blue = np.moveaxis(values, 2, 0)
-        spread = 32 if pixels.lossy else 0
-        if np.ptp(np.stack((red, green, blue)).astype(np.int16), axis=0).max(initial=0) > spread:
-            raise InputError(
-                f"{path} is in colour; expected a black and white mask. If every colour is an object, read it as a "
-                "label map; if it is a cut-out, save its alpha channel"
-            )
-        values = green
-    return np.asarray(values > (127 if pixels.lossy else 0))
 
 
 def _ids_of(paths: list[Path]) -> list[int]:

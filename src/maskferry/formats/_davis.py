@@ -150,7 +150,7 @@ def read_label_map(path: Path, colors: dict[Color, int] | None = None) -> LabelM
     pixels = read_pixels(path)
     if pixels.values.ndim == 2:
         return pixels.values
-    return _number_colors(pixels.values, {} if colors is None else colors, path)
+    return number_colors(pixels.values, {} if colors is None else colors, str(path))
 
 
 def read_sequence(folder: Path) -> Iterator[tuple[str, LabelMap]]:
@@ -179,12 +179,12 @@ def _dtype_for(largest_id: int) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if largest_id == VOID else label_dtype(largest_id)
 
 
-def _number_colors(rgb: NDArray[Any], colors: dict[Color, int], path: Path) -> LabelMap:
+def number_colors(rgb: NDArray[Any], colors: dict[Color, int], where: str) -> LabelMap:
     codes = rgb.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     found, inverse = np.unique(codes, return_inverse=True)
     if found.size > 4096:
         raise InputError(
-            f"{path} has {found.size} colours: this looks like a photograph, or like a label map that was saved with "
+            f"{where} has {found.size} colours: this looks like a photograph, or like a label map that was saved with "
             "loss (JPEG) or smoothed; expected a colour an object"
         )
     triples = [(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in found]

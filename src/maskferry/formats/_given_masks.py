@@ -10,8 +10,9 @@ from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
 from maskferry.formats import _cvat as cvat
 from maskferry.formats import _mots as mots
+from maskferry.formats._binary import read_masks
 from maskferry.formats._given_files import Found, of_video, read_json
-from maskferry.formats._given_pictures import read_folder, read_picture
+from maskferry.formats._given_pictures import on_frame, read_picture
 from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
 
@@ -79,5 +80,6 @@ def _read(path: Path, frame: int | None, reading: Reading) -> Found:
         return read_json(path, frame or 0, reading)
     if kind in (".xml", ".txt"):
         return of_video(path, cvat.read(path) if kind == ".xml" else mots.read(path))
-    masks = read_folder(path, reading) if path.is_dir() else read_picture(path, reading)
-    return Found([MaskPrompt(frame or 0, i, mask) for i, mask in masks.items()], {})
+    if path.is_dir():
+        return Found(on_frame(frame or 0, read_masks(path)), {})
+    return Found(read_picture(path, frame, reading), {})

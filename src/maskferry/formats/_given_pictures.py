@@ -1,57 +1,46 @@
-"""Pictures of masks, and folders of them -> {object id: mask}."""
+"""One picture of masks -> prompts on its frame."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from maskferry.data import Mask
-from maskferry.errors import InputError
-from maskferry.formats import _binary as binary
-from maskferry.formats import _mots as mots
-from maskferry.formats._davis import VOID, LabelMap, read_label_map
-from maskferry.formats._images import list_pictures, read_pixels
+from maskferry.data import Mask, MaskPrompt
+from maskferry.formats._images import read_frame_info, read_pixels
+from maskferry.formats._mask_pictures import objects_of
 from maskferry.formats._reading import Reading
-from maskferry.masks._labels import split_labels
 
-__all__ = ["read_folder", "read_picture"]
-
-
-def read_picture(path: Path, reading: Reading) -> dict[int, Mask]:
-    pixels = read_pixels(path)
-    labels: LabelMap
-    if pixels.lossy:
-        labels = binary.to_binary(pixels, path).astype(np.uint8)
-    elif pixels.values.ndim == 3 and not _is_gray(pixels.values):
-        return split_labels(read_label_map(path))
-    else:
-        labels = pixels.values if pixels.values.ndim == 2 else pixels.values[:, :, 0]
-    full = np.iinfo(labels.dtype).max
-    if not pixels.indexed and np.isin(labels, (0, full)).all():
-        labels = (labels == full).astype(np.uint8)
-    if labels.dtype == np.uint8:
-        return split_labels(labels, void=VOID)
-    return split_labels(labels, void=mots.IGNORED if (labels[labels > 0] >= 1000).all() else None)
+__all__ = ["frame_named", "on_frame", "read_picture"]
 
 
-def _is_gray(rgb: NDArray[np.unsignedinteger[Any]]) -> bool:
-    return bool((rgb == rgb[:, :, :1]).all())
+def read_picture(path: Path, frame: int | None, reading: Reading) -> list[MaskPrompt]:
+    """Read a picture, see `objects_of`, on the frame that it belongs to, see `_frame_of`."""
+    return on_frame(_frame_of(path, frame, reading), objects_of(read_pixels(path), reading))
 
 
-def read_folder(folder: Path, reading: Reading) -> dict[int, Mask]:
-    for path in list_pictures(folder):
-        pixels = read_pixels(path)
-        values = np.unique(pixels.values[pixels.values != 0]) if pixels.values.ndim == 2 else np.empty(0)
-        if values.size > 1 and not pixels.lossy:
-            raise InputError(
-                f"{path} has {values.size} values beside 0 and looks like a label map; expected a folder with a binary "
-                "mask for each object. Give the label map of one frame as a file"
-            )
-    masks = binary.read_masks(folder)
-    empty = [i for i, mask in masks.items() if not mask.any()]
-    if empty:
-        raise InputError(f"{folder}: the masks of objects {empty} are empty; expected at least one pixel in each")
-    return masks
+def on_frame(frame: int, masks: dict[int, Mask]) -> list[MaskPrompt]:
+    return [MaskPrompt(frame, i, mask) for i, mask in masks.items()]
+
+
+def frame_named(path: Path, reading: Reading) -> int | None:
+    """The frame that a picture says itself: as one of maskferry's, or by the name of the frame's own picture."""
+    info = read_frame_info(path)
+    return reading.target.frame_named(path.name) if info is None else info.index
+
+
+def _frame_of(path: Path, said: int | None, reading: Reading) -> int:
+    """The frame that a picture belongs to: the one that the caller says, the one that it says itself, or the first."""
+    named = frame_named(path, reading)
+    if said is not None:
+        if named not in (None, said):
+            reading.doubt(f"put on frame {said}, as asked for, though the file is named as frame {named} is")
+        return said
+    if named is not None:
+        return named
+    number = re.search(r"0\d+$|\d{4,}$|(?<=frame)[-_ ]?\d+$", path.stem, re.IGNORECASE)
+    if number is not None and number[0].strip("-_ 0"):
+        reading.doubt(
+            f"put on frame 0, as no frame's picture is called {path.stem!r}: if it belongs to another frame, say so "
+            f"(--masks FRAME={path.name}, or frame_idx)"
+        )
+    return 0

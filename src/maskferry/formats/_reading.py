@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from maskferry.errors import InputError, LeftOutWarning
+from maskferry.errors import InputError, LeftOutWarning, MaskPlacementWarning
 
-__all__ = ["Reading", "Target"]
+__all__ = ["Reading", "Target", "reading_of"]
 
 
 def _unnamed(name: str) -> int | None:
@@ -42,6 +43,7 @@ class Reading:
         kind: how the file is read, in a few words: "COCO", "a label map".
         left_out: {what: [how many, where it was first]}.
         notes: how it was read, in a sentence each, where it could be read in another way too.
+        doubts: the notes of which the caller is warned: masks may be on another frame, or be another object, than meant.
     """
 
     where: str
@@ -50,6 +52,7 @@ class Reading:
     kind: str = "masks"
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     def leave_out(self, what: str, at: str, *, count: int = 1) -> None:
         """Count something that is in the file and does not come out of it.
@@ -72,13 +75,32 @@ class Reading:
         if text not in self.notes:
             self.notes.append(text)
 
+    def doubt(self, text: str) -> None:
+        """A note of which the caller is warned."""
+        self.note(text)
+        if text not in self.doubts:
+            self.doubts.append(text)
+
     @property
     def told(self) -> list[str]:
         """What was left out, a line for each kind: "3 boxes without a mask (the first: annotations[4])"."""
         return [f"{count} {what} (the first: {first})" for what, (count, first) in self.left_out.items()]
 
     def warn(self, stacklevel: int = 2) -> None:
-        """Give one warning of all that was left out; none where nothing was."""
+        """Give one warning of all that was left out, and one of all doubts; none where there is nothing."""
         if self.left_out:
             message = f"{self.where}: left out: {'; '.join(self.told)}"
             warnings.warn(LeftOutWarning(message), stacklevel=stacklevel + 1)
+        if self.doubts:
+            warnings.warn(MaskPlacementWarning(f"{self.where}: {'; '.join(self.doubts)}"), stacklevel=stacklevel + 1)
+
+
+@contextmanager
+def reading_of(where: str, reading: Reading | None) -> Iterator[Reading]:
+    """The reading that a caller has; where he has none, one of its own, which warns when it is done."""
+    if reading is not None:
+        yield reading
+        return
+    reading = Reading(where)
+    yield reading
+    reading.warn(stacklevel=4)
