@@ -326,7 +326,16 @@ def test_after_false_finds_the_search_goes_on(direction):
     assert tracks[COUNT - 1].objects[0].rle.area == 100
 
 
-NOTHING = [None, [], (), {}, [None], [[]], np.zeros((0, HEIGHT, WIDTH), bool), np.zeros((HEIGHT, WIDTH), np.uint8)]
+NOTHING: list[object] = [
+    None,
+    [],
+    (),
+    {},
+    [None],
+    [[]],
+    np.zeros((0, HEIGHT, WIDTH), bool),
+    np.zeros((HEIGHT, WIDTH), np.uint8),
+]
 
 
 @pytest.mark.parametrize("nothing", NOTHING, ids=repr)

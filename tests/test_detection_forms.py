@@ -256,7 +256,7 @@ def test_a_detector_may_return_it_or_nothing(form):
     assert tracks.object_ids == (100, 101)
 
 
-NOTHING = {
+NOTHING: dict[str, object] = {
     "None": None,
     "list": [],
     "tuple": (),
@@ -272,7 +272,7 @@ NOTHING = {
     "boxes": np.zeros((0, 4)),
     "a black mask": np.zeros(SIZE, np.uint8),
     "black masks": np.zeros((2, *SIZE)),
-    "generator": (mask for mask in ()),
+    "generator": iter(()),
     "columns": {"masks": [], "scores": []},
     "response": {"predictions": []},
 }
