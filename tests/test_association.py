@@ -10,8 +10,9 @@ from maskferry.association import _associator, _types
 from maskferry.association._options import AssociationOptions
 from maskferry.detections import Detections
 from maskferry.engines._hold import HoldEngine, HoldSession
-from maskferry.errors import InputError, UnconfirmedWarning
+from maskferry.errors import InputError, SourceError, UnconfirmedWarning
 from maskferry.rle import Rle
+from maskferry.run._workspace import Workspace
 
 COUNT, HEIGHT, WIDTH = 40, 60, 90
 COLORS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 200, 30)}
@@ -326,7 +327,30 @@ def test_after_false_finds_the_search_goes_on(direction):
     assert tracks[COUNT - 1].objects[0].rle.area == 100
 
 
-NOTHING = [None, [], (), {}, [None], [[]], np.zeros((0, HEIGHT, WIDTH), bool), np.zeros((HEIGHT, WIDTH), np.uint8)]
+def test_a_search_that_goes_on_ends_where_the_video_is_damaged(monkeypatch):
+    def frame(self, index):
+        if index > 20:
+            raise SourceError("damaged", frame=index)
+        return read(self, index)
+
+    read = Workspace.frame
+    monkeypatch.setattr(Workspace, "frame", frame)
+    with pytest.warns(UnconfirmedWarning):
+        assert run(World({}, false={0: {"green x": block(60, 40)}}), seeds=False, every=5).object_ids == ()
+    with pytest.raises(SourceError):
+        run(World({"red": lambda t: (5, 10) if t > 30 else None}), seeds=False, every=5)
+
+
+NOTHING: list[object] = [
+    None,
+    [],
+    (),
+    {},
+    [None],
+    [[]],
+    np.zeros((0, HEIGHT, WIDTH), bool),
+    np.zeros((HEIGHT, WIDTH), np.uint8),
+]
 
 
 @pytest.mark.parametrize("nothing", NOTHING, ids=repr)

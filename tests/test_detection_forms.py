@@ -194,8 +194,10 @@ FORMS = {
     "a stack": lambda count=2: STACK[:count],
     "masks": lambda count=2: list(STACK[:count]),
     "by id": lambda count=2: dict(zip((1, 2), STACK[:count], strict=False)),
+    "a list of RLEs": rles,
+    "pictures": lambda count=2: [Image.fromarray(mask) for mask in STACK[:count]],
 }
-NO_SCORES = {"a stack", "masks", "by id"}
+NO_SCORES = {"a stack", "masks", "by id", "a list of RLEs", "pictures"}
 forms = pytest.mark.parametrize("form", FORMS)
 Pair = namedtuple("Pair", "first")
 
@@ -256,7 +258,7 @@ def test_a_detector_may_return_it_or_nothing(form):
     assert tracks.object_ids == (100, 101)
 
 
-NOTHING = {
+NOTHING: dict[str, object] = {
     "None": None,
     "list": [],
     "tuple": (),
@@ -272,7 +274,7 @@ NOTHING = {
     "boxes": np.zeros((0, 4)),
     "a black mask": np.zeros(SIZE, np.uint8),
     "black masks": np.zeros((2, *SIZE)),
-    "generator": (mask for mask in ()),
+    "generator": iter(()),
     "columns": {"masks": [], "scores": []},
     "response": {"predictions": []},
 }
@@ -400,7 +402,7 @@ def test_coco():
 
 
 def test_a_mask_in_a_list_is_no_stack():
-    for value in ([A.tolist()], [A], [A[None]], [A[:, :, None]], (A,), [STACK[:1]]):
+    for value in (rles(1)[0], Image.fromarray(A), [A.tolist()], [A], [A[None]], [A[:, :, None]], (A,), [STACK[:1]]):
         np.testing.assert_array_equal(np.stack(read_detections(value, SIZE).masks), STACK[:1])
     with MaskTracker(VIDEO, engine="hold") as tracker:
         for several in (STACK, [A, B], results(), [results()]):

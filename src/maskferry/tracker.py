@@ -153,7 +153,7 @@ class MaskTracker(Closing, SessionViews):
         """Track what a mask covers. A mask of a known object on another frame is a correction.
 
         Args:
-            mask: (H, W), (1, H, W) or (H, W, 1); bool, integer or probability (see `masks.convert.as_mask`); or a file.
+            mask: (H, W), (1, H, W) or (H, W, 1); bool, whole numbers or soft (see `masks.binarize`); or a file.
             obj_id: a whole number from 1; by default the next free one from 100.
             frame_idx: the frame that the mask belongs to.
             label: a name for the object.
@@ -180,9 +180,9 @@ class MaskTracker(Closing, SessionViews):
         """Track what each of several masks covers; all are added, or none.
 
         Args:
-            masks: a stack (N, H, W) or (N, 1, H, W), a list of what `add_mask_prompt` takes, or what another model has
-                found on the frame, as it is: see `detections.read_detections`. Its names become the objects' labels,
-                its scores are kept (`Tracks.given_scores`), and so are its ids where it tracks.
+            masks: a stack (N, H, W) or (N, 1, H, W), a list of what `add_mask_prompt` takes, {object id: mask}, or what
+                another model has found on the frame, as it is: see `detections.read_detections`. Its names become the
+                objects' labels, its scores are kept (`Tracks.given_scores`), and so are its ids where it tracks.
             obj_ids: an id for each; by default the model's, or the next free ones from 100.
             frame_idx: the frame that they belong to.
             labels: a name for each object; by default the model's.
@@ -357,6 +357,7 @@ class MaskTracker(Closing, SessionViews):
 
         Warns:
             DamagedSourceWarning: the video ends early; `Tracks.stopped_at` says where.
+            UnconfirmedWarning: nothing was given, and all that the detector found was left out.
         """
         if not (callback is None or callable(callback)):
             raise InputError(f"callback: expected a function, got {show(callback)}")

@@ -42,9 +42,9 @@ def read_detections(
 
     Args:
         value: what the model returned: a kind that `detections.registry` lists, or that a plugin reads; or plain
-            masks, as `masks.as_masks` takes them; or {object id: mask}. None of the models' packages is imported.
-            A list with a single one of these is read as this one. None, ``[]``, a stack of no masks and whatever else
-            is empty say that nothing was found.
+            masks, as `masks.as_masks` takes them, or COCO's RLEs; or {object id: mask}. None of the models' packages is
+            imported. A list with a single one of these is read as this one. None, ``[]``, a stack of no masks and
+            whatever else is empty say that nothing was found.
         size_hw: of the video. Masks of another size are resized to it, with a warning.
         min_score: leave out what has a lower score.
         names: names of classes by number, where the result has numbers only.
@@ -96,6 +96,8 @@ def _read(
         return Detections([])
     if _is_by_id(value):
         return from_columns(list(value.values()), size_hw, "masks", ids=list(value))
+    if _is_rle(value) or (_is_array(value) and not hasattr(value, "shape")):  # the latter: a picture of Pillow
+        value = [value]
     if isinstance(value, list | tuple):
         _check_one_picture(value)
     elif not _is_array(value):
@@ -154,6 +156,11 @@ def _is_nothing(value: Any) -> bool:  # noqa: ANN401
     return value is None or (isinstance(value, Mapping) and not value)
 
 
+def _is_rle(value: Any) -> bool:  # noqa: ANN401
+    """Whether this is one of COCO's RLEs."""
+    return isinstance(value, Mapping) and {"size", "counts"} <= set(value)
+
+
 def _is_by_id(value: Any) -> bool:  # noqa: ANN401
     """Whether this is {object id: mask}."""
     return isinstance(value, Mapping) and all(isinstance(key, int | np.integer) and key >= 1 for key in value)
@@ -176,7 +183,7 @@ def _check_one_picture(items: list[Any] | tuple[Any, ...]) -> None:
         InputError: they are the results of several pictures, or of a kind that nobody reads.
     """
     for item in items:
-        if _is_array(item) or item is None or _is_mask(item):
+        if _is_array(item) or item is None or _is_rle(item) or _is_mask(item):
             continue
         spec = registry.find_reader(item)
         if spec is None and not isinstance(item, list | tuple):

@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from maskferry._arguments import foreign
 from maskferry.data import Mask
 from maskferry.errors import InputError
 
@@ -36,6 +37,7 @@ SLOPES = 0.5
 have 0.65 and more; touching areas of random numbers, 3 pixels wide, have 0.2."""
 
 
+@foreign("masks.binarize")
 def binarize(values: Array, what: str = "mask") -> Mask:
     """Say which pixels belong to the object.
 

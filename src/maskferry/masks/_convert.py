@@ -194,5 +194,8 @@ def _explain_shape(array: np.ndarray[Any, Any], what: str) -> str:
     if array.ndim == 3 and array.shape[2] in (3, 4):
         return f"{message}: this is a colour picture; pass one channel, or compare it with the object's colour"
     if array.ndim == 3:
-        return f"{message}: for several masks at once use add_masks_prompt"
+        return (
+            f"{message}: for several masks at once use add_masks_prompt; of several guesses at one object, as SAM "
+            "makes them, pass the best (`masks[scores.argmax()]`)"
+        )
     return message

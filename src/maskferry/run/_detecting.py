@@ -12,7 +12,7 @@ from maskferry.association._options import AssociationOptions
 from maskferry.association._scheduler import DetectorScheduler
 from maskferry.data import Image, MaskPrompt
 from maskferry.detections import read_detections
-from maskferry.errors import InputError, UnconfirmedWarning
+from maskferry.errors import InputError, SourceError, UnconfirmedWarning
 from maskferry.run._prepare import prepare
 from maskferry.run._runner import Progress, never, run
 from maskferry.run._workspace import Workspace
@@ -138,7 +138,12 @@ def _begin_with_finds(
     for index in range(limits.start, limits.stop, scheduler.options.every * limits.stride):
         if index <= after:
             continue
-        frame = workspace.frame(index)
+        try:
+            frame = workspace.frame(index)
+        except (SourceError, InputError):
+            if after < 0:
+                raise
+            return False  # the video is damaged from here on; what came before is kept
         found = scheduler.detections(frame)
         if found:
             ids = journal.prompts.ids(None, len(found))
