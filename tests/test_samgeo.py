@@ -148,7 +148,7 @@ def test_arguments_stand_where_samgeo_has_them(name, expected):
 
 
 def test_arguments_of_download_file_stand_where_samgeo_has_them():
-    expected = "url output quiet proxy speed use_cookies verify id fuzzy resume unzip overwrite"
+    expected = "url output quiet proxy speed use_cookies verify id fuzzy resume unzip overwrite subfolder"
     assert " ".join(inspect.signature(download_file).parameters) == expected
 
 
@@ -876,6 +876,10 @@ def test_download_other_things(site, tmp_path):
     assert Path(download_file(f"{site}/weights.bin", str(tmp_path))).read_bytes() == b"12345"
     download_file(f"{site}/frames.zip", tmp_path / "frames.zip")
     assert (tmp_path / "frames" / "0.txt").read_text() == "zero"
+    for _ in range(2):
+        folder = download_file(f"{site}/frames.zip", tmp_path / "sub" / "some.zip", subfolder=True)
+        assert folder == str(tmp_path / "sub" / "some")
+        assert [path.name for path in Path(folder).rglob("*.txt")] == ["0.txt"]
     download_file(f"{site}/frames.zip", tmp_path / "frames.zip", overwrite=True)  # the same again
     (tmp_path / "frames" / "0.txt").write_text("mine")
     with pytest.raises(OutputExistsError):
