@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import http.server
 import inspect
+import json
+import pickle
 import subprocess
 import sys
 import threading
@@ -18,11 +21,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from any_prompt_engine import AnyPromptEngine
 from clips import SIZE_HW, make_clip, read_number
 from helpers import read_picture, square_mask
-from maskferry import BoxPrompt, MaskPrompt, MaskTracker, ObjectMask, PointPrompt, State, TextPrompt
-from maskferry.data import FrameMasks
-from maskferry.engines._hold import HoldEngine, HoldSession
+from maskferry import MaskTracker
 from maskferry.errors import (
     InputError,
     MaskResizedWarning,
@@ -56,36 +58,6 @@ def sam(clip):
 
 def block(x, y=10, size=20, size_hw=SIZE_HW):
     return square_mask(size_hw, x, y, size)
-
-
-class AnyPromptEngine(HoldEngine):
-    """Holds too, and makes rectangles of boxes, points and words."""
-
-    accepts = frozenset({MaskPrompt, BoxPrompt, PointPrompt, TextPrompt})
-
-    def open(self, video, snapshot=None):
-        return AnyPromptSession(video.size_hw)
-
-
-class AnyPromptSession(HoldSession):
-    def step(self, frame, prompts=()):
-        masks = [p for p in prompts if isinstance(p, MaskPrompt)]
-        for prompt in prompts:
-            if isinstance(prompt, TextPrompt):
-                found = [block(5), block(60)] if prompt.text == "car" else []
-                rows = [ObjectMask(i, Rle.encode(mask), 1, State.GIVEN) for i, mask in enumerate(found, 1)]
-                return FrameMasks(frame.index, SIZE_HW, tuple(rows))
-            mask = np.zeros(SIZE_HW, dtype=bool)
-            if isinstance(prompt, BoxPrompt):
-                x1, y1, x2, y2 = map(int, prompt.box_xyxy)
-                mask[y1:y2, x1:x2] = True
-            elif isinstance(prompt, PointPrompt):
-                x, y = prompt.points_xy[0].astype(int)
-                mask[y, x] = True
-            else:
-                continue
-            masks.append(MaskPrompt(prompt.frame, prompt.object_id, mask))
-        return super().step(frame, masks)
 
 
 # --- the whole notebook ---------------------------------------------------------------------------------------------
@@ -176,7 +148,7 @@ def test_arguments_stand_where_samgeo_has_them(name, expected):
 
 
 def test_arguments_of_download_file_stand_where_samgeo_has_them():
-    expected = "url output quiet proxy speed use_cookies verify id fuzzy resume unzip overwrite"
+    expected = "url output quiet proxy speed use_cookies verify id fuzzy resume unzip overwrite subfolder"
     assert " ".join(inspect.signature(download_file).parameters) == expected
 
 
@@ -346,8 +318,8 @@ def test_ids_start_at_100_and_are_never_ones_in_use(sam):
 def test_lengths_that_differ_are_refused_and_nothing_is_added(sam):
     with pytest.raises(ValueError, match="one for each of 2 masks, got 1"):
         sam.add_masks_prompt([block(0), block(30)], obj_ids=[1])
-    with pytest.raises(ValueError, match="empty"):
-        sam.add_masks_prompt([block(0), np.zeros(SIZE_HW)])
+    with pytest.raises(ValueError, match="one for each of 2 masks, got 1"):
+        sam.add_masks_prompt([block(0), np.zeros(SIZE_HW)], obj_ids=[1])
     assert len(sam._format_outputs()) == 0
 
 
@@ -366,6 +338,89 @@ def test_numbers_may_be_numpys(sam):
     assert one in outputs
     sam.show_frame(one)
     sam.remove_object(np.array([1, 2]))
+
+
+def test_what_prompts_return_is_an_id_and_samgeos_dict(sam):
+    one = sam.add_mask_prompt(block(5), obj_id=7, frame_idx=2)
+    many = sam.add_masks_prompt([block(30), block(60)], frame_idx=2)
+    assert (one, many) == (7, [100, 101])
+    assert {answer["frame_index"] for answer in (one, *many)} == {2}
+    assert one["outputs"]["out_obj_ids"].tolist() == [7]
+    assert many[1]["outputs"]["out_obj_ids"].tolist() == [7, 100, 101]
+    assert np.array_equal(many[0]["outputs"]["out_binary_masks"], [block(5), block(30), block(60)])
+    assert set(one) == set(one.keys()) == dict(one).keys() == {"frame_index", "outputs"}
+    assert one.get("session_id") is None
+    assert "outputs" in one
+    with pytest.raises(KeyError):
+        one["masks"]
+    assert {one: "name"}[7] == "name"
+    assert (repr(one), str(one), json.dumps(many), np.array(many).tolist()) == ("7", "7", "[100, 101]", [100, 101])
+    for again in (copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert again == 7
+        assert np.array_equal(again["outputs"]["out_binary_masks"], [block(5)])
+    sam.remove_object(many)
+    assert list(sam._format_outputs()[2]) == [7]
+
+
+def test_empty_masks_are_left_out_with_a_line(sam, capsys):
+    ids = sam.add_masks_prompt([np.zeros(SIZE_HW), block(0), np.zeros(SIZE_HW, bool), block(30)])
+    assert ids == [100, 101, 102, 103]
+    assert [len(answer["outputs"]["out_obj_ids"]) for answer in ids] == [0, 2, 0, 2]
+    said = capsys.readouterr().out
+    assert said.count("Warning: Empty mask for object 10") == 2
+    assert list(sam._format_outputs()[0]) == [101, 103]
+    stack = np.zeros((2, *SIZE_HW), dtype=np.uint8)
+    stack[1] = block(60)
+    assert sam.add_masks_prompt(stack, [1, 2]) == [1, 2]
+    assert sam.add_mask_prompt(-np.ones(SIZE_HW), 9) == 9
+    assert list(sam._format_outputs()[0]) == [2, 101, 103]
+    assert sam.add_masks_prompt([np.zeros(SIZE_HW)]) == [104]
+    assert 104 not in sam._format_outputs()[0]
+
+
+def soft(mask: np.ndarray) -> np.ndarray:
+    """Probabilities, 0.1 and 0.9 on the object."""
+    values = np.where(mask, 0.1, 0.0)
+    values[12:16] *= 9
+    return values
+
+
+@pytest.mark.parametrize(
+    ("given", "is_said"),
+    [
+        (block(5)[None, None], False),
+        (block(5)[:, :, None], False),
+        (np.where(block(5), 3.5, -4.0), False),
+        (np.where(block(5), 1e-3, -8.0)[None, None], False),
+        (soft(block(5)), True),
+        (soft(block(5)).astype(np.float32)[None], True),
+        (np.where(block(5), 1.0, 0.0), False),
+        (np.where(block(5), 255.0, 0.0), False),
+        (block(5).astype(np.uint8) * 7, False),
+        (block(5).tolist(), False),
+    ],
+)
+def test_masks_are_cut_as_in_samgeo(sam, capsys, given, is_said):
+    capsys.readouterr()
+    sam.add_mask_prompt(given, 1)
+    assert np.array_equal(sam._format_outputs()[0][1], block(5))
+    assert ("all values above 0 belong" in capsys.readouterr().out) == is_said
+    sam.add_masks_prompt([given, given], [2, 3])
+    assert np.array_equal(sam._format_outputs()[0][3], block(5))
+    if isinstance(given, np.ndarray) and given.shape[-2:] == SIZE_HW:
+        sam.add_masks_prompt(np.stack([given, given]), [4, 5])
+        assert np.array_equal(sam._format_outputs()[0][5], block(5))
+        assert len(sam.add_masks_prompt(given, [6])) == 1
+
+
+def test_not_a_number_is_no_mask(sam):
+    with pytest.raises(InputError, match="NaN"):
+        sam.add_mask_prompt(np.where(block(5), np.nan, 1.0), 1)
+
+
+def test_a_stack_with_its_axes_in_another_order_is_refused(sam):
+    with pytest.raises(InputError, match="moveaxis"):
+        sam.add_masks_prompt(np.moveaxis(np.array([block(0), block(30)], dtype=float), 0, 2))
 
 
 def test_removing_one_or_several(sam):
@@ -415,9 +470,11 @@ def test_text_where_the_engine_takes_it(anything, capsys):
     outputs = anything.generate_masks("car", 2)
     assert "Found 2 object(s) matching 'car' on frame 2." in capsys.readouterr().out
     assert list(outputs) == list(range(COUNT))
-    assert outputs[9]["out_obj_ids"].tolist() == [100, 101]  # what was there before is forgotten, as in samgeo
+    assert outputs[9]["out_obj_ids"].tolist() == [1, 2]  # what was there before is forgotten, as in samgeo
     assert list(anything.generate_masks("car", 3, propagate=False)) == [3]
-    assert len(anything.generate_masks("unicorn")) == 0
+    nothing = anything.generate_masks("unicorn")
+    assert len(nothing) == COUNT
+    assert all(len(frame["out_obj_ids"]) == 0 for frame in nothing.values())
 
 
 def test_a_box_is_xywh(anything):
@@ -430,6 +487,19 @@ def test_a_box_is_xywh(anything):
         anything.add_box_prompt([10, 20, 30], 5)
     with pytest.raises(InputError, match="box_crs"):
         anything.add_box_prompt([10, 20, 30, 40], 5, box_crs="EPSG:4326")
+
+
+def test_points_and_boxes_are_answered_by_the_engine(anything):
+    anything.add_mask_prompt(block(60), 3, 1)
+    answer = anything.add_box_prompt([10, 20, 30, 40], obj_id=5, frame_idx=1)
+    assert answer["outputs"]["out_obj_ids"].tolist() == [3, 5]
+    assert answer["outputs"]["out_binary_masks"][1].sum() == 30 * 40
+    anything.propagate()
+    point = anything.add_point_prompts([[40, 30]], [1], obj_id=5, frame_idx=1)
+    assert np.argwhere(point["outputs"]["out_binary_masks"][1]).tolist() == [[30, 40]]
+    again = pickle.loads(pickle.dumps(point))
+    assert (again, again["frame_index"]) == (5, 1)
+    assert again["outputs"]["out_obj_ids"].tolist() == [3, 5]
 
 
 def test_points_are_pixels(anything):
@@ -500,6 +570,20 @@ def test_results_stay_when_the_video_is_closed(sam):
     assert np.array_equal(outputs[5]["out_binary_masks"][0], block(0))
 
 
+def test_session_and_predictor(clip):
+    sam = SamGeo3Video(engine=AnyPromptEngine())
+    assert sam.session_id is None
+    sam.set_video(clip)
+    first = sam.session_id
+    assert isinstance(first, str)
+    assert sam.predictor.name == "hold"
+    sam.set_video(clip)
+    assert sam.session_id not in (None, first)
+    sam.close()
+    assert sam.session_id is None
+    sam.shutdown()
+
+
 def test_a_slow_run_talks(monkeypatch, capsys, sam):
     monkeypatch.setattr("maskferry.samgeo._messages.SECONDS_BETWEEN", 0)
     sam.add_mask_prompt(block(0), 100)
@@ -508,6 +592,108 @@ def test_a_slow_run_talks(monkeypatch, capsys, sam):
     assert f"Tracking: step {COUNT} of {COUNT}, frame {COUNT - 1} ..." in said
     assert said.count("Tracking:") == COUNT
     assert callable(ProgressMessages())
+
+
+def copies(results):
+    return [copy.copy(results), copy.deepcopy(results), results.copy(), pickle.loads(pickle.dumps(results))]
+
+
+def test_copies_and_pickles_hold_what_was_there(sam):
+    sam.add_masks_prompt([block(0), block(30)])
+    outputs, formatted = sam.propagate(), sam._format_outputs()
+    kept = [*copies(outputs), dict(outputs), {**outputs}]
+    kept_masks = [*copies(formatted), dict(formatted)]
+    kept_frames, kept_objects = copies(outputs[3]), copies(formatted[3])
+    sam.reset()
+    sam.close()
+    for results in kept:
+        assert list(results) == list(range(COUNT))
+        assert np.array_equal(results[7]["out_binary_masks"], [block(0), block(30)])
+    for masks in kept_masks:
+        assert np.array_equal(masks[7][101], block(30))
+    for frame in kept_frames:
+        assert frame["out_obj_ids"].tolist() == [100, 101]
+    for objects in kept_objects:
+        assert np.array_equal(objects[100], block(0))
+    assert repr(kept[0]) == f"<masks of 2 object(s) on {COUNT} frames, by frame index>"
+
+
+def test_results_can_be_changed_as_dicts_can(sam, tmp_path):
+    sam.add_masks_prompt([block(0), block(30)], [1, 2])
+    outputs = sam.propagate()
+    assert outputs is sam.outputs_per_frame
+    outputs[3]["out_binary_masks"] = np.array([block(60), block(30)])
+    outputs[4] = {"out_obj_ids": np.array([300]), "out_binary_masks": np.array([[block(90)]], dtype=float)}
+    outputs[5] = {7: block(50)}
+    del outputs[6]
+    for frame in range(COUNT):
+        assert (frame in outputs) == (frame in sam._format_outputs()) == (frame != 6)
+    assert len(outputs) == COUNT - 1
+    with pytest.raises(KeyError):
+        outputs[6]
+    expected = {3: block(60) + 2 * block(30), 4: 300 * block(90), 5: 7 * block(50)}
+    paths = {int(Path(path).stem): path for path in sam.save_masks(tmp_path / "masks")}
+    assert sorted(paths) == sorted(set(range(COUNT)) - {6})
+    for frame, path in paths.items():
+        assert np.array_equal(read_picture(path), expected.get(frame, block(0) + 2 * block(30)))
+    assert np.array_equal(sam._format_outputs()[4][300], block(90))
+    sam.save_video(tmp_path / "out.mp4")
+    with av.open(tmp_path / "out.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == COUNT - 1
+    sam.show_frame(4, output=tmp_path / "4.png")
+    sam.show_frames(4)
+    copied = copy.deepcopy(outputs)
+    copied[0]["out_probs"] = np.zeros(2)
+    assert outputs[0]["out_probs"].tolist() == [1, 1]
+    assert list(copied) == list(outputs)
+    assert copied[5].keys() == {7}
+    sam.propagate()
+    assert len(outputs) == COUNT
+    assert np.array_equal(outputs[3]["out_binary_masks"][0], block(0))
+
+
+def test_results_can_be_assigned(sam, tmp_path):
+    sam.add_mask_prompt(block(0), 1)
+    sam.propagate()
+    sam.outputs_per_frame = {i: {1: block(i)} for i in range(0, COUNT, 2)}
+    assert [int(Path(path).stem) for path in sam.save_masks(tmp_path)] == list(range(0, COUNT, 2))
+    assert np.array_equal(read_picture(tmp_path / "04.png"), block(4))
+    sam.outputs_per_frame = sam.outputs_per_frame
+    assert len(sam.outputs_per_frame) == COUNT // 2
+    sam.outputs_per_frame = None
+    assert np.array_equal(sam._format_outputs()[3][1], block(0))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [5, {"out_obj_ids": [1, 2], "out_binary_masks": [block(0)]}, {1: np.zeros(4)}, {0: block(0)}, {1: "mask"}],
+)
+def test_results_that_are_none_are_refused_where_they_are_saved(sam, tmp_path, value):
+    sam.add_mask_prompt(block(0), 1)
+    outputs = sam.propagate()
+    outputs[2] = value
+    with pytest.raises(InputError, match=r"outputs_per_frame\[2\]"):
+        sam.save_masks(tmp_path / "masks")
+    assert not (tmp_path / "masks").exists()
+
+
+def test_the_tracker_starts_with_empty_outputs_on_every_frame(sam, capsys):
+    assert len(sam.outputs_per_frame) == 0
+    sam.init_tracker()
+    outputs = sam.outputs_per_frame
+    assert list(outputs) == list(sam._format_outputs()) == list(range(COUNT))
+    assert outputs[COUNT - 1]["out_binary_masks"].shape == (0, *SIZE_HW)
+    assert dict(sam._format_outputs()[0]) == {}
+    assert copy.copy(outputs)[4]["out_obj_ids"].tolist() == []
+    assert len(sam.propagate()) == COUNT
+    assert "no objects" in capsys.readouterr().out
+    sam.add_mask_prompt(block(0), 1, 2)
+    assert [len(frame["out_obj_ids"]) for frame in outputs.values()] == [0, 0, 1, *[0] * (COUNT - 3)]
+    sam.propagate()
+    assert all(len(frame["out_obj_ids"]) == 1 for frame in outputs.values())
+    sam.reset()
+    assert len(outputs) == 0
+    assert COUNT not in outputs
 
 
 # --- saving and showing ---------------------------------------------------------------------------------------------
@@ -542,12 +728,39 @@ def test_names_have_the_digits_of_the_number_of_frames(tmp_path):
     sam.shutdown()
 
 
-@pytest.mark.parametrize("options", [{"img_ext": "jpg"}, {"dtype": "float32"}])
+@pytest.mark.parametrize("options", [{"img_ext": "exe"}, {"img_ext": None}, {"dtype": "float32"}])
 def test_options_that_would_spoil_label_maps_are_refused(sam, tmp_path, options):
     sam.add_mask_prompt(block(0), 100)
     with pytest.raises(InputError, match=next(iter(options))):
         sam.save_masks(tmp_path / "masks", **options)
     assert not (tmp_path / "masks").exists()
+
+
+@pytest.mark.parametrize("img_ext", ["jpg", ".JPEG", "bmp"])
+def test_pictures_that_would_not_keep_ids_are_saved_as_png(sam, tmp_path, img_ext, capsys):
+    sam.add_mask_prompt(block(0), 100)
+    paths = sam.save_masks(tmp_path / "masks", img_ext=img_ext)
+    assert [Path(path).suffix for path in paths] == [".png"]
+    assert np.array_equal(read_picture(paths[0]), 100 * block(0))
+    assert "these are PNG files" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["x.avi", "x", "x.MOV"])
+def test_films_are_mp4_whatever_the_name(sam, tmp_path, name, capsys):
+    sam.add_mask_prompt(block(0), 100)
+    sam.propagate()
+    for _ in range(2):
+        assert sam.save_video(str(tmp_path / name)) == str(tmp_path / "x.mp4")
+        assert "Films are MP4: this one is saved as x.mp4." in capsys.readouterr().out
+    sam.show_video(tmp_path / "x.mp4")
+
+
+@pytest.mark.parametrize("frame", [COUNT, 99, -1, np.int64(99)])
+def test_a_frame_outside_of_the_video_is_said_to_be_none(sam, tmp_path, frame, capsys):
+    sam.add_mask_prompt(block(0), 100)
+    assert sam.show_frame(frame, output=tmp_path / "a.png") is None
+    assert f"Frame {frame} is not in the outputs: the video has frames 0 to {COUNT - 1}." in capsys.readouterr().out
+    assert not (tmp_path / "a.png").exists()
 
 
 def test_nothing_to_save(sam, tmp_path):
@@ -585,8 +798,6 @@ def test_pictures_are_drawn_without_a_screen(sam, tmp_path):
         sam.show_frames(frame_stride=100, show_ids={100: "car"})
     assert read_picture(tmp_path / "a.png").shape == (300, 400, 4)
     assert mpl.pyplot.get_fignums() == []
-    with pytest.raises(InputError, match="frame_idx"):
-        sam.show_frame(COUNT)
     with pytest.raises(InputError, match="stride"):
         sam.show_frames(0)
 
@@ -665,6 +876,10 @@ def test_download_other_things(site, tmp_path):
     assert Path(download_file(f"{site}/weights.bin", str(tmp_path))).read_bytes() == b"12345"
     download_file(f"{site}/frames.zip", tmp_path / "frames.zip")
     assert (tmp_path / "frames" / "0.txt").read_text() == "zero"
+    for _ in range(2):
+        folder = download_file(f"{site}/frames.zip", tmp_path / "sub" / "some.zip", subfolder=True)
+        assert folder == str(tmp_path / "sub" / "some")
+        assert [path.name for path in Path(folder).rglob("*.txt")] == ["0.txt"]
     download_file(f"{site}/frames.zip", tmp_path / "frames.zip", overwrite=True)  # the same again
     (tmp_path / "frames" / "0.txt").write_text("mine")
     with pytest.raises(OutputExistsError):

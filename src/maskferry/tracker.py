@@ -268,12 +268,17 @@ class MaskTracker(Closing, SessionViews):
         """
         return self._prompter.add_box(box, obj_id, frame_idx, replace=replace)
 
-    def generate_masks(self, prompt: str, frame_idx: int = 0) -> list[int]:
+    def next_ids(self, count: int) -> list[int]:
+        """The ids that the next ``count`` new objects would get."""
+        return self._prompter.next_ids(count)
+
+    def generate_masks(self, prompt: str, frame_idx: int = 0, *, first_id: int | None = None) -> list[int]:
         """Find everything that words name on one frame, where the engine takes text, and track it.
 
         Args:
             prompt: a short noun phrase.
             frame_idx: the frame to look at.
+            first_id: the id of the first object found, the others follow; by default the next free ones from 100.
 
         Returns:
             The ids of the objects found; the prompt is their label.
@@ -281,7 +286,7 @@ class MaskTracker(Closing, SessionViews):
         Raises:
             PromptNotSupportedError: the engine takes no text.
         """
-        return self._prompter.add_text(prompt, frame_idx)
+        return self._prompter.add_text(prompt, frame_idx, first_id)
 
     def remove_object(self, obj_id: int) -> None:
         """Forget an object and its masks; the others are untouched.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from maskferry.outputs._folder import tracks_file as tracks_file
     from maskferry.outputs._kinds import RENDERINGS as RENDERINGS
     from maskferry.outputs._kinds import known_kinds as known_kinds
+    from maskferry.outputs._session_views import SessionViews as SessionViews
     from maskferry.outputs._watch import Silent as Silent
     from maskferry.outputs._watch import Update as Update
     from maskferry.outputs._watch import Watch as Watch
@@ -24,6 +25,7 @@ __all__, __getattr__ = _lazy.attach(
     {
         "maskferry.outputs._export": ("export", "save_label_maps"),
         "maskferry.outputs._folder": ("Outputs", "WatchedTracks", "open_tracks", "tracks_file"),
+        "maskferry.outputs._session_views": ("SessionViews",),
         "maskferry.outputs._watch": ("Silent", "Update", "Watch"),
         "maskferry.outputs._kinds": ("RENDERINGS", "known_kinds"),
     },

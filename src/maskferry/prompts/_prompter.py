@@ -134,7 +134,11 @@ class Prompter:
     def _id(self, obj_id: int | None) -> int:
         return self._journal.prompts.ids(None if obj_id is None else [obj_id], 1)[0]
 
-    def add_text(self, text: str, frame_idx: int) -> list[int]:
+    def next_ids(self, count: int) -> list[int]:
+        """The ids that new objects would get."""
+        return self._journal.prompts.ids(None, count)
+
+    def add_text(self, text: str, frame_idx: int, first_id: int | None = None) -> list[int]:
         """Everything on one frame that words name."""
         frame_idx = self._source.info.check_frame(frame_idx)
         self._require(TextPrompt, "text")
@@ -146,7 +150,8 @@ class Prompter:
         masks = [row.rle.decode() for row in found if row.rle.area]
         if not masks:
             return []
-        return self.add_masks(masks, None, frame_idx, [text] * len(masks), replace=False)
+        ids = None if first_id is None else range(first_id, first_id + len(masks))
+        return self.add_masks(masks, ids, frame_idx, [text] * len(masks), replace=False)
 
     def _frame(self, frame_idx: int) -> Frame:
         for frame in self._source.frames([frame_idx]):

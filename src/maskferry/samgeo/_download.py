@@ -34,6 +34,7 @@ def download_file(  # noqa: PLR0913
     resume: bool = False,
     unzip: bool = True,
     overwrite: bool = False,
+    subfolder: bool = False,
 ) -> str:
     """Download a file, unless it is there already. A download that broke off is resumed.
 
@@ -50,9 +51,10 @@ def download_file(  # noqa: PLR0913
         resume: accepted and not used; downloads are always resumed.
         unzip: unpack a .zip beside itself; other files of the same names are never replaced.
         overwrite: download again, even if the file is there.
+        subfolder: unpack a .zip into a folder of its name, instead.
 
     Returns:
-        The absolute path.
+        The absolute path; of that folder, if there is one.
 
     Raises:
         InputError: no http(s) address, or one of Google Drive.
@@ -73,11 +75,13 @@ def download_file(  # noqa: PLR0913
     if target.exists() and not overwrite:
         message = f"{target.name} is there already; pass overwrite=True to download it again."
     else:
-        _download(address, target, overwrite=overwrite, unzip=unzip)
+        fetch_file(_raw_url(address), target, overwrite=overwrite, check=_is_picture_or_video(target))
+        if unzip and _is_archive(target):
+            _unpack(target, _folder_of(target) if subfolder else target.parent)
         message = f"Downloaded {target.name}, {target.stat().st_size / 1e6:.1f} MB."
     if not quiet:
         say(message)
-    return str(target)
+    return str(_folder_of(target) if subfolder and unzip and _is_archive(target) else target)
 
 
 def _check_address(url: str | None, drive_id: str | None) -> str:
@@ -95,10 +99,13 @@ def _check_address(url: str | None, drive_id: str | None) -> str:
     )
 
 
-def _download(url: str, target: Path, *, overwrite: bool, unzip: bool) -> None:
-    fetch_file(_raw_url(url), target, overwrite=overwrite, check=_is_picture_or_video(target))
-    if unzip and target.suffix.lower() == ".zip":
-        _unpack(target)
+def _is_archive(path: Path) -> bool:
+    return path.suffix.lower() == ".zip"
+
+
+def _folder_of(archive: Path) -> Path:
+    """The folder of an archive's own name."""
+    return archive.with_suffix("")
 
 
 def _name_in(url: str) -> str:
@@ -121,8 +128,8 @@ def _is_picture_or_video(path: Path) -> bool:
     return kind.startswith(("image/", "video/"))
 
 
-def _unpack(path: Path) -> None:
-    """Unpack an archive beside itself. A file that is there stays: it is the same one, or nothing is unpacked."""
+def _unpack(path: Path, folder: Path) -> None:
+    """Unpack an archive. A file that is there stays: it is the same one, or nothing is unpacked."""
     try:
         with (
             translate_os_errors(path.parent),
@@ -131,7 +138,7 @@ def _unpack(path: Path) -> None:
         ):
             _check_members(archive, path)
             archive.extractall(place)  # members' names are made harmless: nothing lands outside
-            _move_in(Path(place), path.parent)
+            _move_in(Path(place), folder)
     except MaskferryError:
         raise
     except Exception as err:  # zipfile's readers of damaged archives raise many kinds

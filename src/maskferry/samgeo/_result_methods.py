@@ -15,11 +15,16 @@ from maskferry.errors import InputError
 from maskferry.files import output
 from maskferry.formats import VOID, write_pixels
 from maskferry.masks import to_label_map
+from maskferry.outputs import SessionViews
 from maskferry.rendering import play_in_notebook, reads_of
-from maskferry.samgeo._lazy_views import FrameOutputs, ObjectMasks, PerFrame
+from maskferry.samgeo._lazy_views import FoundFrames, FrameOutputs, ObjectMasks, PerFrame
 from maskferry.samgeo._messages import say
+from maskferry.samgeo._shown_results import ShownResults
 
 __all__ = ["ResultMethods"]
+
+_PICTURES = frozenset({"jpg", "jpeg", "bmp", "gif", "webp", "ppm", "pgm"})
+"""Kinds that other programs write label maps as."""
 
 ShowIds = bool | Mapping[int, str]
 """Whether ids are written beside objects, or {object id: name} to write names."""
@@ -29,15 +34,48 @@ class ResultMethods:
     """The half of `SamGeo3Video` that reads results."""
 
     _tracker: MaskTracker
+    _outputs: PerFrame[FrameOutputs] | None = None
+    """Of the video; None where there is none."""
 
     @property
     def outputs_per_frame(self) -> PerFrame[FrameOutputs]:
-        """What `propagate` returned, as far as there is something."""
-        return PerFrame(self._tracker.tracks, FrameOutputs)
+        """What `propagate` returned, as far as there is something.
+
+        It can be changed as a dict can, and assigned: what is shown and saved is what stands in it. Changes are about
+        results alone: to change what is tracked, add a mask.
+        """
+        if self._outputs is None:
+            self._outputs = PerFrame(FoundFrames(self._tracker.tracks), FrameOutputs)
+        return self._outputs
+
+    @outputs_per_frame.setter
+    def outputs_per_frame(self, value: Mapping[int, Any] | None) -> None:
+        outputs = self.outputs_per_frame
+        if value is None:
+            outputs.forget_changes()
+        elif value is not outputs:
+            put = dict(value)
+            outputs.clear()
+            outputs.update(put)
+
+    def _start(self, *, is_started: bool) -> None:
+        """Show what the run has found, without changes; on every frame of the video, where it has been started."""
+        self.outputs_per_frame.forget_changes()
+        if isinstance(self.outputs_per_frame.masks, FoundFrames):
+            self.outputs_per_frame.masks.is_started = is_started
 
     def _format_outputs(self) -> PerFrame[ObjectMasks]:
         """{frame index: {object id: bool (H, W)}}, decoded when it is looked at."""
-        return PerFrame(self._tracker.tracks, ObjectMasks)
+        outputs = self.outputs_per_frame
+        shown = self._shown().tracks if outputs.is_changed else outputs.masks
+        return PerFrame(shown, ObjectMasks)
+
+    def _shown(self) -> SessionViews:
+        """What is looked at and saved."""
+        outputs = self.outputs_per_frame
+        if not outputs.is_changed:
+            return self._tracker
+        return ShownResults(self._tracker.source, self._tracker.tracks, outputs)
 
     # --- looking at it ------------------------------------------------------------------------------------------
 
@@ -50,7 +88,8 @@ class ResultMethods:
         axis: str = "off",
         output: str | Path | None = None,
     ) -> None:
-        """Plot one frame under its masks, or without any where there are none yet.
+        """Plot one frame under its masks, or without any where there are none yet. Outside of the video there is
+        nothing to plot, which a line says, as in samgeo.
 
         Args:
             frame_idx: the frame.
@@ -61,12 +100,14 @@ class ResultMethods:
             output: also save the picture there.
 
         Raises:
-            InputError: the frame is outside the video.
+            InputError: an option is wrong.
             MissingExtraError: matplotlib is not installed.
         """
-        self._tracker.show_frame(
-            index(frame_idx), figsize=figsize, alpha=alpha, labels=show_ids, axis=axis, output=output
-        )
+        frame_idx, count = index(frame_idx), self._tracker.source.info.frame_count
+        if frame_idx < 0 or (count is not None and frame_idx >= count):
+            say(f"Frame {frame_idx} is not in the outputs: the video has frames 0 to {(count or 1) - 1}.")
+            return
+        self._shown().show_frame(frame_idx, figsize=figsize, alpha=alpha, labels=show_ids, axis=axis, output=output)
         if output is not None:
             say(f"Saved frame {frame_idx} to {output}.")
 
@@ -88,7 +129,7 @@ class ResultMethods:
         columns = max(1, min(ncols, tiles))
         width, height = figsize_per_frame
         size = (width * columns, height * math.ceil(tiles / columns))
-        self._tracker.show_frames(frame_stride, columns, figsize=size, alpha=alpha, labels=show_ids)
+        self._shown().show_frames(frame_stride, columns, figsize=size, alpha=alpha, labels=show_ids)
 
     def show_video(self, video_path: str | Path, embed: bool = True, **kwargs: Any) -> Any:  # noqa: ANN401
         """A film, such as `save_video` has written, as something that a notebook plays; options as in IPython.
@@ -110,7 +151,8 @@ class ResultMethods:
 
         Args:
             output_dir: made where it is missing.
-            img_ext: "png" or "tif".
+            img_ext: "png" or "tif"; other kinds of pictures are saved as PNG, as some change values, and others cannot
+                hold large ids.
             dtype: "uint8" or "uint16"; all files are uint16 as soon as an id is above 254.
 
         Returns:
@@ -121,12 +163,10 @@ class ResultMethods:
             OutputExistsError: a file that maskferry did not write is in the way.
             OutputError: they cannot be written.
         """
-        suffix = img_ext.lower().lstrip(".")
-        if suffix not in ("png", "tif", "tiff"):
-            raise InputError(f'img_ext: expected "png" or "tif", which keep ids exactly, got {img_ext!r}')
+        suffix = _kept_suffix(img_ext)
         if dtype not in ("uint8", "uint16"):
             raise InputError(f'dtype: expected "uint8" or "uint16", got {dtype!r}')
-        tracks = self._tracker.tracks
+        tracks = self._shown().tracks
         if not len(tracks):
             raise InputError("there are no results yet: add masks and call propagate first")
         kind = np.uint16 if dtype == "uint16" or max(tracks.object_ids, default=0) >= VOID else np.uint8
@@ -153,7 +193,7 @@ class ResultMethods:
         """Draw the masks over the video and write an MP4 film (H.264). One of an earlier call is replaced.
 
         Args:
-            output_path: ends in .mp4.
+            output_path: ends in .mp4; with another ending, the film gets .mp4 in its place, and a line says so.
             fps: frames per second; by default every frame is shown at its own time.
             alpha: opacity of the masks.
             dpi: accepted and not used; the film has the size of the video.
@@ -168,8 +208,23 @@ class ResultMethods:
             OutputExistsError: a file that maskferry did not write is in the way.
             OutputError: it cannot be written.
         """
-        path = self._tracker.save_video(
-            output_path, rate=fps, alpha=alpha, stride=frame_stride, labels=show_ids, overwrite=True
+        wanted = Path(output_path)
+        if wanted.suffix.lower() != ".mp4":
+            wanted = wanted.with_suffix(".mp4")
+            say(f"Films are MP4: this one is saved as {wanted.name}.")
+        path = self._shown().save_video(
+            wanted, rate=fps, alpha=alpha, stride=frame_stride, labels=show_ids, overwrite=True
         )
         say(f"Saved video to {path}.")
         return str(path)
+
+
+def _kept_suffix(img_ext: str) -> str:
+    """The ending of label maps: a kind of picture that keeps ids exactly."""
+    suffix = img_ext.lower().lstrip(".") if isinstance(img_ext, str) else ""
+    if suffix in ("png", "tif", "tiff"):
+        return suffix
+    if suffix not in _PICTURES:
+        raise InputError(f'img_ext: expected "png" or "tif", which keep ids exactly, got {img_ext!r}')
+    say(f"Label maps are not saved as {suffix}, which does not keep every id: these are PNG files.")
+    return "png"

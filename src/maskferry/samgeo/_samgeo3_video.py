@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from operator import index
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from maskferry import MaskTracker, TextPrompt, open_source
+from maskferry import BoxPrompt, MaskTracker, PointPrompt, TextPrompt, open_source
 from maskferry.closing import Closing
-from maskferry.data import Image, VideoLike
+from maskferry.data import FrameMasks, Image, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import EngineSpec, engine_status, known_engines, pick_engine
 from maskferry.errors import InputError
+from maskferry.samgeo._answers import PromptAnswer
 from maskferry.samgeo._geotiff import refuse_crs, refuse_geotiff
+from maskferry.samgeo._given_masks import is_empty, list_masks
 from maskferry.samgeo._lazy_views import FrameImages, FrameOutputs, PerFrame
 from maskferry.samgeo._messages import ProgressMessages, explain_unused, say
 from maskferry.samgeo._result_methods import ResultMethods
@@ -97,6 +101,7 @@ class SamGeo3Video(ResultMethods, Closing):
         )
         self.gpus_to_use = gpus_to_use
         self.video_path: VideoLike | None = None
+        self.session_id: str | None = None
         options: dict[str, Any] = {"device": gpus} if on_gpus else {}
         self._tracker = MaskTracker(engine=chosen, **options)
         name = self._tracker.engine_name
@@ -144,9 +149,15 @@ class SamGeo3Video(ResultMethods, Closing):
         elif frame_rate is not None and (step := int(int(source.info.rate or 0) / frame_rate)) > 1:
             source = SampledSource(source, step)
         self._tracker.set_video(source)
-        self.video_path = video_path
+        self._outputs = None
+        self.video_path, self.session_id = video_path, str(uuid4())
         count = source.info.frame_count
         say(f"Loaded {'a stream' if count is None else f'{count} frames'} of {self.frame_width}x{self.frame_height}.")
+
+    @property
+    def predictor(self) -> Engine:
+        """The engine, which samgeo calls its predictor. It is loaded when it is first needed."""
+        return self._tracker.engine
 
     @property
     def frame_width(self) -> int:
@@ -166,17 +177,24 @@ class SamGeo3Video(ResultMethods, Closing):
     # --- prompts ------------------------------------------------------------------------------------------------
 
     def init_tracker(self, frame_idx: int = 0) -> None:
-        """Start with no objects. Instant, and optional: masks can be added at any time without it."""
+        """Start with no objects. Instant, and optional: masks can be added at any time without it.
+
+        `outputs_per_frame` then has every frame of the video, as in samgeo; without objects, until there are some.
+        """
         self._tracker.init_tracker(frame_idx)
+        self._start(is_started=True)
         say("Ready for masks; there are no objects yet.")
 
     def reset(self) -> None:
         """Forget all objects and results; the video stays."""
         self._tracker.reset()
+        self._start(is_started=False)
         say("Forgot all objects and results.")
 
     def generate_masks(self, prompt: str, frame_idx: int = 0, propagate: bool = True) -> PerFrame[FrameOutputs]:
         """Find everything that words name and follow it; objects of before are forgotten, as in samgeo.
+
+        The objects are numbered from 1. samgeo's begin with 0, which is the background of label maps.
 
         Args:
             prompt: a short noun phrase.
@@ -191,17 +209,20 @@ class SamGeo3Video(ResultMethods, Closing):
         """
         if TextPrompt in self._tracker.engine.accepts:
             self._tracker.reset()
-        found = self._tracker.generate_masks(prompt, frame_idx)
+        found = self._tracker.generate_masks(prompt, frame_idx, first_id=1)
+        self._start(is_started=propagate)
         say(f"Found {len(found)} object(s) matching {prompt!r} on frame {frame_idx}.")
         return self.propagate() if propagate and found else self.outputs_per_frame
 
     def add_mask_prompt(
         self, mask: ArrayLike | str | Path, obj_id: int, frame_idx: int = 0, num_points: int = 5
-    ) -> int:
+    ) -> PromptAnswer:
         """Follow what a mask covers; a mask that this object has on this frame already is replaced.
 
         Args:
-            mask: (H, W), from whatever model; not zero is the object. Or a file.
+            mask: (H, W), from whatever model; axes of length 1 may be around it. Floats above 0 are the object, be
+                they probabilities or logits, and integers that are not 0. Or a file. An empty one is left out, with a
+                line that says so.
             obj_id: a whole number from 1.
             frame_idx: the frame that the mask belongs to.
             num_points: accepted and not used. samgeo turns the mask into so many points, because its engine takes no
@@ -209,10 +230,10 @@ class SamGeo3Video(ResultMethods, Closing):
                 nothing of it is lost and there are no points to choose.
 
         Returns:
-            The object's id.
+            The object's id, which is samgeo's dict as well: ``["frame_index"]``, ``["outputs"]``.
 
         Raises:
-            InputError: the mask is empty or malformed, or the frame or the id is wrong.
+            InputError: the mask is malformed, or the frame or the id is wrong.
         """
         return self.add_masks_prompt([mask], [obj_id], frame_idx)[0]
 
@@ -221,8 +242,9 @@ class SamGeo3Video(ResultMethods, Closing):
         masks: Any,  # noqa: ANN401
         obj_ids: Sequence[int] | None = None,
         frame_idx: int = 0,
-    ) -> list[int]:
-        """Follow what each of several masks covers; all are added, or none.
+    ) -> list[PromptAnswer]:
+        """Follow what each of several masks covers; all are added, or none. Empty ones are left out, with a line that
+        says so.
 
         Args:
             masks: (N, H, W), or a list of what `add_mask_prompt` takes.
@@ -230,16 +252,36 @@ class SamGeo3Video(ResultMethods, Closing):
             frame_idx: the frame that they belong to.
 
         Returns:
-            The objects' ids.
+            The objects' ids, each samgeo's dict as well, as `add_mask_prompt` returns it.
 
         Raises:
             InputError: as `add_mask_prompt`, or there is not one id for each mask.
         """
-        ids = self._tracker.add_masks_prompt(masks, obj_ids, frame_idx, replace=True)
+        masks = list_masks(masks, self._tracker.source.info.size_hw)
+        empty = {i for i, mask in enumerate(masks) if is_empty(mask)} if isinstance(masks, list) else set()
+        if not empty:
+            ids = self._tracker.add_masks_prompt(masks, obj_ids, frame_idx, replace=True)
+        else:
+            ids = self._tracker.next_ids(len(masks)) if obj_ids is None else [index(i) for i in obj_ids]
+            self._add_others(masks, ids, empty, frame_idx)
         known = self._tracker.masks(frame_idx)
-        for object_id in ids:
-            say(f"Object {object_id}: mask of {known[object_id].rle.area} pixels on frame {frame_idx}.")
-        return ids
+        for i, object_id in enumerate(ids):
+            if i in empty:
+                say(f"Warning: Empty mask for object {object_id}. Skipping.")
+            else:
+                say(f"Object {object_id}: mask of {known[object_id].rle.area} pixels on frame {frame_idx}.")
+        nothing = FrameMasks(known.frame, known.size_hw)
+        there = [FrameOutputs(nothing if i in empty else known) for i in range(len(ids))]
+        return [PromptAnswer(i, known.frame, outputs) for i, outputs in zip(ids, there, strict=True)]
+
+    def _add_others(self, masks: list[Any], ids: Sequence[int], empty: set[int], frame_idx: int) -> None:
+        """Add masks that are not empty."""
+        if len(masks) != len(ids):
+            raise InputError(f"obj_ids: expected one for each of {len(masks)} masks, got {len(ids)}")
+        kept = [i for i in range(len(masks)) if i not in empty]
+        if kept:
+            some, their_ids = [masks[i] for i in kept], [ids[i] for i in kept]
+            self._tracker.add_masks_prompt(some, their_ids, frame_idx, replace=True)
 
     def add_point_prompts(
         self,
@@ -248,7 +290,7 @@ class SamGeo3Video(ResultMethods, Closing):
         obj_id: int,
         frame_idx: int = 0,
         point_crs: str | None = None,
-    ) -> int:
+    ) -> PromptAnswer:
         """Follow what points lie on, where the engine takes points; earlier points on this frame are replaced.
 
         Args:
@@ -259,7 +301,7 @@ class SamGeo3Video(ResultMethods, Closing):
             point_crs: must be None: coordinates of maps need a series of GeoTIFFs.
 
         Returns:
-            The object's id.
+            As `add_mask_prompt`. The engine is asked for the outputs when they are first looked at.
 
         Raises:
             PromptNotSupportedError: the engine takes no points; the message says what to do instead.
@@ -268,9 +310,13 @@ class SamGeo3Video(ResultMethods, Closing):
         refuse_crs(point_crs=point_crs)
         object_id = self._tracker.add_point_prompts(points, labels, obj_id, frame_idx, replace=True)
         say(f"Object {object_id}: points on frame {frame_idx}.")
-        return object_id
+        points_xy, kinds = np.array(points, dtype=np.float64), np.array(labels, dtype=np.int64)
+        prompt = PointPrompt(index(frame_idx), object_id, points_xy, kinds)
+        return PromptAnswer(object_id, prompt.frame, lambda: self._answer_to(prompt))
 
-    def add_box_prompt(self, box: Sequence[float], obj_id: int, frame_idx: int = 0, box_crs: str | None = None) -> int:
+    def add_box_prompt(
+        self, box: Sequence[float], obj_id: int, frame_idx: int = 0, box_crs: str | None = None
+    ) -> PromptAnswer:
         """Follow what a box encloses, where the engine takes boxes; an earlier box on this frame is replaced.
 
         Args:
@@ -280,7 +326,7 @@ class SamGeo3Video(ResultMethods, Closing):
             box_crs: must be None: coordinates of maps need a series of GeoTIFFs.
 
         Returns:
-            The object's id.
+            As `add_mask_prompt`. The engine is asked for the outputs when they are first looked at.
 
         Raises:
             PromptNotSupportedError: the engine takes no boxes; the message says what to do instead.
@@ -294,7 +340,17 @@ class SamGeo3Video(ResultMethods, Closing):
         xyxy = (x, y, x + width, y + height)
         object_id = self._tracker.add_box_prompt(xyxy, obj_id, frame_idx, replace=True)
         say(f"Object {object_id}: box on frame {frame_idx}.")
-        return object_id
+        prompt = BoxPrompt(index(frame_idx), object_id, xyxy)
+        return PromptAnswer(object_id, prompt.frame, lambda: self._answer_to(prompt))
+
+    def _answer_to(self, prompt: PointPrompt | BoxPrompt) -> FrameMasks:
+        """What is on a prompt's frame, with what the engine makes of the prompt there."""
+        known = self._tracker.masks(prompt.frame)
+        others = [row for row in known if row.object_id != prompt.object_id]
+        with closing(self._tracker.engine.open(self._tracker.source.info)) as session:
+            found = session.step(self._tracker.frame(prompt.frame), [prompt])
+        rows = sorted([*others, *found], key=lambda row: row.object_id)
+        return FrameMasks(prompt.frame, known.size_hw, tuple(rows))
 
     def remove_object(self, obj_id: int | Sequence[int]) -> None:
         """Forget one object or several, and their masks; the others are untouched.
@@ -319,12 +375,17 @@ class SamGeo3Video(ResultMethods, Closing):
             it is looked at. It shows this run as it stands: `reset` and `init_tracker` empty it.
 
         Raises:
-            InputError: nothing to track.
+            InputError: nothing to track, and `init_tracker` was not called.
             EngineError: the engine failed. Finished frames are kept; call again to resume.
         """
+        outputs = self.outputs_per_frame
+        if outputs.is_started and not self._tracker.tracks.object_ids:
+            say("There are no objects to follow yet.")
+            return outputs
+        self._start(is_started=False)
         tracks = self._tracker.propagate(callback=ProgressMessages())
         say(f"Propagated {len(tracks.object_ids)} object(s) to {len(tracks)} frames.")
-        return PerFrame(tracks, FrameOutputs)
+        return outputs
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -332,7 +393,7 @@ class SamGeo3Video(ResultMethods, Closing):
         """Close the video and let go of its results; another can be set. May be called twice."""
         if self.video_path is not None:
             say("Video closed.")
-        self.video_path = None
+        self.video_path = self.session_id = self._outputs = None
         self._tracker.close()
 
     def shutdown(self) -> None:
