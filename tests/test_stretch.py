@@ -68,7 +68,7 @@ def write_video(path: Path, frames: Sequence[Sequence[NDArray[np.generic]]], pix
 
 def levels(path: Path, **options: object) -> list[int]:
     """How many grey levels each frame has."""
-    with open_source(path, **options) as source:  # type: ignore[arg-type]
+    with open_source(path, **options) as source:
         return [len(np.unique(frame.image[:, :, 1])) for frame in source.frames(range(source.info.frame_count or 0))]
 
 
@@ -217,12 +217,12 @@ def test_few_levels_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 def test_a_stretch_of_ones_own(tmp_path: Path) -> None:
     path = write_pictures(tmp_path / "thermal", [counts(i) for i in range(2)])
     for stretch in ((7300, 7555), [7300, 7555.0], "7300,7555"):
-        with open_source(path, stretch=stretch) as source:  # type: ignore[arg-type]
+        with open_source(path, stretch=stretch) as source:
             assert source.info.stretch == (7300, 7555)
             assert np.array_equal(next(source.frames([1])).image[..., 0], counts(1) - 7300)
     for bad in ("some", "1", "1,2,3", (2, 1), (1, 1), (0, float("nan")), 5, None, ("a", "b")):
         with pytest.raises(InputError, match="stretch"):
-            open_source(path, stretch=bad)  # type: ignore[arg-type]
+            open_source(path, stretch=bad)
     with pytest.raises(InputError, match="open already"), open_source(path) as source:
         open_source(source, stretch=(1, 2))
     with pytest.raises(InputError, match="8 bits"):
@@ -233,7 +233,7 @@ def test_eight_bits_are_untouched(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     dim = (100 + 10 * scene(0)).astype(np.uint8)
     path = write_pictures(tmp_path / "dim", [dim])
     for stretch in ("auto", "none", (100, 110)):
-        with open_source(path, stretch=stretch) as source:  # type: ignore[arg-type]
+        with open_source(path, stretch=stretch) as source:
             assert source.info.stretch is None
             assert np.array_equal(next(source.frames([0])).image[..., 0], dim)
     assert "not stretched" in caplog.text

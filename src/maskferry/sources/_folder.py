@@ -10,7 +10,7 @@ from pathlib import Path
 from maskferry.data import Frame, FrameInfo, Stretch, StretchOption, VideoInfo
 from maskferry.errors import SourceError
 from maskferry.images import FRAME_SUFFIXES, natural_key
-from maskferry.sources._checks import check_indices
+from maskferry.sources._checks import check_indices, no_permission
 from maskferry.sources._frame_info import check_index, time_at
 from maskferry.sources._pages import Page, PageReader, pages_of
 from maskferry.sources._pictures import read_samples
@@ -153,6 +153,8 @@ def _list_pictures(folder: Path) -> list[Path]:
     """
     try:
         found = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
+    except PermissionError as err:
+        raise no_permission(folder) from err
     except OSError as err:
         raise SourceError(f"{folder} cannot be read: {err.strerror}") from err
     pictures = [p for p in found if p.suffix.lower() in FRAME_SUFFIXES]
