@@ -18,9 +18,10 @@ import maskferry
 from helpers import square_mask
 from maskferry import MaskTracker, Tracks, VideoInfo
 from maskferry.cli._app import app
-from maskferry.errors import InputError, OutputExistsError
+from maskferry.errors import InputError, OutputExistsError, SourceError
 from maskferry.rendering import render, source_of
 from maskferry.sources import open_source
+from maskferry.sources._deep_video import deep_samples
 from tiffs import tiff_bytes
 
 SIZE_HW = (96, 128)
@@ -68,7 +69,7 @@ def write_video(path: Path, frames: Sequence[Sequence[NDArray[np.generic]]], pix
 
 def levels(path: Path, **options: object) -> list[int]:
     """How many grey levels each frame has."""
-    with open_source(path, **options) as source:  # type: ignore[arg-type]
+    with open_source(path, **options) as source:
         return [len(np.unique(frame.image[:, :, 1])) for frame in source.frames(range(source.info.frame_count or 0))]
 
 
@@ -104,6 +105,47 @@ def test_planes_of_rgb_keep_their_colours(tmp_path: Path) -> None:
         (frame,) = source.frames([1])
     means = frame.image.reshape(-1, 3).mean(axis=0)
     assert means[0] + 30 < means[1] < means[2] - 30
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "dtype", "channels", "planes"),
+    [
+        *((f"gray{depth}{order}", "u2", "g", 1) for depth in (9, 10, 12, 14, 16) for order in ("le", "be")),
+        *(("grayf32le", "f4", "g", 1), ("grayf32be", "f4", "g", 1), ("ya16le", "u2", "ga", 1)),
+        *(("rgb48le", "u2", "rgb", 1), ("bgr48be", "u2", "bgr", 1), ("rgba64le", "u2", "rgba", 1)),
+        *(("bgra64le", "u2", "bgra", 1), ("gbrp10le", "u2", "g", 3), ("gbrap16be", "u2", "g", 4)),
+        *(("gbrpf32le", "f4", "g", 3), ("yuv444p12le", "u2", "g", 3)),
+    ],
+)
+def test_samples_of_any_format(pix_fmt: str, dtype: str, channels: str, planes: int) -> None:
+    frame = av.VideoFrame(30, 4, pix_fmt)
+    order = ">" if pix_fmt.endswith("be") else "<"
+    values = {name: 100 * (k + 1) + np.arange(120).reshape(4, 30) for k, name in enumerate("rgba")}
+    stored = np.stack([values[name] for name in channels], axis=2).reshape(4, -1)
+    for number, plane in enumerate(frame.planes):
+        rows = np.zeros((4, plane.line_size // int(dtype[1])), f"{order}{dtype}")
+        rows[:, : stored.shape[1]] = values["gbra"[number]] if planes > 1 else stored
+        plane.update(rows.tobytes())
+    found = deep_samples(frame)
+    assert found is not None
+    is_rgb = found.ndim == 3
+    assert np.array_equal(found, np.stack([values[name] for name in "rgb"], axis=2) if is_rgb else values["g"])
+    assert is_rgb == ("rgb" in pix_fmt or "bgr" in pix_fmt or "gbr" in pix_fmt)
+
+
+def test_samples_of_eight_bits_are_left_to_the_decoder() -> None:
+    for pix_fmt in ("gray", "rgb24", "yuv420p", "nv12", "pal8", "gbrp", "bgra", "x2rgb10le"):
+        assert deep_samples(av.VideoFrame(32, 4, pix_fmt)) is None
+
+
+def test_a_damaged_picture_is_an_error_of_its_frame(tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "thermal", [counts(i) for i in range(4)])
+    (path / "000.png").write_bytes((path / "000.png").read_bytes()[:2000])
+    with open_source(path) as source:
+        assert len(np.unique(next(source.frames([2])).image)) > 60
+        with pytest.raises(SourceError, match="frame 0") as caught:
+            next(source.frames([0]))
+        assert caught.value.frame == 0
 
 
 def yuv(luma: NDArray[np.generic], chroma: NDArray[np.generic]) -> list[NDArray[np.generic]]:
@@ -196,7 +238,7 @@ def test_constant_frames_are_said(tmp_path: Path, value: int, shown: int, caplog
     path = write_pictures(tmp_path / "flat", [np.full(SIZE_HW, value, np.uint16)] * 3)
     with caplog.at_level(logging.WARNING), open_source(path) as source:
         assert (next(source.frames([1])).image == shown).all()
-    assert caplog.text.count("only 1 grey levels") == 1
+    assert caplog.text.count("no more than 1 grey levels") == 1
 
 
 def test_few_levels_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -217,12 +259,12 @@ def test_few_levels_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 def test_a_stretch_of_ones_own(tmp_path: Path) -> None:
     path = write_pictures(tmp_path / "thermal", [counts(i) for i in range(2)])
     for stretch in ((7300, 7555), [7300, 7555.0], "7300,7555"):
-        with open_source(path, stretch=stretch) as source:  # type: ignore[arg-type]
+        with open_source(path, stretch=stretch) as source:
             assert source.info.stretch == (7300, 7555)
             assert np.array_equal(next(source.frames([1])).image[..., 0], counts(1) - 7300)
     for bad in ("some", "1", "1,2,3", (2, 1), (1, 1), (0, float("nan")), 5, None, ("a", "b")):
         with pytest.raises(InputError, match="stretch"):
-            open_source(path, stretch=bad)  # type: ignore[arg-type]
+            open_source(path, stretch=bad)
     with pytest.raises(InputError, match="open already"), open_source(path) as source:
         open_source(source, stretch=(1, 2))
     with pytest.raises(InputError, match="8 bits"):
@@ -233,7 +275,7 @@ def test_eight_bits_are_untouched(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     dim = (100 + 10 * scene(0)).astype(np.uint8)
     path = write_pictures(tmp_path / "dim", [dim])
     for stretch in ("auto", "none", (100, 110)):
-        with open_source(path, stretch=stretch) as source:  # type: ignore[arg-type]
+        with open_source(path, stretch=stretch) as source:
             assert source.info.stretch is None
             assert np.array_equal(next(source.frames([0])).image[..., 0], dim)
     assert "not stretched" in caplog.text

@@ -201,7 +201,8 @@ class Source(Protocol):
 
 
 VideoLike = str | Path | Source | Any
-"""A file, a folder, a URL, an array (T, H, W, 3), a list of arrays, an iterable of frames, or a `Source`."""
+"""A file, a folder, a URL, an open binary file or bytes, an array (T, H, W, 3), a list of arrays, an iterable of
+frames, or a `Source`."""
 
 
 class State(StrEnum):

@@ -83,7 +83,8 @@ class MaskTracker(Closing, SessionViews):
         """Choose the video; results of an earlier one are closed.
 
         Args:
-            video: a file, a folder of pictures, a URL, an array (T, H, W, 3), a list of arrays, any iterable of frames.
+            video: a file, a folder of pictures, a URL, an open binary file or bytes, an array (T, H, W, 3), a list of
+                arrays, any iterable of frames; see `sources.open_source`.
             rate: frames per second, where the source has none or a wrong one.
             stretch: how samples of more than 8 bits are shown, see `sources.open_source`.
 

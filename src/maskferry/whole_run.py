@@ -23,7 +23,7 @@ from maskferry.outputs._watch import Silent, Watch
 from maskferry.prompts._given import GivenFiles, target_of
 from maskferry.run._prepare import prepare
 from maskferry.run._resume import run_difference
-from maskferry.sources import open_source, video_digest
+from maskferry.sources import open_source, source_digest
 from maskferry.tracker import MaskTracker
 from maskferry.tracks._jobs import FrameRange
 from maskferry.tracks._journal import Journal
@@ -141,7 +141,7 @@ def _wanted(request: Request, seeds: Seeds, source: Source, engine: str) -> Jour
         if not mask.any():
             raise InputError(f"{what} is too small: nothing is left of it in {info.width}x{info.height}")
         prompts.append(MaskPrompt(given.frame, given.object_id, mask))
-    journal = Journal(Tracks.begin(info, digest=video_digest(info.path)))
+    journal = Journal(Tracks.begin(info, digest=source_digest(source)))
     journal.add_prompts(prompts)
     prepare(journal, source, engine, request.direction, request.frames)
     return journal

@@ -20,7 +20,7 @@ def video_difference(there: Tracks, now: Tracks) -> str | None:
     if (old.size_hw, old.frame_count, old.rate) != (new.size_hw, new.frame_count, new.rate):
         return f"another video ({old.name}, {size}, {old.frame_count} frames) or another rate (--rate)"
     if old.stretch != new.stretch:
-        return f"the same video with {_shown(old.stretch)}, not with {_shown(new.stretch)}"
+        return f"the same video with {_shown(old.stretch)} (pass that to resume it), not with {_shown(new.stretch)}"
     if there.video_digest and now.video_digest:
         if there.video_digest != now.video_digest:
             return f"another video: {old.name} has been changed or replaced since"

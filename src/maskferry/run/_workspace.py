@@ -13,7 +13,7 @@ from maskferry.engines.base import Engine
 from maskferry.engines.registry import engine_status, load_engine, pick_engine
 from maskferry.errors import InputError
 from maskferry.run._resume import video_difference
-from maskferry.sources import open_source, video_digest
+from maskferry.sources import open_source, source_digest
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._saving import check_replaceable
 from maskferry.tracks._tracks import Tracks
@@ -62,7 +62,7 @@ class Workspace:
         self._source, self._journal = source, journal
 
     def _open_tracks(self, source: Source) -> Tracks:
-        wanted = Tracks.begin(source.info, self._path, digest=video_digest(source.info.path))
+        wanted = Tracks.begin(source.info, self._path, digest=source_digest(source))
         if self._path is None:
             return wanted
         if not (self._resume and self._path.exists()):

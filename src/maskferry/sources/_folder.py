@@ -6,11 +6,14 @@ import itertools
 from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from maskferry.data import Frame, FrameInfo, Stretch, StretchOption, VideoInfo
 from maskferry.errors import SourceError
 from maskferry.images import FRAME_SUFFIXES, natural_key
-from maskferry.sources._checks import check_indices
+from maskferry.sources._checks import check_indices, no_permission
 from maskferry.sources._frame_info import check_index, time_at
 from maskferry.sources._pages import Page, PageReader, pages_of
 from maskferry.sources._pictures import read_samples
@@ -129,8 +132,24 @@ class FolderSource(ReadAheadSource):
         if not deep:
             warn_if_unused(option, name)
             return None
-        samples = (read_samples(deep[i].path, deep[i].tiff) for i in spread(len(deep)))
-        return choose_stretch(option, [thin(values) for values in samples], name)
+        return choose_stretch(option, _sampled(deep), name)
+
+
+def _sampled(pages: list[Page]) -> list[NDArray[Any]]:
+    """Samples of some deep pictures; those that cannot be decoded are left to whoever reads these frames.
+
+    Raises:
+        SourceError: not one of them can be decoded.
+    """
+    found, error = [], None
+    for i in spread(len(pages)):
+        try:
+            found.append(thin(read_samples(pages[i].path, pages[i].tiff)))
+        except SourceError as err:
+            error = error or err
+    if error is not None and not found:
+        raise error
+    return found
 
 
 def _times(pages: list[Page]) -> list[float] | None:
@@ -153,6 +172,8 @@ def _list_pictures(folder: Path) -> list[Path]:
     """
     try:
         found = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
+    except PermissionError as err:
+        raise no_permission(folder) from err
     except OSError as err:
         raise SourceError(f"{folder} cannot be read: {err.strerror}") from err
     pictures = [p for p in found if p.suffix.lower() in FRAME_SUFFIXES]

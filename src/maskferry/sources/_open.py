@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +15,9 @@ from maskferry.errors import InputError, SourceError
 
 __all__ = ["open_source"]
 
-_ARRAY_ADVICE = "pass a video, a folder of pictures, a URL, an array (T, H, W, 3) or an iterable of pictures"
+_ARRAY_ADVICE = (
+    "pass a video, a folder of pictures, a URL, an open binary file, an array (T, H, W, 3) or an iterable of pictures"
+)
 
 
 def open_source(
@@ -28,8 +32,10 @@ def open_source(
     Args:
         source: a video file, a folder of pictures, one picture (str or Path); an http(s) URL of a video or picture,
             which is downloaded and cached; uint8 RGB (T, H, W, 3), grey (T, H, W), one picture (H, W, 3), or a list
-            of pictures; a `Source`, which is returned as it is; or any other iterable of pictures, which is a stream:
-            read once, forward.
+            of pictures; an open binary file or bytes, the content of a video or picture file; a `Source`, which is
+            returned as it is; or any other iterable of pictures, which is a stream: read once, forward. An open file
+            that lies on the disk is opened again by its path; others (`io.BytesIO`, a member of an archive) and bytes
+            are copied to a temporary file until the source is closed, and such a source has no path.
         rate: frames per second, such as 25, 29.97 (taken for 30000/1001) or "30000/1001". Gives frames without a
             clock their times; of a video it replaces the rate and the times that the file states.
         stretch: how samples of more than 8 bits (thermal, microscopy) are brought to 8, on all frames alike:
@@ -55,6 +61,8 @@ def open_source(
 
     exact = None if rate is None else parse_rate(rate)
     stretch = parse_stretch(stretch)
+    if isinstance(source, os.PathLike):
+        source = Path(source)
     if isinstance(source, (str, Path)):
         if local_only:
             _refuse_address(str(source))
@@ -67,6 +75,10 @@ def open_source(
         if not isinstance(stretch, str):
             raise InputError("stretch: this source is open already; say it where the source is opened")
         return cast(Source, source)
+    from maskferry.sources._file_object import is_file_object, open_held
+
+    if is_file_object(source):
+        return open_held(source, lambda path: _open_path(path, exact, stretch))
     if not isinstance(stretch, str):
         raise InputError("stretch: pictures in memory have 8 bits a sample, nothing is stretched; leave it out")
     return _open_pictures(source, exact)
@@ -93,13 +105,10 @@ def _open_path(source: str | Path, rate: Fraction | None, stretch: StretchOption
             path = Path(source).expanduser()
         except RuntimeError as err:  # "~" of nobody
             raise SourceError(f"{text} does not exist: {err}") from err
-    if not _exists(path):
-        raise SourceError(f"{path} does not exist: check the path (the working folder is {Path.cwd()})")
-    if not path.is_dir() and not path.is_file():
-        raise SourceError(f"{path} is neither a file nor a folder: pass a video or a folder of pictures")
+    _check_readable(path)
     from maskferry.images import FRAME_SUFFIXES
 
-    if path.is_dir() or path.suffix.lower() in FRAME_SUFFIXES:
+    if path.is_dir() or path.suffix.lower() in {*FRAME_SUFFIXES, ".avifs"}:
         from maskferry.sources._folder import FolderSource
 
         return FolderSource(path, rate=rate, stretch=stretch)
@@ -108,12 +117,25 @@ def _open_path(source: str | Path, rate: Fraction | None, stretch: StretchOption
     return VideoSource(path, rate=rate, stretch=stretch)
 
 
-def _exists(path: Path) -> bool:
-    """Whether there is something; false, too, where a path has too long a name or a character that none has."""
+def _check_readable(path: Path) -> None:
+    """Refuse what is not there, is no file and no folder, or may not be read.
+
+    Raises:
+        SourceError: it is so.
+    """
+    from maskferry.sources._checks import no_permission
+
     try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            with path.open("rb"):
+                pass
+    except PermissionError as err:
+        raise no_permission(path) from err
+    except (OSError, ValueError) as err:  # ValueError: a character that no path has
+        raise SourceError(f"{path} does not exist: check the path (the working folder is {Path.cwd()})") from err
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise SourceError(f"{path} is neither a file nor a folder: pass a video or a folder of pictures")
 
 
 def _open_pictures(source: Any, rate: Fraction | None) -> Source:  # noqa: ANN401
@@ -131,7 +153,7 @@ def _open_pictures(source: Any, rate: Fraction | None) -> Source:  # noqa: ANN40
         with foreign("source"):
             array = np.asarray(source)
         return ArraySource(array, rate=rate)
-    if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, dict)):
+    if isinstance(source, Iterable) and not isinstance(source, dict):
         from maskferry.sources._in_memory import StreamSource
 
         return StreamSource(source, rate=rate)

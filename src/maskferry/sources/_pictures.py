@@ -18,6 +18,7 @@ from maskferry._pillow import open_picture
 from maskferry.data import Image
 from maskferry.errors import SourceError
 from maskferry.limits import size_problem
+from maskferry.sources._checks import no_permission
 from maskferry.sources._picture_size import jpeg2000_depth, size_in_header
 from maskferry.sources._tiff import TiffPage, is_geotiff, with_first_page
 
@@ -157,6 +158,8 @@ def translated(path: Path) -> Iterator[None]:
         if is_geotiff(path):
             raise _geotiff_error(path) from None
         raise
+    except PermissionError as err:
+        raise no_permission(path) from err
     except Exception as err:  # Pillow's readers of damaged files raise nearly everything
         if is_geotiff(path):
             raise _geotiff_error(path) from err

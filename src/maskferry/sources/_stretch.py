@@ -168,8 +168,8 @@ def _warn_if_few_levels(frames: Sequence[NDArray[Any]], stretch: Stretch, name: 
     levels = len(np.unique(to_8bit(np.concatenate(frames), stretch))) if frames else 0
     if levels < _FEW_LEVELS:
         log.warning(
-            "%s: only %d grey levels are left of its samples (%s): little can be told apart in it; choose another "
-            "stretch (stretch, --stretch), if there is more in it",
+            "%s: no more than %d grey levels are left of its samples (%s): little can be told apart in it; choose "
+            "another stretch (stretch, --stretch), if there is more in it",
             name,
             levels,
             describe(stretch),
