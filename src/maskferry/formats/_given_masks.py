@@ -63,23 +63,27 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
 
     Warns:
         LeftOutWarning: something of the file is not taken.
+        MaskPlacementWarning: which frame, or which object, its masks are of is not sure.
     """
     if frame is not None:
         frame = whole(frame, "frame", least=0, most=MOST_FRAMES)
     reading = Reading(str(path), target or Target(), strict)
     found = _read(path, frame, reading)
-    reading.warn()
     if not found.prompts:
-        raise InputError(f"{path} holds no mask: expected at least one pixel of an object")
+        why = f"; left out: {'; '.join(reading.told)}" if reading.told else ""
+        raise InputError(f"{path} holds no mask: expected at least one pixel of an object{why}")
+    reading.warn()
     return Seeds(found.prompts, found.labels, (reading.kind,), tuple(reading.told), tuple(reading.notes))
 
 
 def _read(path: Path, frame: int | None, reading: Reading) -> Found:
     kind = path.suffix.lower()
     if kind == ".json":
-        return read_json(path, frame or 0, reading)
-    if kind in (".xml", ".txt"):
-        return of_video(path, cvat.read(path) if kind == ".xml" else mots.read(path))
+        return read_json(path, frame, reading)
+    if kind == ".xml":
+        return of_video(path, cvat.read(path, reading=reading), frame, reading)
+    if kind == ".txt":
+        return of_video(path, mots.read(path), frame, reading)
     if path.is_dir():
         return Found(on_frame(frame or 0, read_masks(path)), {})
     return Found(read_picture(path, frame, reading), {})
