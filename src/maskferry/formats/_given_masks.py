@@ -10,9 +10,10 @@ from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
 from maskferry.formats import _cvat as cvat
 from maskferry.formats import _mots as mots
+from maskferry.formats._given_arrays import read_arrays
 from maskferry.formats._given_files import Found, of_video, read_json
-from maskferry.formats._given_pictures import on_frame, read_picture
-from maskferry.formats._binary import read_masks
+from maskferry.formats._given_folders import read_folder
+from maskferry.formats._given_pictures import read_picture
 from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
 
@@ -28,12 +29,14 @@ class Seeds:
         labels: {object id: name}, where the file has names.
         left_out: what the file holds and these masks do not, a line for each kind, with a count.
         notes: how the file was read, where it could be read in another way too.
+        counted: the file does not tell the ids, which are numbered; its names tell which object it is.
     """
 
     prompts: list[MaskPrompt]
     labels: dict[int, str]
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    counted: bool = False
 
 
 def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = None, strict: bool = False) -> Seeds:
@@ -69,7 +72,7 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
     reading.warn()
     if not found.prompts:
         raise InputError(f"{path} holds no mask: expected at least one pixel of an object")
-    return Seeds(found.prompts, found.labels, tuple(reading.told), tuple(reading.notes))
+    return Seeds(found.prompts, found.labels, tuple(reading.told), tuple(reading.notes), found.counted)
 
 
 def _read(path: Path, frame: int | None, reading: Reading) -> Found:
@@ -78,6 +81,8 @@ def _read(path: Path, frame: int | None, reading: Reading) -> Found:
         return read_json(path, frame or 0, reading)
     if kind in (".xml", ".txt"):
         return of_video(path, cvat.read(path) if kind == ".xml" else mots.read(path))
+    if kind in (".npy", ".npz"):
+        return read_arrays(path, frame, reading)
     if path.is_dir():
-        return Found(on_frame(frame or 0, read_masks(path)), {})
+        return read_folder(path, frame, reading)
     return Found(read_picture(path, frame, reading), {})

@@ -42,7 +42,7 @@ class Reading:
         strict: refuse the file rather than leave something out.
         left_out: {what: [how many, where it was first]}.
         notes: how it was read, in a sentence each, where it could be read in another way too.
-        doubts: the notes of which the caller is warned: masks may be on another frame, or be another object, than meant.
+        doubts: the notes of which the caller is warned: masks may be on another frame, or another object, than meant.
     """
 
     where: str
@@ -78,6 +78,15 @@ class Reading:
         self.note(text)
         if text not in self.doubts:
             self.doubts.append(text)
+
+    @contextmanager
+    def at(self, where: object) -> Iterator[None]:
+        """Call what is read inside so, where it is one of several files."""
+        before, self.where = self.where, str(where)
+        try:
+            yield
+        finally:
+            self.where = before
 
     @property
     def told(self) -> list[str]:
