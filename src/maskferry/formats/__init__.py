@@ -4,6 +4,7 @@
     given_masks   anything that ``--masks`` takes -> prompts
     given_pictures   a picture of masks, for given_masks
     given_folders    a folder of them, for given_masks
+    frame_names   which frames they are of, by what they are called
     given_arrays     arrays in files of numpy, for given_masks
     mask_pictures    what a picture of masks means
     given_files   files of other tools, for given_masks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from maskferry.formats._mask_pictures import mask_of
 from maskferry.formats._png import write_boxed
 from maskferry.formats._reading import Reading, reading_of
 
-__all__ = ["read_mask", "read_masks", "write_masks"]
+__all__ = ["ids_of_names", "read_mask", "read_masks", "write_masks"]
 
 _NOTHING = (0, 0, 0, 0), np.zeros((1, 1), dtype=np.bool_)
 
@@ -46,7 +46,7 @@ def read_masks(folder: Path) -> dict[int, Mask]:
         InputError: no folder, no pictures, or a picture in colour.
     """
     paths = list_pictures(folder)
-    masks = {i: read_mask(path) for i, path in zip(_ids_of(paths), paths, strict=True)}
+    masks = {i: read_mask(path) for i, path in zip(ids_of_names([path.stem for path in paths])[0], paths, strict=True)}
     return dict(sorted(masks.items()))
 
 
@@ -78,8 +78,14 @@ def write_masks(
     return written
 
 
-def _ids_of(paths: list[Path]) -> list[int]:
-    ends = [re.search(r"\d+$", path.stem) for path in paths]
+def ids_of_names(stems: Sequence[str]) -> tuple[list[int], bool]:
+    """The ids of objects by their names, and whether these are no ids, so that they are counted.
+
+    >>> ids_of_names(["mask_2", "mask_10"]), ids_of_names(["cat", "dog"])
+    (([2, 10], False), ([1, 2], True))
+    """
+    ends = [re.search(r"[0-9]+$", stem) for stem in stems]
     ids = [int(m[0]) if m else 0 for m in ends]
-    usable = len(set(ids)) == len(ids) and min(ids) >= 1 and max(ids) <= 2**31
-    return ids if usable else list(range(1, len(paths) + 1))
+    if len(set(ids)) == len(ids) and min(ids) >= 1 and max(ids) <= 2**31:
+        return ids, False
+    return list(range(1, len(stems) + 1)), True

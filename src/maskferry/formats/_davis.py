@@ -22,7 +22,17 @@ from maskferry.files import check_free
 from maskferry.formats._images import check_stem, list_pictures, picture_stem, read_pixels, write_pixels
 from maskferry.masks._labels import Overlap, label_dtype, to_label_map
 
-__all__ = ["VOID", "LabelMap", "Names", "read_label_map", "read_sequence", "voc_palette", "write_label_maps"]
+__all__ = [
+    "VOID",
+    "Color",
+    "LabelMap",
+    "Names",
+    "number_colors",
+    "read_label_map",
+    "read_sequence",
+    "voc_palette",
+    "write_label_maps",
+]
 
 log = logging.getLogger(__name__)
 
@@ -180,6 +190,7 @@ def _dtype_for(largest_id: int) -> type[np.unsignedinteger[Any]]:
 
 
 def number_colors(rgb: NDArray[Any], colors: dict[Color, int], where: str) -> LabelMap:
+    """The label map of a picture in colour, uint8 (H, W, 3), as `read_label_map` numbers its colours."""
     codes = rgb.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     found, inverse = np.unique(codes, return_inverse=True)
     if found.size > 4096:

@@ -10,9 +10,10 @@ from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
 from maskferry.formats import _cvat as cvat
 from maskferry.formats import _mots as mots
-from maskferry.formats._binary import read_masks
+from maskferry.formats._given_arrays import read_arrays
 from maskferry.formats._given_files import Found, of_video, read_json
-from maskferry.formats._given_pictures import on_frame, read_picture
+from maskferry.formats._given_folders import read_folder
+from maskferry.formats._given_pictures import read_picture
 from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
 
@@ -29,6 +30,7 @@ class Seeds:
         kinds: how it was read, in a few words for each file: "COCO", "a label map".
         left_out: what the file holds and these masks do not, a line for each kind, with a count.
         notes: how the file was read, where it could be read in another way too.
+        counted: the file does not tell the ids, which are numbered; its names tell which object it is.
     """
 
     prompts: list[MaskPrompt]
@@ -36,6 +38,7 @@ class Seeds:
     kinds: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    counted: bool = False
 
 
 def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = None, strict: bool = False) -> Seeds:
@@ -73,7 +76,8 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
         why = f"; left out: {'; '.join(reading.told)}" if reading.told else ""
         raise InputError(f"{path} holds no mask: expected at least one pixel of an object{why}")
     reading.warn()
-    return Seeds(found.prompts, found.labels, (reading.kind,), tuple(reading.told), tuple(reading.notes))
+    told, notes = tuple(reading.told), tuple(reading.notes)
+    return Seeds(found.prompts, found.labels, (reading.kind,), told, notes, found.counted)
 
 
 def _read(path: Path, frame: int | None, reading: Reading) -> Found:
@@ -84,6 +88,8 @@ def _read(path: Path, frame: int | None, reading: Reading) -> Found:
         return of_video(path, cvat.read(path, reading=reading), frame, reading)
     if kind == ".txt":
         return of_video(path, mots.read(path), frame, reading)
+    if kind in (".npy", ".npz"):
+        return read_arrays(path, frame, reading)
     if path.is_dir():
-        return Found(on_frame(frame or 0, read_masks(path)), {})
+        return read_folder(path, frame, reading)
     return Found(read_picture(path, frame, reading), {})

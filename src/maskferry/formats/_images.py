@@ -69,8 +69,9 @@ class Pixels:
 def read_pixels(path: Path) -> Pixels:
     """Read a picture of masks: any format of Pillow, 1 to 32 bits, with a palette, grey or RGB.
 
-    It is turned as its EXIF orientation says. What is more transparent than opaque counts as black. A palette of greys
-    is read as grey, and one whose background is not index 0 by its colours. Of a file with several pages the first is read.
+    It is turned as its EXIF orientation says. What is more transparent than opaque counts as black. A palette in
+    which index n is grey n, or of black and white, is read as grey, and one whose background is not index 0 by its
+    colours. Of a file with several pages the first is read.
 
     Raises:
         InputError: there is no such file, it is no picture, or its values are no whole numbers from 0 to 65535.
@@ -79,6 +80,7 @@ def read_pixels(path: Path) -> Pixels:
         if (pages := getattr(file, "n_frames", 1)) > 1:
             log.warning("%s has %d pages: only the first is read", path, pages)
         lossy, own = file.format in _LOSSY, INFO_KEY in file.info or file.info.get("Software") == SOFTWARE
+        file.load()  # turns a TIFF by itself
         image = PIL.ImageOps.exif_transpose(file)
         if image.mode.startswith(("I", "F")):
             return Pixels(_as_uint16(np.array(image), path), own=own)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from maskferry.data import Mask
 from maskferry.errors import InputError
 from maskferry.formats import _mots as mots
-from maskferry.formats._davis import VOID, number_colors
+from maskferry.formats._davis import VOID, Color, number_colors
 from maskferry.formats._images import Pixels
 from maskferry.formats._reading import Reading
 from maskferry.masks._labels import split_labels
@@ -28,7 +28,7 @@ _SHOWN_COLORS = 16
 """More of them, and hardly two pixels alike: a photograph that is cut out."""
 
 
-def objects_of(pixels: Pixels, reading: Reading) -> dict[int, Mask]:
+def objects_of(pixels: Pixels, reading: Reading, colors: dict[Color, int] | None = None) -> dict[int, Mask]:
     """Take a picture of masks apart: {object id: bool (H, W)}, by ascending id, without those of no pixel.
 
     - With a palette: index n is object n, 255 is void.
@@ -46,6 +46,7 @@ def objects_of(pixels: Pixels, reading: Reading) -> dict[int, Mask]:
     Args:
         pixels: the picture.
         reading: is told how the picture is read where another way is possible.
+        colors: ids of colours, see `read_label_map`.
 
     Raises:
         InputError: what the picture means is not clear: smoothed areas of several objects, a photograph, levels of grey
@@ -64,7 +65,9 @@ def objects_of(pixels: Pixels, reading: Reading) -> dict[int, Mask]:
     gray = _gray(pixels)
     if pixels.lossy:
         return _of_lossy(gray, reading)
-    return _of_colors(pixels.values, reading) if gray is None else _of_gray(gray, reading, own=pixels.own)
+    if gray is None:
+        return _of_colors(pixels.values, reading, {} if colors is None else colors)
+    return _of_gray(gray, reading, own=pixels.own)
 
 
 def mask_of(pixels: Pixels, reading: Reading) -> Mask:
@@ -79,16 +82,15 @@ def mask_of(pixels: Pixels, reading: Reading) -> Mask:
             f"{reading.where} is in colour; expected a black and white mask. If every colour is an object, read it as "
             "a label map (add_masks_file, or --masks); if it is a cut-out, save its alpha channel"
         )
-    used = [] if gray is None or pixels.lossy else np.unique(gray[gray > 0])
-    if gray is not None and len(used) == 1 and used[0] < np.iinfo(gray.dtype).max:
-        return np.asarray(gray > 0)
-    if pixels.shown is not None and len(used) == 1:
-        return np.asarray(pixels.values > 0)
+    if gray is not None and not pixels.lossy and pixels.alpha is None:
+        used = np.unique(gray[gray > 0])
+        if used.size == 1 and (pixels.shown is not None or used[0] < np.iinfo(gray.dtype).max):
+            return np.asarray(gray > 0)
     objects = objects_of(pixels, reading)
     if len(objects) > 1:
         raise InputError(
-            f"{reading.where} has {len(objects)} values beside 0 and looks like a label map; expected a black and white "
-            "mask of one object. Give the label map as a file of its own (add_masks_file, or --masks FILE)"
+            f"{reading.where} has {len(objects)} values beside 0 and looks like a label map; expected a black and "
+            "white mask of one object. Give the label map as a file of its own (add_masks_file, or --masks FILE)"
         )
     empty = np.zeros(pixels.values.shape[:2], np.bool_)
     return next(iter(objects.values()), empty)
@@ -173,8 +175,8 @@ def _cut(gray: _Gray, smoothed: Mask | None, reading: Reading) -> Mask:
     if np.count_nonzero(between) > 0.5 * gray.size:
         raise InputError(f"{reading.where} looks like a photograph: expected a mask in black and white, or a label map")
     reading.doubt(
-        f"a mask with soft edges ({np.unique(gray).size} values): what is above half, {full // 2} of {full}, is object "
-        "1; save it with the values 0 and 1 to have it read as it is"
+        f"a mask with soft edges: what is above half, {full // 2} of {full}, is the object (values 0 and 1 are read as "
+        "they are)"
     )
     return np.asarray(gray > full // 2)
 
@@ -210,17 +212,16 @@ def _void(gray: _Gray, used: _Gray, reading: Reading) -> int | None:
             f"{reading.where} has the values {_listed(used)}: {VOID} may be an object, or void, which belongs to none. "
             "Number the objects 1 to N, and make void 0"
         )
-    reading.doubt(f"{VOID} is void: {np.count_nonzero(gray == VOID)} pixels belong to no object")
+    reading.doubt(f"{VOID} is void: its pixels belong to no object")
     return VOID
 
 
-def _of_colors(rgb: _Gray, reading: Reading) -> dict[int, Mask]:
+def _of_colors(rgb: _Gray, reading: Reading, colors: dict[Color, int]) -> dict[int, Mask]:
     rgb = _without_white(rgb, reading)
-    labels = number_colors(rgb, {}, reading.where)
     smoothed = smoothed_pixels(rgb)
     if smoothed is None:
-        return split_labels(labels)
-    areas = np.unique(rgb[flat_pixels(rgb) & ~smoothed & (labels > 0)], axis=0).astype(np.int64)
+        return split_labels(number_colors(rgb, colors, reading.where))
+    areas = np.unique(rgb[flat_pixels(rgb) & ~smoothed & (rgb > 0).any(axis=2)], axis=0).astype(np.int64)
     if len(areas) != 1:
         raise InputError(_explain_smoothed(reading.where, smoothed, rgb))
     reading.doubt("one colour with soft edges: what is more of it than of the background is object 1")

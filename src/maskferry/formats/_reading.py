@@ -113,6 +113,15 @@ class Reading:
         if text not in self.doubts:
             self.doubts.append(text)
 
+    @contextmanager
+    def at(self, where: object) -> Iterator[None]:
+        """Call what is read inside so, where it is one of several files."""
+        before, self.where = self.where, str(where)
+        try:
+            yield
+        finally:
+            self.where = before
+
     @property
     def told(self) -> list[str]:
         """What was left out, a line for each kind: "3 boxes without a mask (the first: annotations[4])"."""

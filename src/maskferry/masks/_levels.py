@@ -85,11 +85,11 @@ def _flat(even: Mask) -> Mask:
 
 
 def _all_channels(found: Mask) -> Mask:
-    return found if found.ndim == 2 else found.all(axis=2)
+    return found if found.ndim == 2 else np.asarray(found.all(axis=2))
 
 
 def _any_channel(found: Mask) -> Mask:
-    return found if found.ndim == 2 else found.any(axis=2)
+    return found if found.ndim == 2 else np.asarray(found.any(axis=2))
 
 
 def _codes(values: _Values) -> NDArray[np.intp]:

@@ -20,7 +20,7 @@ from maskferry.formats._binary import read_mask
 from maskferry.formats._given_masks import read_seeds
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
-from maskferry.prompts._given import target_of
+from maskferry.prompts._given import target_of, with_known_ids
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._prompt_store import ObjectPrompt
 
@@ -99,6 +99,8 @@ class Prompter:
         frame = None if frame_idx is None else self._source.info.check_frame(frame_idx)
         given = read_seeds(path, frame=frame, target=target_of(self._source), strict=strict)
         with self._journal.transaction():  # all, or none
+            there = self._journal.tracks
+            given = with_known_ids(given, there.labels, there.object_ids, str(path))
             for frame, prompts in groupby(given.prompts, key=attrgetter("frame")):
                 masks: dict[int, Mask] = {prompt.object_id: prompt.mask for prompt in prompts}
                 names = [given.labels.get(i) for i in masks]
