@@ -138,6 +138,10 @@ def test_what_the_message_says_works():
         assert tracker.add_masks_prompt(split_labels(LABELS)) == [1, 2]
         np.testing.assert_array_equal(tracker.tracks[0].mask(2), OTHER)
         assert tracker.add_mask_prompt(LABELS == 0) == 100
+        with pytest.raises(InputError, match=r"masks\[1\] is empty"):
+            tracker.add_masks_prompt({5: MASK, 6: MASK & OTHER})
+        with pytest.raises(InputError, match="1 of 2 are empty or None"):
+            tracker.add_masks_prompt([MASK, None])
     found = read_detections({7: MASK, 3: OTHER}, SIZE)
     assert found.object_ids == [7, 3]
 

@@ -73,10 +73,21 @@ def read_given(value: Any, size_hw: tuple[int, int]) -> Detections:  # noqa: ANN
     size_hw = checked_size(size_hw)
     with foreign("masks"):
         spec, value = _find(value)
-        is_plain = _is_plain(value) and not _is_nothing(value)
-        found = Detections(as_masks(value, size_hw)) if is_plain else _read(spec, value, size_hw, None)
+        found = _read_strictly(value, size_hw) if spec is None else _read(spec, value, size_hw, None)
     if not len(found):
         raise InputError("masks: expected at least one mask, but nothing was found on this picture")
+    return found
+
+
+def _read_strictly(value: Any, size_hw: tuple[int, int]) -> Detections:  # noqa: ANN401
+    """Read plain masks, none of which may be empty or missing."""
+    if _is_by_id(value):
+        return Detections(as_masks(list(value.values()), size_hw), object_ids=[int(i) for i in value])
+    if _is_plain(value) and not _is_nothing(value):
+        return Detections(as_masks(value, size_hw))
+    found = _read(None, value, size_hw, None)
+    if isinstance(value, list | tuple) and 0 < len(found) < len(value):
+        raise InputError(f"masks: {len(value) - len(found)} of {len(value)} are empty or None: leave them out")
     return found
 
 
@@ -163,7 +174,9 @@ def _is_rle(value: Any) -> bool:  # noqa: ANN401
 
 def _is_by_id(value: Any) -> bool:  # noqa: ANN401
     """Whether this is {object id: mask}."""
-    return isinstance(value, Mapping) and all(isinstance(key, int | np.integer) and key >= 1 for key in value)
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return all(isinstance(key, int | np.integer) and not isinstance(key, bool) and key >= 1 for key in value)
 
 
 def _is_mask(value: Any) -> bool:  # noqa: ANN401

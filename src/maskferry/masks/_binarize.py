@@ -1,18 +1,4 @@
-"""Which pixels belong to the object: the one rule for masks of bools, whole numbers and floats.
-
-| values | read as |
-|---|---|
-| bool | as they are |
-| whole numbers: 0 and one other | everything but 0 is the object |
-| whole numbers: a soft mask, from 0 to 255 or 65535 with steps along the edge | the object is above half |
-| whole numbers: several others, each in an area of its own | refused: a label map, of several objects |
-| floats from 0 to 1, and up to a quarter beyond, as resizing and sums leave them | probabilities: above 0.5 |
-| floats up to 255, and a quarter beyond | the object is above 127.5 |
-| floats that are whole numbers | as whole numbers |
-| floats below that | refused: logits |
-| floats between the two ranges | refused: nobody can say what they are |
-| NaN, infinite | refused |
-"""
+"""Which pixels belong to the object: the one rule for masks of bools, whole numbers and floats."""
 
 from __future__ import annotations
 
@@ -41,8 +27,21 @@ have 0.65 and more; touching areas of random numbers, 3 pixels wide, have 0.2.""
 def binarize(values: Array, what: str = "mask") -> Mask:
     """Say which pixels belong to the object.
 
+    | values | read as |
+    |---|---|
+    | bool | as they are |
+    | whole numbers: 0 and one other | everything but 0 is the object |
+    | whole numbers: a soft mask, from 0 to 255 or 65535 with steps along the edge | the object is above half |
+    | whole numbers: several others, each in an area of its own | refused: a label map, of several objects |
+    | floats from 0 to 1, and up to a quarter beyond, as resizing and sums leave them | probabilities: above 0.5 |
+    | floats up to 255, and a quarter beyond | the object is above 127.5 |
+    | floats that are whole numbers | as whole numbers |
+    | floats that go further below 0 | refused: logits |
+    | floats between the two ranges | refused: nobody can say what they are |
+    | NaN, infinite | refused |
+
     Args:
-        values: (H, W), bool, whole numbers or floats; see the table at the top of this module.
+        values: (H, W), bool, whole numbers or floats.
         what: how errors call them.
 
     Returns:
