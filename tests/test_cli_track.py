@@ -24,7 +24,7 @@ from maskferry.data import State
 from maskferry.engines._hold import HoldEngine, HoldSession
 from maskferry.errors import EngineError, InputError
 from maskferry.outputs import known_kinds
-from maskferry.prompts import read_given
+from maskferry.prompts import GivenFiles
 from maskferry.tracks._journal import Journal
 
 
@@ -474,14 +474,14 @@ def test_kinds():
 def test_a_file_that_is_called_like_a_frame(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     label_map(tmp_path / "3=a.png")
-    assert [p.frame for p in read_given(["3=a.png"], 7).prompts] == [7]
+    assert [p.frame for p in GivenFiles(("3=a.png",), 7).read().prompts] == [7]
     (tmp_path / "3=a.png").rename(tmp_path / "a.png")
-    assert [p.frame for p in read_given(["3=a.png"], 7).prompts] == [3]
+    assert [p.frame for p in GivenFiles(("3=a.png",), 7).read().prompts] == [3]
 
 
 def test_prompts_come_by_frame_and_id(tmp_path):
     two = label_map(tmp_path / "two.png", (0, 0, 5, 5), (6, 0, 9, 9))
-    found = read_given([f"9={two}", f"2={two}"])
+    found = GivenFiles((f"9={two}", f"2={two}")).read()
     assert [(p.frame, p.object_id) for p in found.prompts] == [(2, 1), (2, 2), (9, 1), (9, 2)]
 
 

@@ -17,10 +17,9 @@ from PIL import Image
 from cli_tools import run
 from helpers import square_mask
 from maskferry import Tracks
-from maskferry.data import MaskPrompt
 from maskferry.errors import OutputExistsError
-from maskferry.formats import Seeds
 from maskferry.outputs import Outputs, export
+from maskferry.prompts import GivenFiles
 from maskferry.tracks import editing
 from maskferry.tracks.checking import check
 from maskferry.whole_run import Request, carry_out
@@ -54,8 +53,8 @@ def inputs(tmp_path_factory):
 
 
 def by_library(inputs, out):
-    seeds = Seeds([MaskPrompt(2, 1, block(0)), MaskPrompt(2, 2, block(10))], {})
-    request = Request(inputs / "clip", seeds, Outputs(out, KINDS), (inputs / "first.png",), "hold")
+    given = GivenFiles((f"2={inputs / 'first.png'}",))
+    request = Request(inputs / "clip", given, Outputs(out, KINDS), "hold")
     try:
         carry_out(request)
     except OutputExistsError as err:

@@ -15,6 +15,7 @@ MaskferryError
 
 MaskferryWarning (UserWarning)
 ├── MaskResizedWarning                 a mask did not have the size of the video
+├── LeftOutWarning                     something of a file is not taken; the message counts it
 └── DamagedSourceWarning               the video ends early or is corrupt; what came before it is kept
 """
 
@@ -25,6 +26,7 @@ __all__ = [
     "DamagedTracksError",
     "EngineError",
     "InputError",
+    "LeftOutWarning",
     "MaskResizedWarning",
     "MaskferryError",
     "MaskferryWarning",
@@ -113,6 +115,10 @@ class MaskferryWarning(UserWarning):
 
 class MaskResizedWarning(MaskferryWarning):
     """A mask did not have the size of the video and was resized, nearest neighbour."""
+
+
+class LeftOutWarning(MaskferryWarning):
+    """Something of a file of masks is not taken; the message says what, how many, and where the first one is."""
 
 
 class DamagedSourceWarning(MaskferryWarning):

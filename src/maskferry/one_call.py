@@ -26,7 +26,7 @@ def track(  # noqa: PLR0913
     video: VideoLike,
     masks: Any = None,  # noqa: ANN401
     *,
-    frame_idx: int = 0,
+    frame_idx: int | None = None,
     detector: Detector | None = None,
     every: int = 30,
     engine: str | Engine = "auto",
@@ -41,7 +41,7 @@ def track(  # noqa: PLR0913
         video: a file, a folder of pictures, a URL, an array (T, H, W, 3), a list of arrays, any iterable of frames.
         masks: {object id: mask}; or what `MaskTracker.add_masks_prompt` takes, such as the result of another model, ids
             then are the model's or count from 100; or a path, see `MaskTracker.add_masks_file`.
-        frame_idx: the frame that the masks belong to.
+        frame_idx: the frame that the masks belong to; None for the first one, or the one that their file names.
         detector: a model that finds objects on a frame; without ``masks``, what it finds first is tracked. It is called
             again on every n-th frame, and its finds are joined to the tracks, see `MaskTracker.propagate`.
         every: the n.
@@ -73,7 +73,7 @@ def track(  # noqa: PLR0913
                 masks, tracker.source.info.size_hw
             )  # ids that the same call gives again when it resumes the run:
             ids = ids or found.object_ids or list(range(FIRST_ID, FIRST_ID + len(found)))
-            tracker.add_masks_prompt(found, ids, frame_idx)
+            tracker.add_masks_prompt(found, ids, frame_idx or 0)
         return tracker.propagate(
             direction=direction, callback=callback, detector=detector, association=association if detector else None
         )

@@ -189,24 +189,30 @@ class MaskTracker(Closing, SessionViews):
         """
         return self._prompter.add_masks(masks, obj_ids, frame_idx, labels, replace=replace)
 
-    def add_masks_file(self, path: str | Path, frame_idx: int = 0, *, replace: bool = False) -> list[int]:
+    def add_masks_file(
+        self, path: str | Path, frame_idx: int | None = None, *, replace: bool = False, strict: bool = False
+    ) -> list[int]:
         """Track what a file of masks covers; ids and names are the file's.
 
         Args:
             path: a label map, a folder with a binary picture for each object, or a file of COCO, YouTube-VIS, LabelMe,
                 CVAT or MOTS, which may say itself what frames its masks belong to; see `formats.seeds.read_seeds`.
-            frame_idx: the frame that they belong to, where the file does not say.
+            frame_idx: the frame that they belong to, where the file does not say; None for the first one.
             replace: allow to replace prompts of the same objects on the same frames.
+            strict: refuse a file of which something would be left out, with a warning otherwise.
 
         Returns:
             The objects' ids, ascending.
 
         Raises:
             InputError: as `add_mask_prompt`, or there is no mask in the file.
+
+        Warns:
+            LeftOutWarning: something of the file is not taken; the message counts it.
         """
         with foreign("path"):
             path = Path(path)
-        return self._prompter.add_masks_file(path, frame_idx, replace=replace)
+        return self._prompter.add_masks_file(path, frame_idx, replace=replace, strict=strict)
 
     def add_point_prompts(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +20,7 @@ from maskferry.formats import Seeds
 from maskferry.masks import resize_mask
 from maskferry.outputs._folder import Outputs
 from maskferry.outputs._watch import Silent, Watch
+from maskferry.prompts._given import GivenFiles, target_of
 from maskferry.run._prepare import prepare
 from maskferry.run._resume import run_difference
 from maskferry.sources import open_source, video_digest
@@ -38,9 +39,8 @@ class Request:
 
     Attributes:
         video: a file, a folder of pictures or a URL.
-        seeds: masks to start from, at any size.
+        seeds: masks to start from, at any size, or the files that they are in.
         outputs: where results go.
-        inputs: files that must not be written over.
         engine: a name, or "auto".
         options: what it is loaded with.
         direction: "both", "forward" or "backward", see `MaskTracker.propagate`.
@@ -50,15 +50,23 @@ class Request:
     """
 
     video: str | Path
-    seeds: Seeds
+    seeds: Seeds | GivenFiles
     outputs: Outputs
-    inputs: tuple[Path, ...] = ()
     engine: str = "auto"
     options: Mapping[str, str] = field(default_factory=dict)
     direction: Direction = "both"
     frames: FrameRange = field(default_factory=FrameRange)
     rate: str | None = None
     overwrite: bool = False
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Files of masks, which must not be written over."""
+        return self.seeds.paths if isinstance(self.seeds, GivenFiles) else ()
+
+    def given(self, source: Source) -> Seeds:
+        """The masks to start from."""
+        return self.seeds.read(target_of(source)) if isinstance(self.seeds, GivenFiles) else self.seeds
 
 
 def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
@@ -77,15 +85,18 @@ def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
         MaskferryError: see `MaskTracker`. Finished frames are kept.
     """
     outputs, watch = request.outputs, watch or Silent()
-    with closing(load_engine(request.engine, **request.options)) as engine, _open(request, watch) as source:
-        wanted = _wanted(request, source, engine.name)
+    with ExitStack() as stack:
+        source = stack.enter_context(_open(request, watch))
+        seeds = request.given(source)
+        engine = stack.enter_context(closing(load_engine(request.engine, **request.options)))
+        wanted = _wanted(request, seeds, source, engine.name)
         resume = _can_resume(request, wanted, watch)
         tracker = MaskTracker(source, engine=engine, tracks=outputs.tracks, resume=resume, overwrite=request.overwrite)
         with closing(tracker.tracks), tracker, tracker.tracks.database.holding():
             if request.overwrite:
                 outputs.clear()
             if not resume:
-                _add(tracker, wanted, request.seeds)
+                _add(tracker, wanted, seeds)
                 tracker.tracks.note_inputs(*request.inputs)
             started = time.monotonic()
             steps = _track(tracker, request, watch)
@@ -108,11 +119,11 @@ def _open(request: Request, watch: Watch) -> Iterator[Source]:
         yield source
 
 
-def _wanted(request: Request, source: Source, engine: str) -> Journal:
+def _wanted(request: Request, seeds: Seeds, source: Source, engine: str) -> Journal:
     """The run as it is asked for, in memory: it passes every check that the real one will."""
     info, limits = source.info, request.frames.within(source.info.frame_count)
     prompts = []
-    for given in request.seeds.prompts:
+    for given in seeds.prompts:
         info.check_frame(given.frame)
         what = f"the mask of object {given.object_id} on frame {given.frame}"
         if not limits.start <= given.frame < limits.stop:

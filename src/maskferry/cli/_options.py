@@ -19,12 +19,14 @@ __all__ = [
     "Direction",
     "Engine",
     "Json",
+    "MaskFrame",
     "Overlap",
     "OverlapOption",
     "Overwrite",
     "Palette",
     "PaletteOption",
     "Quiet",
+    "Strict",
     "TrackedVideo",
     "TracksPath",
     "Verbose",
@@ -114,6 +116,20 @@ PaletteOption = Annotated[
     ),
 ]
 Audio = Annotated[bool, typer.Option("--audio/--no-audio", help="Put the sound of the video under the film.")]
+MaskFrame = Annotated[
+    int | None,
+    typer.Option(
+        "--frame",
+        metavar="N",
+        min=0,
+        show_default=False,
+        help="The frame that --masks belong to, where their file does not say; the first one is 0.  [default: 0]",
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse files of masks of which something cannot be taken, instead of warning."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]

@@ -53,9 +53,8 @@ def track(  # noqa: PLR0913
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results.", show_default=False)
     ],
-    frame: Annotated[
-        int, typer.Option("--frame", metavar="N", min=0, help="The frame that --masks belong to; the first one is 0.")
-    ] = 0,
+    frame: options.MaskFrame = None,
+    strict: options.Strict = False,
     engine: options.Engine = "auto",
     device: options.Device = None,
     checkpoint: options.Checkpoint = None,
@@ -106,15 +105,14 @@ def track(  # noqa: PLR0913
         raise InputError("--audio with --rate: the sound would not be in step with the picture; leave one of them out")
     from maskferry.cli._running import run_and_tell
     from maskferry.outputs import Outputs
-    from maskferry.prompts import mask_path, read_given
+    from maskferry.prompts import GivenFiles
     from maskferry.tracks import ENDLESS, FrameRange
     from maskferry.whole_run import Request
 
     request = Request(
         video,
-        read_given(masks, frame),
+        GivenFiles(tuple(masks), frame, strict),
         Outputs(out, kinds, overlap.value, audio, palette=palette.value),
-        tuple(mask_path(argument)[1] for argument in masks),
         engine,
         options.engine_options(device, checkpoint),
         direction.value,

@@ -2,6 +2,9 @@
 
     registry      the one table of formats
     given_masks   anything that ``--masks`` takes -> prompts
+    given_pictures   pictures of masks and folders of them, for given_masks
+    given_files   files of other tools, for given_masks
+    reading       one reading of a file: what is known beforehand, what is left out
     davis         label maps, a PNG or TIFF a frame
     binary        one black and white picture for each object
     youtube_vis   YouTube-VIS JSON: every object of a video in one file

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from maskferry._arguments import whole
-from maskferry.data import Mask, MaskPrompt, State
+from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
-from maskferry.formats import _binary as binary
-from maskferry.formats import _coco_images as coco_images
 from maskferry.formats import _cvat as cvat
-from maskferry.formats import _labelme as labelme
 from maskferry.formats import _mots as mots
-from maskferry.formats import _youtube_vis as youtube_vis
-from maskferry.formats._coco import get, load_json, names_by_id, read_segmentation
-from maskferry.formats._content import VideoTracks
-from maskferry.formats._davis import VOID, LabelMap, read_label_map
-from maskferry.formats._images import list_pictures, read_pixels
-from maskferry.limits import MOST_FRAMES, check_masks, check_size_hw
-from maskferry.masks._labels import split_labels
-from maskferry.rle import Rle
+from maskferry.formats._given_files import Found, of_video, read_json
+from maskferry.formats._given_pictures import read_folder, read_picture
+from maskferry.formats._reading import Reading, Target
+from maskferry.limits import MOST_FRAMES
 
 __all__ = ["Seeds", "read_seeds"]
 
@@ -37,13 +25,17 @@ class Seeds:
     Attributes:
         prompts: by frame, then by object id; masks have the size of their file.
         labels: {object id: name}, where the file has names.
+        left_out: what the file holds and these masks do not, a line for each kind, with a count.
+        notes: how the file was read, where it could be read in another way too.
     """
 
     prompts: list[MaskPrompt]
     labels: dict[int, str]
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def read_seeds(path: Path, *, frame: int = 0) -> Seeds:
+def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = None, strict: bool = False) -> Seeds:
     """Read masks to start from.
 
     - A picture is a label map: value n is object n, and in 8 bits 255 is void and left out. A grey picture that holds
@@ -59,157 +51,31 @@ def read_seeds(path: Path, *, frame: int = 0) -> Seeds:
 
     Args:
         path: a picture, a folder of pictures, or a .json, .xml or .txt file.
-        frame: the frame that files belong to which do not say it themselves, 0-based.
+        frame: the frame that files belong to which do not say it themselves, 0-based; None for the first one.
+        target: the video that the masks are for, as far as it is known: files that name a picture are put on its frame.
+        strict: refuse a file of which something is left out; otherwise one warning says what, and how many.
 
     Raises:
         InputError: nothing of this kind, or no mask in it.
+
+    Warns:
+        LeftOutWarning: something of the file is not taken.
     """
-    frame = whole(frame, "frame", least=0, most=MOST_FRAMES)
+    if frame is not None:
+        frame = whole(frame, "frame", least=0, most=MOST_FRAMES)
+    reading = Reading(str(path), target or Target(), strict)
+    found = _read(path, frame, reading)
+    reading.warn()
+    if not found.prompts:
+        raise InputError(f"{path} holds no mask: expected at least one pixel of an object")
+    return Seeds(found.prompts, found.labels, tuple(reading.told), tuple(reading.notes))
+
+
+def _read(path: Path, frame: int | None, reading: Reading) -> Found:
     kind = path.suffix.lower()
     if kind == ".json":
-        seeds = _from_json(path, frame)
-    elif kind in (".xml", ".txt"):
-        seeds = _of_video(path, cvat.read(path) if kind == ".xml" else mots.read(path))
-    else:
-        masks = _from_folder(path) if path.is_dir() else _from_picture(path)
-        seeds = Seeds([MaskPrompt(frame, i, mask) for i, mask in masks.items()], {})
-    if not seeds.prompts:
-        raise InputError(f"{path} holds no mask: expected at least one pixel of an object")
-    return seeds
-
-
-def _from_picture(path: Path) -> dict[int, Mask]:
-    pixels = read_pixels(path)
-    labels: LabelMap
-    if pixels.lossy:
-        labels = binary.to_binary(pixels, path).astype(np.uint8)
-    elif pixels.values.ndim == 3 and not _is_gray(pixels.values):
-        return split_labels(read_label_map(path))
-    else:
-        labels = pixels.values if pixels.values.ndim == 2 else pixels.values[:, :, 0]
-    full = np.iinfo(labels.dtype).max
-    if not pixels.indexed and np.isin(labels, (0, full)).all():
-        labels = (labels == full).astype(np.uint8)
-    if labels.dtype == np.uint8:
-        return split_labels(labels, void=VOID)
-    return split_labels(labels, void=mots.IGNORED if (labels[labels > 0] >= 1000).all() else None)
-
-
-def _is_gray(rgb: NDArray[np.unsignedinteger[Any]]) -> bool:
-    return bool((rgb == rgb[:, :, :1]).all())
-
-
-def _from_folder(folder: Path) -> dict[int, Mask]:
-    for path in list_pictures(folder):
-        pixels = read_pixels(path)
-        values = np.unique(pixels.values[pixels.values != 0]) if pixels.values.ndim == 2 else np.empty(0)
-        if values.size > 1 and not pixels.lossy:
-            raise InputError(
-                f"{path} has {values.size} values beside 0 and looks like a label map; expected a folder with a binary "
-                "mask for each object. Give the label map of one frame as a file"
-            )
-    masks = binary.read_masks(folder)
-    empty = [i for i, mask in masks.items() if not mask.any()]
-    if empty:
-        raise InputError(f"{folder}: the masks of objects {empty} are empty; expected at least one pixel in each")
-    return masks
-
-
-def _from_json(path: Path, frame: int) -> Seeds:
-    data = load_json(path)
-    keys = set(data) if isinstance(data, dict) else set()
-    if ("videos" in keys and "images" not in keys) or _is_list_with(data, "segmentations"):
-        return _from_video(path, data)
-    if _is_list_with(data, "segmentation"):
-        return _from_annotations(path, [(None, record) for record in data], {}, f"{path}: ", frame)
-    if "shapes" in keys:
-        return _from_labelme(path, data, frame)
-    if {"tracks", "images"} <= keys:
-        return _of_one_video(path, coco_images.parse(data, str(path)))
-    if "images" in keys:
-        return _from_coco(path, data, frame)
-    raise InputError(
-        f'{path}: expected YouTube-VIS ("videos"), COCO ("images"), LabelMe ("shapes") or a list of '
-        '{"segmentation": ...}, got neither'
-    )
-
-
-def _is_list_with(data: Any, key: str) -> bool:  # noqa: ANN401
-    return isinstance(data, list) and bool(data) and isinstance(data[0], dict) and key in data[0]
-
-
-def _from_video(path: Path, data: Any) -> Seeds:  # noqa: ANN401
-    return _of_one_video(path, youtube_vis.parse(data, str(path)))
-
-
-def _of_one_video(path: Path, videos: list[VideoTracks]) -> Seeds:
-    if len(videos) != 1:
-        raise InputError(f"{path} is about {len(videos)} videos ({', '.join(v.video.name for v in videos)}); give one")
-    return _of_video(path, videos[0])
-
-
-def _of_video(path: Path, found: VideoTracks) -> Seeds:
-    rows = [(tracks.info.index, row) for tracks in found.frames for row in tracks.masks if row.rle.area]
-    given = [item for item in rows if item[1].state is State.GIVEN]
-    prompts = _decoded(path, [(index, row.object_id, row.rle) for index, row in given or rows])
-    return Seeds(sorted(prompts, key=lambda p: (p.frame, p.object_id)), found.labels)
-
-
-def _decoded(path: Path, found: list[tuple[int, int, Rle]]) -> list[MaskPrompt]:
-    """The masks of a file, each with its frame and object id, decoded.
-
-    Raises:
-        InputError: all of them together take far more memory than the file's size lets expect.
-    """
-    boxes = [rle.box_xyxy or (0, 0, 0, 0) for _, _, rle in found]
-    check_masks(sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in boxes), path.stat().st_size, str(path))
-    return [MaskPrompt(index, object_id, rle.decode()) for index, object_id, rle in found]
-
-
-def _from_labelme(path: Path, data: Any, frame: int) -> Seeds:  # noqa: ANN401
-    picture = labelme.parse(data, str(path))
-    objects = [item for item in picture.objects if item.rle.area]
-    by_group = labelme.groups_are_ids(objects)
-    index = picture.info.index if picture.info else frame
-    found: list[tuple[int, int, Rle]] = []
-    labels: dict[int, str] = {}
-    for i, item in enumerate(objects, 1):
-        object_id = item.group if by_group and item.group is not None else i
-        found.append((index, object_id, item.rle))
-        if object_id not in picture.extra.get("unnamed", ()):
-            labels[object_id] = item.label
-    return Seeds(_decoded(path, sorted(found, key=lambda row: row[1])), labels)
-
-
-def _from_coco(path: Path, data: dict[str, Any], frame: int) -> Seeds:
-    annotations = get(data, "annotations", list, str(path))
-    used = {get(a, "image_id", int, f"{path}: annotations[{i}]") for i, a in enumerate(annotations)}
-    images = [
-        im
-        for i, im in enumerate(get(data, "images", list, str(path)))
-        if get(im, "id", int, f"{path}: images[{i}]") in used
-    ]
-    if len(used) != 1 or len(images) != 1:
-        raise InputError(f"{path} has masks of {len(used)} pictures; expected the masks of one frame, of one picture")
-    at = f"{path}: images"
-    size = check_size_hw(get(images[0], "height", int, at), get(images[0], "width", int, at), at)
-    names = names_by_id(data, "categories", str(path))
-    return _from_annotations(path, [(size, a) for a in annotations], names, f"{path}: annotations", frame)
-
-
-def _from_annotations(
-    path: Path, records: list[tuple[tuple[int, int] | None, Any]], names: dict[int, str], where: str, frame: int
-) -> Seeds:
-    found: list[tuple[int, int, Rle]] = []
-    labels: dict[int, str] = {}
-    for i, (size, record) in enumerate(records):
-        segmentation = get(record, "segmentation", (dict, list, NoneType), f"{where}[{i}]")
-        rle = read_segmentation(segmentation, size, f"{where}[{i}].segmentation")
-        if rle is None or not rle.area:
-            continue
-        object_id = len(found) + 1
-        found.append((frame, object_id, rle))
-        category = get(record, "category_id", (int, NoneType), f"{where}[{i}]")
-        if category in names:
-            labels[object_id] = names[category]
-    return Seeds(_decoded(path, found), labels)
+        return read_json(path, frame or 0, reading)
+    if kind in (".xml", ".txt"):
+        return of_video(path, cvat.read(path) if kind == ".xml" else mots.read(path))
+    masks = read_folder(path, reading) if path.is_dir() else read_picture(path, reading)
+    return Found([MaskPrompt(frame or 0, i, mask) for i, mask in masks.items()], {})

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from maskferry import _lazy
 
 if TYPE_CHECKING:
+    from maskferry.prompts._given import GivenFiles as GivenFiles
     from maskferry.prompts._given import mask_path as mask_path
-    from maskferry.prompts._given import read_given as read_given
+    from maskferry.prompts._given import target_of as target_of
 
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
-        "maskferry.prompts._given": ("mask_path", "read_given"),
+        "maskferry.prompts._given": ("GivenFiles", "mask_path", "target_of"),
     },
 )

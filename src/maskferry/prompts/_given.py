@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
 
-from maskferry.data import MaskPrompt
+from maskferry.data import MaskPrompt, Source
 from maskferry.errors import InputError
 from maskferry.formats._given_masks import Seeds, read_seeds
+from maskferry.formats._reading import Target
+from maskferry.images import PICTURE_SUFFIXES
 
-__all__ = ["mask_path", "read_given"]
+__all__ = ["GivenFiles", "mask_path", "target_of"]
 
 
-def mask_path(argument: str, frame: int = 0) -> tuple[int, Path]:
+def mask_path(argument: str, frame: int | None = None) -> tuple[int | None, Path]:
     """Take ``40=fix.png`` apart: (frame, path). A file that is really called so is taken as it is.
 
     Raises:
@@ -30,33 +35,98 @@ def mask_path(argument: str, frame: int = 0) -> tuple[int, Path]:
     return frame, path
 
 
-def read_given(arguments: Sequence[str], frame: int = 0) -> Seeds:
-    """Read all masks of a command.
+@dataclass(frozen=True, slots=True)
+class GivenFiles:
+    """The files of masks of a command.
 
-    Args:
+    Attributes:
         arguments: each a path, or ``FRAME=PATH``.
-        frame: the frame of those that say none.
-
-    Returns:
-        The prompts by frame, then by object id; masks have the size of their file.
-
-    Raises:
-        InputError: a file holds no masks, or two of them hold a mask of one object on one frame, or name it otherwise.
+        frame: the frame of those that say none; None where the command says none either.
+        strict: refuse files of which something would be left out.
     """
-    found: dict[tuple[int, int], tuple[MaskPrompt, Path]] = {}
-    labels: dict[int, str] = {}
-    for argument in arguments:
-        index, path = mask_path(argument, frame)
-        seeds = read_seeds(path, frame=index)
-        for prompt in seeds.prompts:
-            key = (prompt.frame, prompt.object_id)
-            if key in found:
-                raise InputError(
-                    f"object {prompt.object_id} has two masks on frame {prompt.frame}, in {found[key][1]} and {path}: "
-                    "put different objects into one label map, or into one folder with a picture for each"
-                )
-            found[key] = prompt, path
-        for object_id, label in seeds.labels.items():
-            if labels.setdefault(object_id, label) != label:
-                raise InputError(f"{path} calls object {object_id} {label!r}, an earlier file {labels[object_id]!r}")
-    return Seeds([found[key][0] for key in sorted(found)], labels)
+
+    arguments: tuple[str, ...]
+    frame: int | None = None
+    strict: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files, without their frames.
+
+        Raises:
+            InputError: one of them does not exist.
+        """
+        return tuple(mask_path(argument)[1] for argument in self.arguments)
+
+    def read(self, target: Target | None = None) -> Seeds:
+        """Read all of them.
+
+        Args:
+            target: the video that they are for, see `target_of`.
+
+        Returns:
+            The prompts by frame, then by object id; masks have the size of their file.
+
+        Raises:
+            InputError: a file holds no masks, or two of them hold a mask of one object on one frame, or name it
+                otherwise.
+        """
+        found: dict[tuple[int, int], tuple[MaskPrompt, Path]] = {}
+        labels: dict[int, str] = {}
+        left_out: list[str] = []
+        notes: list[str] = []
+        for argument in self.arguments:
+            index, path = mask_path(argument, self.frame)
+            seeds = read_seeds(path, frame=index, target=target, strict=self.strict)
+            _add_prompts(found, seeds, path)
+            _add_labels(labels, seeds, path)
+            left_out += seeds.left_out
+            notes += seeds.notes
+        return Seeds([found[key][0] for key in sorted(found)], labels, tuple(left_out), tuple(notes))
+
+
+def _add_prompts(found: dict[tuple[int, int], tuple[MaskPrompt, Path]], seeds: Seeds, path: Path) -> None:
+    for prompt in seeds.prompts:
+        key = (prompt.frame, prompt.object_id)
+        if key in found:
+            raise InputError(
+                f"object {prompt.object_id} has two masks on frame {prompt.frame}, in {found[key][1]} and {path}: "
+                "put different objects into one label map, or into one folder with a picture for each"
+            )
+        found[key] = prompt, path
+
+
+def _add_labels(labels: dict[int, str], seeds: Seeds, path: Path) -> None:
+    for object_id, label in seeds.labels.items():
+        if labels.setdefault(object_id, label) != label:
+            raise InputError(f"{path} calls object {object_id} {label!r}, an earlier file {labels[object_id]!r}")
+
+
+def target_of(source: Source) -> Target:
+    """What a reader of masks needs to know of the video that they are for."""
+    return Target(source.info.size_hw, source.info.frame_count, _frame_named(source))
+
+
+def _frame_named(source: Source) -> Callable[[str], int | None]:
+    """Gives the frame whose picture has a name; the names are read when the first one is asked for."""
+
+    @cache
+    def indices() -> dict[str, int]:
+        count = source.info.frame_count
+        if not source.seekable or count is None:
+            return {}
+        stems = [_stem(source.frame_info(i).name) for i in range(count)]
+        often = Counter(stems)
+        return {stem: i for i, stem in enumerate(stems) if stem is not None and often[stem] == 1}
+
+    def frame_named(name: str) -> int | None:
+        stem = _stem(name) or PurePosixPath(name.replace("\\", "/")).name
+        return indices().get(stem)
+
+    return frame_named
+
+
+def _stem(name: str) -> str | None:
+    """A picture's name without folders and suffix; None where it is no picture's name."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in PICTURE_SUFFIXES else None

@@ -19,6 +19,7 @@ from maskferry.formats._binary import read_mask
 from maskferry.formats._given_masks import read_seeds
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
+from maskferry.prompts._given import target_of
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._prompt_store import ObjectPrompt
 
@@ -89,9 +90,10 @@ class Prompter:
             )
         return ids
 
-    def add_masks_file(self, path: Path, frame_idx: int, *, replace: bool) -> list[int]:
+    def add_masks_file(self, path: Path, frame_idx: int | None, *, replace: bool, strict: bool) -> list[int]:
         """The masks of a file, on the frames that it names."""
-        given = read_seeds(path, frame=self._source.info.check_frame(frame_idx))
+        frame = None if frame_idx is None else self._source.info.check_frame(frame_idx)
+        given = read_seeds(path, frame=frame, target=target_of(self._source), strict=strict)
         with self._journal.transaction():  # all, or none
             for frame, prompts in groupby(given.prompts, key=attrgetter("frame")):
                 masks: dict[int, Mask] = {prompt.object_id: prompt.mask for prompt in prompts}
