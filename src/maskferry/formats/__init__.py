@@ -4,6 +4,9 @@
     given_masks   anything that ``--masks`` takes -> prompts
     given_pictures   pictures of masks and folders of them, for given_masks
     given_files   files of other tools, for given_masks
+    given_zip     exports as they are downloaded, for given_masks
+    as_coco       JSON of Datumaro, Label Studio and SA-1B -> the records of COCO
+    yolo          YOLO's text of segments
     given_frames  on which frames of the video the pictures of a file are, for given_files
     identities    which masks of different pictures are one object
     outlines      boxes and ellipses -> polygons
