@@ -16,6 +16,7 @@ MaskferryError
 MaskferryWarning (UserWarning)
 ├── MaskResizedWarning                 a mask did not have the size of the video
 ├── LeftOutWarning                     something of a file is not taken; the message counts it
+├── MaskPlacementWarning               which frame, or which object, the masks of a file are of is not sure
 └── DamagedSourceWarning               the video ends early or is corrupt; what came before it is kept
 """
 
@@ -27,6 +28,7 @@ __all__ = [
     "EngineError",
     "InputError",
     "LeftOutWarning",
+    "MaskPlacementWarning",
     "MaskResizedWarning",
     "MaskferryError",
     "MaskferryWarning",
@@ -119,6 +121,11 @@ class MaskResizedWarning(MaskferryWarning):
 
 class LeftOutWarning(MaskferryWarning):
     """Something of a file of masks is not taken; the message says what, how many, and where the first one is."""
+
+
+class MaskPlacementWarning(MaskferryWarning):
+    """Masks are put on a frame that their file does not name, or on another than it names, or it does not say which of
+    them are one object; the message says how they are read, and how to say it."""
 
 
 class DamagedSourceWarning(MaskferryWarning):

@@ -8,10 +8,9 @@ from pathlib import Path
 from maskferry._arguments import whole
 from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
-from maskferry.formats import _cvat as cvat
-from maskferry.formats import _mots as mots
-from maskferry.formats._given_files import Found, of_video, read_json
+from maskferry.formats._given_files import Found, read_file
 from maskferry.formats._given_pictures import read_folder, read_picture
+from maskferry.formats._given_zip import read_zip
 from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
 
@@ -60,22 +59,24 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
 
     Warns:
         LeftOutWarning: something of the file is not taken.
+        MaskPlacementWarning: which frame, or which object, its masks are of is not sure.
     """
     if frame is not None:
         frame = whole(frame, "frame", least=0, most=MOST_FRAMES)
     reading = Reading(str(path), target or Target(), strict)
     found = _read(path, frame, reading)
-    reading.warn()
     if not found.prompts:
-        raise InputError(f"{path} holds no mask: expected at least one pixel of an object")
+        why = f"; left out: {'; '.join(reading.told)}" if reading.told else ""
+        raise InputError(f"{path} holds no mask: expected at least one pixel of an object{why}")
+    reading.warn()
     return Seeds(found.prompts, found.labels, tuple(reading.told), tuple(reading.notes))
 
 
 def _read(path: Path, frame: int | None, reading: Reading) -> Found:
     kind = path.suffix.lower()
-    if kind == ".json":
-        return read_json(path, frame or 0, reading)
-    if kind in (".xml", ".txt"):
-        return of_video(path, cvat.read(path) if kind == ".xml" else mots.read(path))
+    if kind in (".json", ".xml", ".txt"):
+        return read_file(path, frame, reading)
+    if kind == ".zip":
+        return read_zip(path, frame, reading, lambda inside: read_file(inside, frame, reading))
     masks = read_folder(path, reading) if path.is_dir() else read_picture(path, reading)
     return Found([MaskPrompt(frame or 0, i, mask) for i, mask in masks.items()], {})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from maskferry.errors import InputError, LeftOutWarning
+from maskferry.errors import InputError, LeftOutWarning, MaskPlacementWarning
 
-__all__ = ["Reading", "Target"]
+__all__ = ["Reading", "RecordError", "Target", "reading_of"]
 
 
 def _unnamed(name: str) -> int | None:
@@ -30,6 +31,24 @@ class Target:
     frame_count: int | None = None
     frame_named: Callable[[str], int | None] = _unnamed
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a video at all."""
+        return self.size_hw is not None
+
+
+class RecordError(InputError):
+    """A record of a file that cannot be read, for a reason that concerns no other one.
+
+    Attributes:
+        what: the kind of thing, in the plural, as `Reading.leave_out` counts it.
+        at: which one, as errors call it.
+    """
+
+    def __init__(self, what: str, at: str, why: str) -> None:
+        super().__init__(f"{at}: {why}")
+        self.what, self.at = what, at
+
 
 @dataclass(slots=True)
 class Reading:
@@ -41,6 +60,7 @@ class Reading:
         strict: refuse the file rather than leave something out.
         left_out: {what: [how many, where it was first]}.
         notes: how it was read, in a sentence each, where it could be read in another way too.
+        doubts: the notes of which the caller is warned, as masks may be on another frame, or of another object.
     """
 
     where: str
@@ -48,6 +68,7 @@ class Reading:
     strict: bool = False
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     def leave_out(self, what: str, at: str, *, count: int = 1) -> None:
         """Count something that is in the file and does not come out of it.
@@ -62,13 +83,33 @@ class Reading:
         """
         if self.strict:
             raise InputError(f"{at}: {what} are left out, which strict reading refuses")
-        known, first = self.left_out.get(what, (0, at))
+        known, first = self.left_out.get(what, (0, at.removeprefix(f"{self.where}: ")))
         self.left_out[what] = known + count, first
+
+    @contextmanager
+    def one_record(self) -> Iterator[None]:
+        """Read one record inside; where it is `RecordError`, it is left out, and the others are read.
+
+        Raises:
+            RecordError: it is, and nothing may be left out.
+        """
+        try:
+            yield
+        except RecordError as err:
+            if self.strict:
+                raise
+            self.leave_out(err.what, err.at)
 
     def note(self, text: str) -> None:
         """Say how the file is read, once for each text."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def doubt(self, text: str) -> None:
+        """A note of which the caller is warned."""
+        self.note(text)
+        if text not in self.doubts:
+            self.doubts.append(text)
 
     @property
     def told(self) -> list[str]:
@@ -76,7 +117,20 @@ class Reading:
         return [f"{count} {what} (the first: {first})" for what, (count, first) in self.left_out.items()]
 
     def warn(self, stacklevel: int = 2) -> None:
-        """Give one warning of all that was left out; none where nothing was."""
+        """Give one warning of all that was left out, and one of all doubts; none where there is nothing."""
         if self.left_out:
             message = f"{self.where}: left out: {'; '.join(self.told)}"
             warnings.warn(LeftOutWarning(message), stacklevel=stacklevel + 1)
+        if self.doubts:
+            warnings.warn(MaskPlacementWarning(f"{self.where}: {'; '.join(self.doubts)}"), stacklevel=stacklevel + 1)
+
+
+@contextmanager
+def reading_of(where: str, reading: Reading | None) -> Iterator[Reading]:
+    """The reading that a caller has; where he has none, one of its own, which warns when it is done."""
+    if reading is not None:
+        yield reading
+        return
+    reading = Reading(where)
+    yield reading
+    reading.warn(stacklevel=4)
