@@ -8,12 +8,11 @@ from pathlib import Path
 from maskferry._arguments import whole
 from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
-from maskferry.formats import _cvat as cvat
-from maskferry.formats import _mots as mots
 from maskferry.formats._given_arrays import read_arrays
-from maskferry.formats._given_files import Found, of_video, read_json
+from maskferry.formats._given_files import Found, read_file
 from maskferry.formats._given_folders import read_folder
 from maskferry.formats._given_pictures import read_picture
+from maskferry.formats._given_zip import read_zip
 from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
 
@@ -82,12 +81,10 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
 
 def _read(path: Path, frame: int | None, reading: Reading) -> Found:
     kind = path.suffix.lower()
-    if kind == ".json":
-        return read_json(path, frame, reading)
-    if kind == ".xml":
-        return of_video(path, cvat.read(path, reading=reading), frame, reading)
-    if kind == ".txt":
-        return of_video(path, mots.read(path), frame, reading)
+    if kind in (".json", ".xml", ".txt"):
+        return read_file(path, frame, reading)
+    if kind == ".zip":
+        return read_zip(path, frame, reading, lambda inside: read_file(inside, frame, reading))
     if kind in (".npy", ".npz"):
         return read_arrays(path, frame, reading)
     if path.is_dir():

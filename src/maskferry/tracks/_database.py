@@ -60,6 +60,7 @@ class Database:
         self.open_edit: int | None = None
         self.recorder: BeforeChange | None = None
         self._is_writer = True
+        self._why_read_only: str | None = None
         self._connection = connection
         self._identity: tuple[int, int] | None = None
         self._lock = threading.RLock()
@@ -108,7 +109,7 @@ class Database:
 
     @classmethod
     def _converted(cls, path: Path, opened: _opening.Opened, *, read_only: bool) -> Database:
-        """The content of a file of an earlier format; it is written back where that is allowed."""
+        """The content of a file of an earlier format; it is written back where that is allowed and possible."""
         from maskferry.tracks._old_formats import convert
 
         database = cls.create(path)
@@ -116,16 +117,13 @@ class Database:
             convert(opened.connection, database, str(path))
         finally:
             opened.close()
-        if read_only:
-            database.read_only = database.is_saved = True
-            return database
         try:
-            database.save(overwrite=True)
+            if not read_only:
+                database.save(overwrite=True)
         except OutputError as err:
-            database.close()
-            raise InputError(
-                f"{path} was written by an earlier maskferry and cannot be updated: {err} (read_only=True reads it)"
-            ) from err
+            database._why_read_only = f"{path} was written by an earlier maskferry and cannot be updated: {err}"
+        if not database.is_saved:
+            database.read_only = database.is_saved = True
         return database
 
     # --- where it lies ------------------------------------------------------------------------------------------
@@ -195,7 +193,8 @@ class Database:
 
     def _acquire(self, path: Path, what: str) -> None:
         if self.read_only:
-            raise OutputError(f"{path} was opened for reading only: open it without read_only to change it")
+            why = self._why_read_only or f"{path} was opened for reading only: open it without read_only to change it"
+            raise OutputError(why)
         if not self.is_saved:
             with suppress(OSError):  # the lock will say what is wrong
                 path.parent.mkdir(parents=True, exist_ok=True)
