@@ -284,7 +284,8 @@ def test_what_is_not_taken_is_said(clip: Path, tmp_path: Path) -> None:
         (Pipe(), "cannot be read from its beginning again"),
         (io.BytesIO(), "0 bytes"),
         (b"", "0 bytes"),
-        (os.fsencode(clip), "is a path: pass it as text"),
+        (os.fsencode(clip), "pass a path as str"),
+        (b"no/where/clip.mp4", "pass a path as str"),
         (Odd(), "gone"),
     ]:
         with pytest.raises(InputError, match=says):
@@ -294,7 +295,7 @@ def test_what_is_not_taken_is_said(clip: Path, tmp_path: Path) -> None:
     with (tmp_path / "out.mp4").open("wb") as file, pytest.raises(InputError, match="for writing only"):
         open_source(file)
     with pytest.raises(SourceError, match=r"^video\.video cannot be opened as a video"):
-        open_source(b"no video at all, by any means")
+        open_source(b"no video at all\n" * 99)
     damaged = io.BytesIO(b"\x89PNG\r\n\x1a\n" + bytes(99))
     with pytest.raises(SourceError, match=r"^picture\.png: expected a size"):
         open_source(damaged)

@@ -30,6 +30,8 @@ _ON_DISK = (io.BufferedReader, io.BufferedRandom, io.FileIO)
 _PICTURES = ("AVIF", "BMP", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of what is read as pictures; a GIF is a video."""
 
+_LONGEST_PATH = 1024
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -173,13 +175,11 @@ def _check_file(file: Any) -> None:  # noqa: ANN401
 
 
 def _refuse_path(head: bytes) -> None:
-    """Refuse the bytes of a path, which are no content."""
-    try:
-        is_path = os.path.exists(head)  # noqa: PTH110 -- a path as bytes
-    except (OSError, ValueError):
-        return
-    if is_path:
-        raise InputError(f"source: bytes are the content of a file, but {show(head)} is a path: pass it as text")
+    """Refuse the bytes of a path, which are no content: no video or picture is a line of text."""
+    if head and len(head) <= _LONGEST_PATH and head.decode("utf-8", "replace").isprintable():
+        raise InputError(
+            f"source: got bytes, which are taken as the content of a file, but {show(head)} is text: pass a path as str"
+        )
 
 
 def _name_of(source: Any, path: Path) -> str:  # noqa: ANN401
