@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from format_samples import SIZE_HW, VIDEO, disk, tracks
-from maskferry.errors import InputError
+from maskferry.errors import InputError, LeftOutWarning, MaskPlacementWarning
 from maskferry.formats import _youtube_vis as youtube_vis
 from maskferry.formats._davis import voc_palette
 from maskferry.formats._given_masks import read_seeds
@@ -91,7 +91,8 @@ def test_folders_that_are_refused(tmp_path: Path):
 def test_own_tracks_give_the_masks_that_were_given(tmp_path: Path):
     path = tmp_path / "t.json"
     youtube_vis.write(VIDEO, tracks(), path, labels={7: "duck"})
-    seeds = read_seeds(path, frame=99)
+    with pytest.warns(MaskPlacementWarning, match="not put on frame 99"):
+        seeds = read_seeds(path, frame=99)
     assert [(p.frame, p.object_id) for p in seeds.prompts] == [(0, 1), (2, 7)]
     np.testing.assert_array_equal(seeds.prompts[1].mask, tracks()[2].masks.mask(7))
     assert seeds.labels == {7: "duck"}
@@ -129,8 +130,10 @@ def test_coco(tmp_path: Path):
     (tmp_path / "c.json").write_text(json.dumps(coco()))
     square = np.zeros(SIZE_HW, bool)
     square[3:9, 2:10] = True
-    check(found(tmp_path / "c.json", frame=6), {1: A, 2: square})
-    assert read_seeds(tmp_path / "c.json").labels == {1: "cell"}
+    with pytest.warns(LeftOutWarning, match="1 annotations without a mask"):
+        check(found(tmp_path / "c.json", frame=6), {1: A, 2: square})
+    with pytest.warns(LeftOutWarning):
+        assert read_seeds(tmp_path / "c.json").labels == {1: "cell"}
 
 
 def test_list_of_a_mask_generator(tmp_path: Path):
@@ -145,12 +148,12 @@ def test_list_of_a_mask_generator(tmp_path: Path):
         ({}, "got neither"),
         ([], "got neither"),
         (3, "got neither"),
-        ({"images": [], "annotations": []}, "masks of 0 pictures"),
+        ({"images": [], "annotations": []}, "holds no mask"),
         ({**coco(), "images": [{"id": 8, "width": 33}]}, "height: expected int"),
-        ({**coco(), "annotations": [{"image_id": 8}, {"image_id": 9}]}, "masks of 2 pictures"),
-        ({**coco(), "annotations": [{"image_id": 8, "segmentation": 3}]}, r"annotations\[0\]\.segmentation"),
+        ({**coco(), "annotations": [{"image_id": 8}, {"image_id": 9}]}, "2 annotations without a mask"),
+        ({**coco(), "annotations": [{"image_id": 8, "segmentation": 3}]}, r"no mask.* broken .*annotations\[0\]\.segm"),
         ({**coco(), "annotations": [{"image_id": 8, "segmentation": None}]}, "holds no mask"),
-        ({"videos": [], "annotations": []}, "0 videos"),
+        ({"videos": [], "annotations": []}, "holds no mask"),
     ],
 )
 def test_json_that_is_refused(tmp_path: Path, data, message):

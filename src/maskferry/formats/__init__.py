@@ -8,15 +8,20 @@
     given_arrays     arrays in files of numpy, for given_masks
     mask_pictures    what a picture of masks means
     given_files   files of other tools, for given_masks
+    given_frames  on which frames of the video the pictures of a file are, for given_files
+    identities    which masks of different pictures are one object
+    outlines      boxes and ellipses -> polygons
     reading       one reading of a file: what is known beforehand, what is left out
     davis         label maps, a PNG or TIFF a frame
     binary        one black and white picture for each object
     youtube_vis   YouTube-VIS JSON: every object of a video in one file
     coco_images   COCO JSON with an image for each frame and tracks, as TAO has it
+    coco_reader   its records -> rows
     labelme       LabelMe JSON, a file a frame
     labelme_shapes   its shapes <-> masks
     cvat          CVAT XML 1.1: polygon tracks, or masks picture by picture
     cvat_reader   its elements -> rows
+    cvat_shapes   its shapes -> masks
     mots          MOTS, as text or as 16-bit PNG
     mot           MOT CSV: boxes
     label_studio  Label Studio's JSON of a video: boxes

@@ -9,16 +9,21 @@ from types import NoneType
 from typing import Any, TypeVar, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskferry.errors import InputError
+from maskferry.formats._reading import Reading, RecordError
 from maskferry.limits import check_size_hw, check_text_file
 from maskferry.masks._polygons import rasterize
 from maskferry.rle import Rle
 
 __all__ = [
     "MOST_POLYGONS",
+    "as_id",
     "get",
+    "get_id",
     "get_list",
+    "get_whole",
     "load_json",
     "name_of_category",
     "names_by_id",
@@ -30,6 +35,7 @@ __all__ = [
 
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 
 _HUGE = 2**63
 """Whole numbers from here on are those of no file; most of them are no floats either."""
@@ -61,6 +67,10 @@ def get(record: object, key: str, kind: tuple[type[A], type[None]], where: str) 
 def get(record: object, key: str, kind: tuple[type[A], type[B], type[None]], where: str) -> A | B | None: ...
 @overload
 def get(record: object, key: str, kind: tuple[type[A], type[B]], where: str) -> A | B: ...
+@overload
+def get(
+    record: object, key: str, kind: tuple[type[A], type[B], type[C], type[None]], where: str
+) -> A | B | C | None: ...
 def get(record: object, key: str, kind: type | tuple[type, ...], where: str) -> object:
     """Take a field of a JSON object and check its type; an optional one has ``NoneType`` among its kinds.
 
@@ -87,59 +97,105 @@ def get_list(record: object, key: str, where: str) -> list[Any]:
     return get(record, key, (list, NoneType), where) or []
 
 
-def names_by_id(data: Any, key: str, where: str) -> dict[int, str]:  # noqa: ANN401
+def get_whole(record: object, key: str, where: str) -> int:
+    """Take a number of pixels, a frame and the like: a whole number, also where it is written as 640.0.
+
+    Raises:
+        InputError: as `get`.
+    """
+    value = record.get(key) if isinstance(record, dict) else None
+    return int(value) if isinstance(value, float) and value.is_integer() else get(record, key, int, where)
+
+
+def get_id(record: object, key: str, where: str) -> int | str:
+    """Take an id by which records refer to each other: a whole number, also where it is written as 3.0 or "3", or text.
+
+    Raises:
+        InputError: as `get`.
+    """
+    value = as_id(get(record, key, (int, float, str, NoneType), where))
+    if value is None:
+        get(record, key, int, where)  # refuses it
+    return value if value is not None else 0
+
+
+def as_id(value: Any) -> int | str | None:  # noqa: ANN401
+    """An id of any kind as a whole number, where it is one, or as text; None for None and what is no id.
+
+    >>> as_id(3.0), as_id("3"), as_id("0003"), as_id("a"), as_id(True)
+    (3, 3, '0003', 'a', None)
+    """
+    if isinstance(value, str):
+        plain = value.isascii() and value.isdecimal() and len(value) < 19 and str(int(value)) == value
+        return int(value) if plain else value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _HUGE:
+        return None
+    return int(value) if value == int(value) else None
+
+
+def names_by_id(data: Any, key: str, where: str) -> dict[int | str, str]:  # noqa: ANN401
     """{id: name} of a list of records such as "categories"; empty where the list is missing.
 
     Raises:
-        InputError: a record without a whole number as id, or without a name; named by ``where``.
+        InputError: a record without an id, or without a name; named by ``where``.
     """
     return {
-        get(record, "id", int, f"{where}: {key}[{i}]"): get(record, "name", str, f"{where}: {key}[{i}]")
+        get_id(record, "id", f"{where}: {key}[{i}]"): get(record, "name", str, f"{where}: {key}[{i}]")
         for i, record in enumerate(get_list(data, key, where))
     }
 
 
-def name_of_category(record: object, names: dict[int, str], where: str) -> str | None:
-    """The name of a record's category; None where it has no category, or nothing has names.
+def name_of_category(record: object, names: dict[int | str, str], where: str, reading: Reading) -> str | None:
+    """The name of a record's category; None where it has no category, or nothing has names, or, which is counted,
+    that category is not listed.
 
     Raises:
-        InputError: no category has that id.
+        InputError: no category has that id, and nothing may be left out.
     """
-    category = get(record, "category_id", (int, NoneType), where)
-    if category is None:
-        return None
-    if names and category not in names:
-        raise InputError(f"{where}.category_id: no category has the id {category}")
-    return names.get(category)
+    get(record, "category_id", (int, float, str, NoneType), where)
+    category = as_id(record.get("category_id")) if isinstance(record, dict) else None
+    if category is not None and names and category not in names:
+        with reading.one_record():
+            why = f"no category has the id {category!r:.60}"
+            raise RecordError("names of categories that are not listed", f"{where}.category_id", why)
+    return None if category is None else names.get(category)
 
 
-def read_segmentation(value: Any, size_hw: tuple[int, int] | None, where: str) -> Rle | None:  # noqa: ANN401
+def read_segmentation(
+    value: Any,  # noqa: ANN401
+    size_hw: tuple[int, int] | None,
+    where: str,
+    reading: Reading | None = None,
+) -> Rle | None:
     """Read a COCO or YouTube-VIS segmentation.
 
     Args:
         value: an RLE, compressed or not; polygons ``[[x1, y1, x2, y2, ...], ...]``, whose union is taken; or None.
         size_hw: the size that the mask must have; None takes an RLE's own.
         where: how errors call this field.
+        reading: counts the polygons of several that cannot be read; None refuses them.
 
     Returns:
         The mask; None where there is none (None, or no polygons).
 
     Raises:
-        InputError: neither of these, or a mask of another size.
+        RecordError: neither of these, or a mask of another size.
+        InputError: what would take absurdly much memory.
     """
     if value is None or value == []:
         return None
     if isinstance(value, list):
         if size_hw is None:
             raise InputError(f"{where}: polygons need the height and width of their picture, and none are given")
-        return _read_polygons(value, size_hw, where)
+        return _read_polygons(value, size_hw, where, reading or Reading(where, strict=True))
     height, width = _size_of(value, where)
     if size_hw is not None and (height, width) != size_hw:
-        raise InputError(f"{where}: expected a mask of {size_hw} (height, width), got {(height, width)}")
+        why = f"expected a mask of {size_hw} (height, width), got {(height, width)}"
+        raise RecordError("masks of another size than their picture", where, why)
     try:
         rle = Rle.from_coco(value)
     except InputError as err:
-        raise InputError(f"{where}: {err}") from err
+        raise RecordError("masks whose code is broken", where, str(err)) from err
     return rle
 
 
@@ -147,22 +203,33 @@ def read_polygon(value: Any, size_hw: tuple[int, int], where: str) -> Rle:  # no
     """Fill a polygon ``[x1, y1, x2, y2, ...]``.
 
     Raises:
-        InputError: it is none, has absurdly many points, or lies far outside of its picture.
+        RecordError: it is none, or lies far outside of its picture.
+        InputError: it has absurdly many points.
     """
-    try:
-        flat = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as err:
-        raise InputError(f"{where}: expected a polygon [x1, y1, x2, y2, ...], got {_show(value)}") from err
-    if flat.ndim != 1 or flat.size < 6 or flat.size % 2 or not np.isfinite(flat).all():
-        raise InputError(f"{where}: expected a polygon [x1, y1, ...] of three or more points, got {_show(value)}")
-    points = flat.reshape(-1, 2)
+    points = _read_points(value, where)
     size = np.array([size_hw[1], size_hw[0]])
     if (points < -size).any() or (points > 2 * size).any():
-        raise InputError(f"{where}: the polygon lies far outside of its picture of {size[0]}x{size[1]} pixels")
+        why = f"the polygon lies far outside of its picture of {size[0]}x{size[1]} pixels"
+        raise RecordError("outlines far outside of their picture", where, why)
     try:
         return rasterize(points, size_hw)
     except InputError as err:
         raise InputError(f"{where}: {err}") from err
+
+
+def _read_points(value: Any, where: str) -> NDArray[np.float64]:  # noqa: ANN401
+    """(K, 2) of [x1, y1, x2, y2, ...], three points or more."""
+    try:
+        flat = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as err:
+        why = f"expected a polygon [x1, y1, x2, y2, ...], got {_show(value)}"
+        raise RecordError("outlines that are no points", where, why) from err
+    why = f"expected a polygon [x1, y1, ...] of three or more points, got {_show(value)}"
+    if flat.ndim != 1 or flat.size % 2 or not np.isfinite(flat).all():
+        raise RecordError("outlines that are no points", where, why)
+    if flat.size < 6:
+        raise RecordError("outlines of fewer than three points", where, why)
+    return flat.reshape(-1, 2)
 
 
 def unite(rles: Sequence[Rle]) -> Rle:
@@ -183,18 +250,29 @@ def unite(rles: Sequence[Rle]) -> Rle:
     return Rle.from_runs(runs if runs[-1] or runs.size == 1 else runs[:-1], rles[0].size_hw)
 
 
-def _read_polygons(value: list[Any], size_hw: tuple[int, int], where: str) -> Rle:
+def _read_polygons(value: list[Any], size_hw: tuple[int, int], where: str, reading: Reading) -> Rle | None:
+    """What several outlines cover together; None where none of them can be read."""
     polygons = [value] if not isinstance(value[0], list) else value
     if len(polygons) > MOST_POLYGONS:
         raise InputError(f"{where}: expected {MOST_POLYGONS} polygons of one object at most, got {len(polygons)}")
-    return unite([read_polygon(p, size_hw, f"{where}[{i}]") for i, p in enumerate(polygons)])
+    rles = []
+    for i, polygon in enumerate(polygons):
+        with reading.one_record():
+            rles.append(read_polygon(polygon, size_hw, f"{where}[{i}]"))
+    return unite(rles) if rles else None
 
 
 def _size_of(value: Any, where: str) -> tuple[int, int]:  # noqa: ANN401
-    size = get(value, "size", list, where)
-    if len(size) != 2 or not all(isinstance(v, int) for v in size):
-        raise InputError(f"{where}.size: expected [height, width], got {_show(size)}")
-    return check_size_hw(size[0], size[1], f"{where}.size")
+    broken = "masks whose code is broken"
+    try:
+        size = get(value, "size", list, where)
+    except InputError as err:
+        raise RecordError(broken, where, str(err).removeprefix(where).lstrip(".: ")) from err
+    sides = [None if isinstance(side, str) else as_id(side) for side in size]
+    match sides:
+        case [int(height), int(width)]:
+            return check_size_hw(height, width, f"{where}.size")
+    raise RecordError(broken, f"{where}.size", f"expected [height, width], got {_show(size)}")
 
 
 def _show(value: Any) -> str:  # noqa: ANN401

@@ -5,19 +5,34 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from maskferry._staging import final_path
 from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.rle import Rle
 
-__all__ = ["Rows", "TrackedBox", "VideoTracks", "check_fidelity", "check_name", "check_time", "checked", "warn_of_loss"]
+__all__ = [
+    "FramesBy",
+    "Rows",
+    "TrackedBox",
+    "VideoTracks",
+    "check_fidelity",
+    "check_name",
+    "check_time",
+    "checked",
+    "derived_of",
+    "name_inside",
+    "warn_of_loss",
+]
 
 log = logging.getLogger(__name__)
+
+
+FramesBy = Literal["index", "name", "order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +43,18 @@ class VideoTracks:
         video: size, name, and what else is known.
         frames: in the order of the file.
         labels: {object id: name}; an object may have none.
+        derived: (frame, object id) of the masks that follow from others of the file: interpolated between keyframes, or
+            tracked from a mask that was given.
+        frames_by: how the file says which frames of the video its own are: by their "index"; by the "name" of their
+            pictures, or their index where no picture is called so; or by names alone, as the index is the "order" in
+            the file.
     """
 
     video: VideoInfo
     frames: tuple[FrameTracks, ...]
     labels: dict[int, str]
+    derived: frozenset[tuple[int, int]] = frozenset()
+    frames_by: FramesBy = "index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +83,12 @@ class Rows:
     Attributes:
         found: {frame: {key: row}}; the ids in the rows are set at the end.
         labels: {key: name}.
+        derived: (frame, key) of the masks that follow from others, see `VideoTracks`.
     """
 
     found: dict[int, dict[Hashable, ObjectMask]] = field(default_factory=dict)
     labels: dict[Hashable, str] = field(default_factory=dict)
+    derived: set[tuple[int, Hashable]] = field(default_factory=set)
 
     def add(  # noqa: PLR0913
         self,
@@ -77,6 +101,7 @@ class Rows:
         state: State = State.GIVEN,
         label: str | None = None,
         fidelity: float | None = None,
+        derived: bool = False,
     ) -> None:
         """Add an object's row of a frame.
 
@@ -87,10 +112,14 @@ class Rows:
         if key in rows:
             raise InputError(f"{where}: object {key} is on frame {frame} a second time")
         rows[key] = ObjectMask(0, rle, score, state, fidelity)
+        if derived:
+            self.derived.add((frame, key))
         if label is not None and self.labels.setdefault(key, label) != label:
             raise InputError(f"{where}: object {key} is called {label!r}, and {self.labels[key]!r} before")
 
-    def tracks(self, video: VideoInfo, infos: Iterable[FrameInfo], where: str) -> VideoTracks:
+    def tracks(
+        self, video: VideoInfo, infos: Iterable[FrameInfo], where: str, *, frames_by: FramesBy = "index"
+    ) -> VideoTracks:
         """Put the rows together. Keys that are whole numbers from 1 are the objects' ids; otherwise all are numbered
         1 to N in the order in which they came."""
         ids = self._ids(where)
@@ -99,7 +128,9 @@ class Rows:
             rows = {ids[key]: row for key, row in self.found.get(info.index, {}).items()}
             objects = tuple(replace(row, object_id=i) for i, row in sorted(rows.items()))
             frames.append(FrameTracks(info, FrameMasks(info.index, video.size_hw, objects)))
-        return VideoTracks(video, tuple(frames), {ids[key]: name for key, name in self.labels.items() if key in ids})
+        labels = {ids[key]: name for key, name in self.labels.items() if key in ids}
+        derived = frozenset((frame, ids[key]) for frame, key in self.derived)
+        return VideoTracks(video, tuple(frames), labels, derived, frames_by)
 
     def _ids(self, where: str) -> dict[Hashable, int]:
         """{key: object id}."""
@@ -109,6 +140,14 @@ class Rows:
             return usable
         log.info("%s: objects have no usable ids: numbered 1 to %d", where, len(keys))
         return {key: i for i, key in enumerate(keys, 1)}
+
+
+def derived_of(frames: Iterable[FrameTracks], own: Collection[int]) -> frozenset[tuple[int, int]]:
+    """(frame, object id) of the masks of ``own`` objects, those whose states maskferry has kept, that were tracked from
+    one that was given. Of an object without such a mask, as a detector finds one, there are none."""
+    rows = [(tracks.info.index, row) for tracks in frames for row in tracks.masks if row.object_id in own]
+    given = {row.object_id for _, row in rows if row.state is State.GIVEN}
+    return frozenset((i, r.object_id) for i, r in rows if r.object_id in given and r.state is not State.GIVEN)
 
 
 def checked(video: VideoInfo, frames: Iterable[FrameTracks]) -> Iterator[FrameTracks]:
@@ -133,6 +172,20 @@ def check_name(name: str, where: str) -> str:
     if "\0" in name or ".." in parts or (len(parts) > 1 and not parts[0]) or re.match(r"[A-Za-z]:[/\\]", name):
         raise InputError(f"{where}: expected a name, or a path inside of a folder, got {name!r:.80}")
     return name
+
+
+def name_inside(name: str) -> str:
+    """The name of a frame or video in a third-party file: where it leads out of its folder, its last part, as masks
+    need no paths.
+
+    >>> name_inside("cam/1.jpg"), name_inside("C:/data/1.jpg"), name_inside("../1.jpg")
+    ('cam/1.jpg', '1.jpg', '1.jpg')
+    """
+    try:
+        return check_name(name, "")
+    except InputError:
+        parts = re.split(r"[/\\\0]", re.sub(r"^[A-Za-z]:", "", name))
+        return next((part for part in reversed(parts) if part not in ("", ".", "..")), "")
 
 
 def check_time(value: float | None, where: str) -> float | None:

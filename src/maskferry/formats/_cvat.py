@@ -6,7 +6,6 @@ The frame table lies beside it, see `frame_table`, as the format has no times.
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TextIO
@@ -22,13 +21,12 @@ from maskferry.formats._content import VideoTracks, checked, warn_of_loss
 from maskferry.formats._cvat_reader import CvatReader
 from maskferry.formats._frame_table import noting, read_frames, sidecar, write_frames
 from maskferry.formats._images import picture_name
+from maskferry.formats._reading import Reading, reading_of
 from maskferry.formats._safe_xml import read_xml
 from maskferry.masks._polygons import join, parts_of
 from maskferry.rle import Rle
 
 __all__ = ["read", "write"]
-
-log = logging.getLogger(__name__)
 
 
 def write(
@@ -81,25 +79,36 @@ def write(
     warn_of_loss(path, {"scores": 1, "the states given, tracked and returned": 1})
 
 
-def read(path: Path) -> VideoTracks:
-    """Read one file of CVAT, of either kind: polygons and masks; boxes, lines and other shapes are left out and logged.
+def read(path: Path, *, reading: Reading | None = None) -> VideoTracks:
+    """Read one file of CVAT, of either kind.
+
+    Polygons, masks, boxes and ellipses are taken, turned ones too; lines, points, cuboids, skeletons and tags, and
+    shapes that are broken, are left out and counted.
 
     The id of an object is that of its track, or the group of its shapes, where all are from 1; otherwise objects are
-    numbered in the order of the file. CVAT's own ids start at 0. Frames between keyframes that the file leaves out are
-    not interpolated. Where the frame table lies beside the file, it is read too.
+    numbered in the order of the file. CVAT's own ids start at 0. Shapes of pictures without a group are one object
+    where their name is there once on each picture. Shapes between keyframes are in ``derived``, and "tracked"; those
+    that the file leaves out are not interpolated. An object is "lost" where its shape is outside. Where the frame table
+    lies beside the file, it is read too.
+
+    Args:
+        path: an XML file.
+        reading: gives the size where the file has none, and counts what is left out; None warns of it.
 
     Raises:
         InputError: no such file, no XML (document types and entities are refused), or an attribute that is wrong; the
             message names file, record and field.
+
+    Warns:
+        LeftOutWarning: something is left out, and there is no ``reading`` that counts it.
     """
-    root = read_xml(path)
-    if root.tag != "annotations":
-        raise InputError(f"{path}: expected CVAT's <annotations>, got <{root.tag:.40}>")
-    names = {e.text or "" for e in root.iterfind("meta//labels/label/name")}
-    infos = read_frames(path)
-    reader = CvatReader(str(path), names, infos)
-    images = root.findall("image")
-    return reader.images(root, images) if images else reader.tracks(root)
+    with reading_of(str(path), reading) as counting:
+        root = read_xml(path)
+        if root.tag != "annotations":
+            raise InputError(f"{path}: expected CVAT's <annotations>, got <{root.tag:.40}>")
+        reader = CvatReader(read_frames(path), counting)
+        images = root.findall("image")
+        return reader.images(root, images) if images else reader.tracks(root)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import NoneType
 from typing import Any, NamedTuple
 
-from maskferry.data import MaskPrompt, State
+from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
 from maskferry.formats import _coco_images as coco_images
 from maskferry.formats import _labelme as labelme
 from maskferry.formats import _youtube_vis as youtube_vis
-from maskferry.formats._coco import get, load_json, names_by_id, read_segmentation
+from maskferry.formats._coco import load_json, read_segmentation
 from maskferry.formats._content import VideoTracks
-from maskferry.formats._reading import Reading
-from maskferry.limits import check_masks, check_size_hw
+from maskferry.formats._given_frames import frames_of, place_picture
+from maskferry.formats._reading import Reading, RecordError
+from maskferry.limits import check_masks
 from maskferry.rle import Rle
 
 __all__ = ["Found", "of_video", "read_json"]
@@ -29,21 +29,29 @@ class Found(NamedTuple):
     counted: bool = False
 
 
-def read_json(path: Path, frame: int, reading: Reading) -> Found:
-    data = load_json(path)
+def read_json(path: Path, frame: int | None, reading: Reading) -> Found:
+    """Read a file of JSON, of any tool that is known by its keys.
+
+    Args:
+        path: the file.
+        frame: the one that the caller says; None where he says none.
+        reading: the video, and what is left out.
+
+    Raises:
+        InputError: it is of no known tool, or cannot be read.
+    """
+    data, where = load_json(path), reading.where
     keys = set(data) if isinstance(data, dict) else set()
     if ("videos" in keys and "images" not in keys) or _is_list_with(data, "segmentations"):
-        return _from_video(path, data)
+        return _of_one_video(path, youtube_vis.parse(data, where, reading), frame, reading)
     if _is_list_with(data, "segmentation"):
-        return _from_annotations(path, [(None, record) for record in data], {}, f"{path}: ", frame)
+        return _from_masks(path, data, frame, reading)
     if "shapes" in keys:
-        return _from_labelme(path, data, frame)
-    if {"tracks", "images"} <= keys:
-        return _of_one_video(path, coco_images.parse(data, str(path)))
+        return _from_labelme(path, data, frame, reading)
     if "images" in keys:
-        return _from_coco(path, data, frame)
+        return _of_one_video(path, coco_images.parse(data, where, reading), frame, reading)
     raise InputError(
-        f'{path}: expected YouTube-VIS ("videos"), COCO ("images"), LabelMe ("shapes") or a list of '
+        f'{where}: expected YouTube-VIS ("videos"), COCO ("images"), LabelMe ("shapes") or a list of '
         '{"segmentation": ...}, got neither'
     )
 
@@ -52,78 +60,65 @@ def _is_list_with(data: Any, key: str) -> bool:  # noqa: ANN401
     return isinstance(data, list) and bool(data) and isinstance(data[0], dict) and key in data[0]
 
 
-def _from_video(path: Path, data: Any) -> Found:  # noqa: ANN401
-    return _of_one_video(path, youtube_vis.parse(data, str(path)))
+def _of_one_video(path: Path, videos: list[VideoTracks], frame: int | None, reading: Reading) -> Found:
+    used = [v for v in videos if any(row.rle.area for tracks in v.frames for row in tracks.masks)] or videos
+    if len(used) > 1:
+        names = ", ".join(f"{v.video.name:.40}" for v in used[:10])
+        raise InputError(f"{reading.where} is about {len(used)} videos ({names}); give one")
+    return of_video(path, used[0], frame, reading) if used else Found([], {})
 
 
-def _of_one_video(path: Path, videos: list[VideoTracks]) -> Found:
-    if len(videos) != 1:
-        raise InputError(f"{path} is about {len(videos)} videos ({', '.join(v.video.name for v in videos)}); give one")
-    return of_video(path, videos[0])
-
-
-def of_video(path: Path, found: VideoTracks) -> Found:
+def of_video(path: Path, found: VideoTracks, frame: int | None, reading: Reading) -> Found:
+    """The masks that were given, each on its frame."""
     rows = [(tracks.info.index, row) for tracks in found.frames for row in tracks.masks if row.rle.area]
-    given = [item for item in rows if item[1].state is State.GIVEN]
-    prompts = _decoded(path, [(index, row.object_id, row.rle) for index, row in given or rows])
-    return Found(sorted(prompts, key=lambda p: (p.frame, p.object_id)), found.labels)
+    given = [(index, row) for index, row in rows if (index, row.object_id) not in found.derived]
+    if len(given) < len(rows):
+        reading.note(
+            f"{len(rows) - len(given)} masks that follow from others of the file (interpolated between keyframes, or "
+            "tracked) are not taken for masks that were given"
+        )
+    frames = frames_of(found, sorted({index for index, _ in given}), frame, reading)
+    prompts = _decoded(path, [(frames[i], row.object_id, row.rle) for i, row in given if i in frames], reading)
+    taken = {prompt.object_id for prompt in prompts}
+    labels = {object_id: name for object_id, name in found.labels.items() if object_id in taken}
+    return Found(sorted(prompts, key=lambda p: (p.frame, p.object_id)), labels)
 
 
-def _decoded(path: Path, found: list[tuple[int, int, Rle]]) -> list[MaskPrompt]:
+def _decoded(path: Path, found: list[tuple[int, int, Rle]], reading: Reading) -> list[MaskPrompt]:
     """The masks of a file, each with its frame and object id, decoded.
 
     Raises:
         InputError: all of them together take far more memory than the file's size lets expect.
     """
     boxes = [rle.box_xyxy or (0, 0, 0, 0) for _, _, rle in found]
-    check_masks(sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in boxes), path.stat().st_size, str(path))
+    check_masks(sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in boxes), path.stat().st_size, reading.where)
     return [MaskPrompt(index, object_id, rle.decode()) for index, object_id, rle in found]
 
 
-def _from_labelme(path: Path, data: Any, frame: int) -> Found:  # noqa: ANN401
-    picture = labelme.parse(data, str(path))
-    objects = [item for item in picture.objects if item.rle.area]
-    by_group = labelme.groups_are_ids(objects)
-    index = picture.info.index if picture.info else frame
+def _from_labelme(path: Path, data: Any, frame: int | None, reading: Reading) -> Found:  # noqa: ANN401
+    picture = labelme.parse(data, reading.where, reading)
+    by_group = labelme.groups_are_ids(picture.objects)
+    known = picture.info.index if picture.info else None
+    index = place_picture([picture.name, path.stem], frame, reading, known)
     found: list[tuple[int, int, Rle]] = []
     labels: dict[int, str] = {}
-    for i, item in enumerate(objects, 1):
-        object_id = item.group if by_group and item.group is not None else i
+    for i, item in enumerate(picture.objects, 1):
+        object_id = item.group if by_group and isinstance(item.group, int) else i
         found.append((index, object_id, item.rle))
-        if object_id not in picture.extra.get("unnamed", ()):
+        if item.label and object_id not in picture.extra.get("unnamed", ()):
             labels[object_id] = item.label
-    return Found(_decoded(path, sorted(found, key=lambda row: row[1])), labels)
+    return Found(_decoded(path, sorted(found, key=lambda row: row[1]), reading), labels)
 
 
-def _from_coco(path: Path, data: dict[str, Any], frame: int) -> Found:
-    annotations = get(data, "annotations", list, str(path))
-    used = {get(a, "image_id", int, f"{path}: annotations[{i}]") for i, a in enumerate(annotations)}
-    images = [
-        im
-        for i, im in enumerate(get(data, "images", list, str(path)))
-        if get(im, "id", int, f"{path}: images[{i}]") in used
-    ]
-    if len(used) != 1 or len(images) != 1:
-        raise InputError(f"{path} has masks of {len(used)} pictures; expected the masks of one frame, of one picture")
-    at = f"{path}: images"
-    size = check_size_hw(get(images[0], "height", int, at), get(images[0], "width", int, at), at)
-    names = names_by_id(data, "categories", str(path))
-    return _from_annotations(path, [(size, a) for a in annotations], names, f"{path}: annotations", frame)
-
-
-def _from_annotations(
-    path: Path, records: list[tuple[tuple[int, int] | None, Any]], names: dict[int, str], where: str, frame: int
-) -> Found:
+def _from_masks(path: Path, records: list[Any], frame: int | None, reading: Reading) -> Found:
+    """A list of {"segmentation": ...}: every one that has a mask is an object."""
     found: list[tuple[int, int, Rle]] = []
-    labels: dict[int, str] = {}
-    for i, (size, record) in enumerate(records):
-        segmentation = get(record, "segmentation", (dict, list, NoneType), f"{where}[{i}]")
-        rle = read_segmentation(segmentation, size, f"{where}[{i}].segmentation")
-        if rle is None or not rle.area:
-            continue
-        object_id = len(found) + 1
-        found.append((frame, object_id, rle))
-        category = get(record, "category_id", (int, NoneType), f"{where}[{i}]")
-        if category in names:
-            labels[object_id] = names[category]
-    return Found(_decoded(path, found), labels)
+    for i, record in enumerate(records):
+        at = f"{reading.where}: [{i}]"
+        with reading.one_record():
+            value = record.get("segmentation") if isinstance(record, dict) else None
+            rle = read_segmentation(value, reading.target.size_hw if isinstance(value, list) else None, at, reading)
+            if rle is None or not rle.area:
+                raise RecordError("records without a mask", at, "expected a mask with at least one pixel")
+            found.append((frame or 0, len(found) + 1, rle))
+    return Found(_decoded(path, found, reading), {})

@@ -55,7 +55,7 @@ def read_folder(folder: Path, frame: int | None, reading: Reading) -> Found:
     """
     found = _entries(folder)
     if found.json and "shapes" in _keys(found.json[0]):
-        return _read_labelme(folder, found, reading)
+        return _read_labelme(folder, found, frame, reading)
     for path in (*found.json, *found.others, *(found.folders if found.pictures else ())):
         reading.leave_out("files and folders that are no pictures of masks", path.name)
     if found.pictures:
@@ -84,11 +84,11 @@ def _keys(path: Path) -> Iterable[str]:
     return data.keys() if isinstance(data, dict) else ()
 
 
-def _read_labelme(folder: Path, found: _Entries, reading: Reading) -> Found:
+def _read_labelme(folder: Path, found: _Entries, frame: int | None, reading: Reading) -> Found:
     stems = {path.stem for path in found.json}
     for path in (*found.others, *found.folders, *(p for p in found.pictures if p.stem not in stems)):
         reading.leave_out("files and folders beside the files of LabelMe", path.name)
-    return of_video(folder, labelme.read_folder(folder))
+    return of_video(folder, labelme.read_folder(folder, reading=reading), frame, reading)
 
 
 def _read_pictures(paths: Sequence[Path], frame: int | None, reading: Reading) -> Found:

@@ -7,10 +7,9 @@ scores and the frame table are kept under the key "maskferry", which LabelMe car
 from __future__ import annotations
 
 import json
-import logging
 import re
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal
@@ -18,17 +17,17 @@ from typing import Any, Literal
 from maskferry.data import FrameInfo, FrameTracks, State, VideoInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
-from maskferry.formats._coco import MOST_POLYGONS, get, load_json, unite
-from maskferry.formats._content import Rows, VideoTracks, check_fidelity, check_time, checked
+from maskferry.formats._coco import MOST_POLYGONS, as_id, get, get_whole, load_json, unite
+from maskferry.formats._content import FramesBy, Rows, VideoTracks, check_fidelity, check_time, checked, derived_of
+from maskferry.formats._identities import Seen, identities
 from maskferry.formats._images import file_stem, picture_name
 from maskferry.formats._labelme_shapes import mask_shapes, polygon_shapes, read_shape
+from maskferry.formats._reading import Reading, reading_of
 from maskferry.images import natural_key
 from maskferry.limits import check_size_hw
 from maskferry.rle import Rle
 
 __all__ = ["LabelmeObject", "LabelmePicture", "parse", "read", "read_folder", "write"]
-
-log = logging.getLogger(__name__)
 
 _EXTRA = "maskferry"
 
@@ -38,7 +37,7 @@ class LabelmeObject:
     """One object on one picture: what its shapes cover together.
 
     Attributes:
-        label: its name.
+        label: its name; "" where it has none.
         group: its group; None for a shape that stands alone.
         rle: the mask.
         score: in [0, 1]; 1 in third-party files.
@@ -47,7 +46,7 @@ class LabelmeObject:
     """
 
     label: str
-    group: int | None
+    group: int | str | None
     rle: Rle
     score: float = 1.0
     state: State = State.GIVEN
@@ -120,40 +119,65 @@ def write(
     return list(written)
 
 
-def read(path: Path) -> LabelmePicture:
-    """Read one file. Polygons, rectangles, circles and masks are taken; points and lines, which have no area, are left
-    out and logged.
+def read(path: Path, *, reading: Reading | None = None) -> LabelmePicture:
+    """Read one file, of LabelMe or of X-AnyLabeling. Polygons, rectangles (turned ones too), circles and masks are
+    taken; points and lines, which have no area, unknown shapes, and broken ones, are left out and counted.
+
+    Args:
+        path: a JSON file.
+        reading: gives the size where the file has none, and counts what is left out; None warns of it.
 
     Raises:
         InputError: no such file, no JSON, or a field that is wrong; the message names file, record and field.
+
+    Warns:
+        LeftOutWarning: something is left out, and there is no ``reading`` that counts it.
     """
-    return parse(load_json(path), str(path))
+    return parse(load_json(path), str(path), reading)
 
 
-def read_folder(folder: Path) -> VideoTracks:
+def read_folder(folder: Path, *, reading: Reading | None = None) -> VideoTracks:
     """Read a folder of such files as a video: its frames are in natural order of the names, or where the files say.
 
     An object keeps its id on all frames by its group, where all have one and no group has two labels; otherwise by
-    label and group, numbered 1 to N. A shape without a group is an object of its own on each frame.
+    label and group, numbered 1 to N. Shapes without a group are one object where their label is there once on each
+    picture; otherwise each is an object of its own.
 
     Raises:
         InputError: no folder, no such files in it, pictures of several sizes, or as `read`.
+
+    Warns:
+        LeftOutWarning: as `read`.
+        MaskPlacementWarning: which shapes of several pictures are one object cannot be told.
     """
-    paths = _files_of(folder)
-    pictures = [read(path) for path in paths]
+    with reading_of(str(folder), reading) as counting:
+        paths = _files_of(folder)
+        return _together([read(path, reading=counting) for path in paths], paths, folder, counting)
+
+
+def _together(pictures: list[LabelmePicture], paths: list[Path], folder: Path, reading: Reading) -> VideoTracks:
     infos = _infos(pictures, paths)
     by_group = groups_are_ids(o for picture in pictures for o in picture.objects)
+    seen = [
+        Seen(info.index, item.label or None, item.group)
+        for picture, info in zip(pictures, infos, strict=True)
+        for item in picture.objects
+    ]
+    keys = iter(identities(seen, reading))
     rows = Rows()
     for picture, info, path in zip(pictures, infos, paths, strict=True):
         if picture.size_hw != pictures[0].size_hw:
             raise InputError(f"{path}: is {picture.size_hw} (height, width), other pictures {pictures[0].size_hw}")
-        _add_objects(rows, picture, info, str(path), by_group=by_group)
+        _add_objects(rows, picture, info, str(path), keys)
         if by_group:
             _add_lost(rows, picture, info, str(path))
     height, width = pictures[0].size_hw
     infos.sort(key=lambda info: info.index)
     video = VideoInfo(width, height, frame_count=infos[-1].index + 1, name=folder.name)
-    found = rows.tracks(video, infos, str(folder))
+    by: FramesBy = "index" if all(picture.info for picture in pictures) else "order"
+    found = rows.tracks(video, infos, str(folder), frames_by=by)
+    own = {i for i in found.labels if all(picture.extra for picture in pictures)}
+    found = replace(found, derived=derived_of(found.frames, own))
     return _without_unnamed(found, pictures) if by_group else found
 
 
@@ -166,25 +190,18 @@ def _files_of(folder: Path) -> list[Path]:
     return paths
 
 
-def _add_objects(rows: Rows, picture: LabelmePicture, info: FrameInfo, where: str, *, by_group: bool) -> None:
-    for i, item in enumerate(picture.objects):
+def _add_objects(rows: Rows, picture: LabelmePicture, info: FrameInfo, where: str, keys: Iterator[Hashable]) -> None:
+    for item, key in zip(picture.objects, keys, strict=False):
         rows.add(
             info.index,
-            _key_of(item, (info.index, i), by_group=by_group),
+            key,
             item.rle,
             where,
             score=item.score,
             state=item.state,
-            label=item.label,
+            label=item.label or None,
             fidelity=item.fidelity,
         )
-
-
-def _key_of(item: LabelmeObject, alone: Hashable, *, by_group: bool) -> Hashable:
-    """What makes it the same object on another picture; ``alone`` where nothing does."""
-    if item.group is None:
-        return alone
-    return item.group if by_group else (item.label, item.group)
 
 
 def _add_lost(rows: Rows, picture: LabelmePicture, info: FrameInfo, where: str) -> None:
@@ -198,43 +215,64 @@ def _without_unnamed(found: VideoTracks, pictures: list[LabelmePicture]) -> Vide
     """The tracks without the labels of objects that had no name when maskferry wrote the files."""
     unnamed = {i for picture in pictures for i in picture.extra.get("unnamed", ())}
     labels = {i: name for i, name in found.labels.items() if i not in unnamed}
-    return VideoTracks(found.video, found.frames, labels)
+    return replace(found, labels=labels)
 
 
-def parse(data: Any, where: str) -> LabelmePicture:  # noqa: ANN401
+def parse(data: Any, where: str, reading: Reading | None = None) -> LabelmePicture:  # noqa: ANN401
     """Read what `json.load` made of a file, as `read` does; ``where`` is how errors call the file."""
-    size = check_size_hw(get(data, "imageHeight", int, where), get(data, "imageWidth", int, where), where)
+    with reading_of(where, reading) as counting:
+        size = _size_of(data, where, counting)
+        name = re.split(r"[/\\]", get(data, "imagePath", (str, NoneType), where) or "")[-1]
+        extra = _read_extra(data, where)
+        objects = []
+        for (label, group, _), rles in _read_shapes(data, size, where, counting).items():
+            state, score = extra.get("objects", {}).get(str(group), (State.GIVEN, 1.0))
+            fidelity = extra.get("fidelities", {}).get(str(group))
+            objects.append(LabelmeObject(label, group, unite(rles), float(score), State(state), fidelity))
+        info = FrameInfo(extra["index"], extra.get("time"), extra["name"]) if "index" in extra else None
+        return LabelmePicture(size, name, tuple(objects), info, extra)
+
+
+def _size_of(data: Any, where: str, reading: Reading) -> tuple[int, int]:  # noqa: ANN401
+    """(height, width): of the file, or, where it has none, of the video."""
+    sides = [get(data, side, (int, float, NoneType), where) for side in ("imageHeight", "imageWidth")]
+    if sides == [None, None] and reading.target.size_hw is not None:
+        return reading.target.size_hw
+    return check_size_hw(get_whole(data, "imageHeight", where), get_whole(data, "imageWidth", where), where)
+
+
+def _read_shapes(
+    data: Any,  # noqa: ANN401
+    size: tuple[int, int],
+    where: str,
+    reading: Reading,
+) -> dict[tuple[str, int | str | None, int], list[Rle]]:
+    """What each object covers, by its label and group, or by its place in the file where it has no group."""
     shapes = get(data, "shapes", list, where)
     if len(shapes) > MOST_POLYGONS * 10:
         raise InputError(f"{where}.shapes: expected {MOST_POLYGONS * 10} at most, got {len(shapes)}")
-    name = re.split(r"[/\\]", get(data, "imagePath", (str, NoneType), where) or "")[-1]
-    extra = _read_extra(data, where)
-    groups: dict[Any, list[Rle]] = {}
+    found: dict[tuple[str, int | str | None, int], list[Rle]] = {}
     for i, shape in enumerate(shapes):
         at = f"{where}: shapes[{i}]"
-        label, group = get(shape, "label", str, at), get(shape, "group_id", (int, NoneType), at)
-        rle = read_shape(shape, size, at)
-        if rle is not None:
-            together = groups.setdefault((label, group, i if group is None else -1), [])
+        with reading.one_record():
+            label = get(shape, "label", (str, int, float, NoneType), at)
+            group = as_id(get(shape, "group_id", (int, float, str, NoneType), at))
+            rle = read_shape(shape, size, at)
+            key = ("" if label is None else str(label), group, i if group is None else -1)
+            together = found.setdefault(key, [])
             together.append(rle)
             if len(together) > MOST_POLYGONS:
                 raise InputError(f"{at}: expected {MOST_POLYGONS} shapes of one object at most")
-    objects = []
-    for (label, group, _), rles in groups.items():
-        state, score = extra.get("objects", {}).get(str(group), (State.GIVEN, 1.0))
-        fidelity = extra.get("fidelities", {}).get(str(group))
-        objects.append(LabelmeObject(label, group, unite(rles), float(score), State(state), fidelity))
-    info = None
-    if "index" in extra:
-        info = FrameInfo(extra["index"], extra.get("time"), extra["name"])
-    return LabelmePicture(size, name, tuple(objects), info, extra)
+    return found
 
 
 def groups_are_ids(objects: Iterable[LabelmeObject]) -> bool:
     """Whether groups will do as ids: every object has one, from 1, and no group has two labels."""
     label_of: dict[int, str] = {}
     for item in objects:
-        if item.group is None or item.group < 1 or label_of.setdefault(item.group, item.label) != item.label:
+        if not isinstance(item.group, int) or not 1 <= item.group < 1 << 31:
+            return False
+        if label_of.setdefault(item.group, item.label) != item.label:
             return False
     return True
 

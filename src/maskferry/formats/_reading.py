@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from maskferry.errors import InputError, LeftOutWarning, MaskPlacementWarning
 
-__all__ = ["Reading", "Target", "reading_of"]
+__all__ = ["Reading", "RecordError", "Target", "reading_of"]
 
 
 def _unnamed(name: str) -> int | None:
@@ -31,6 +31,24 @@ class Target:
     frame_count: int | None = None
     frame_named: Callable[[str], int | None] = _unnamed
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a video at all."""
+        return self.size_hw is not None
+
+
+class RecordError(InputError):
+    """A record of a file that cannot be read, for a reason that concerns no other one.
+
+    Attributes:
+        what: the kind of thing, in the plural, as `Reading.leave_out` counts it.
+        at: which one, as errors call it.
+    """
+
+    def __init__(self, what: str, at: str, why: str) -> None:
+        super().__init__(f"{at}: {why}")
+        self.what, self.at = what, at
+
 
 @dataclass(slots=True)
 class Reading:
@@ -42,7 +60,7 @@ class Reading:
         strict: refuse the file rather than leave something out.
         left_out: {what: [how many, where it was first]}.
         notes: how it was read, in a sentence each, where it could be read in another way too.
-        doubts: the notes of which the caller is warned: masks may be on another frame, or another object, than meant.
+        doubts: the notes of which the caller is warned, as masks may be on another frame, or of another object.
     """
 
     where: str
@@ -65,8 +83,22 @@ class Reading:
         """
         if self.strict:
             raise InputError(f"{at}: {what} are left out, which strict reading refuses")
-        known, first = self.left_out.get(what, (0, at))
+        known, first = self.left_out.get(what, (0, at.removeprefix(f"{self.where}: ")))
         self.left_out[what] = known + count, first
+
+    @contextmanager
+    def one_record(self) -> Iterator[None]:
+        """Read one record inside; where it is `RecordError`, it is left out, and the others are read.
+
+        Raises:
+            RecordError: it is, and nothing may be left out.
+        """
+        try:
+            yield
+        except RecordError as err:
+            if self.strict:
+                raise
+            self.leave_out(err.what, err.at)
 
     def note(self, text: str) -> None:
         """Say how the file is read, once for each text."""

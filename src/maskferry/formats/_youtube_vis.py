@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,15 +23,19 @@ from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State
 from maskferry.errors import InputError
 from maskferry.files import atomic_path, check_free
 from maskferry.formats._coco import (
+    as_id,
     get,
+    get_id,
     get_list,
+    get_whole,
     load_json,
     name_of_category,
     names_by_id,
     read_segmentation,
 )
-from maskferry.formats._content import VideoTracks, check_fidelity, check_name, checked
+from maskferry.formats._content import FramesBy, VideoTracks, check_fidelity, checked, derived_of, name_inside
 from maskferry.formats._images import picture_name
+from maskferry.formats._reading import Reading, RecordError, reading_of
 from maskferry.limits import MOST_CLAIMED_FRAMES, check_size_hw
 from maskferry.rle import Rle
 
@@ -98,36 +103,48 @@ def write(
         file.write("\n]}\n")
 
 
-def read(path: Path) -> list[VideoTracks]:
+def read(path: Path, *, reading: Reading | None = None) -> list[VideoTracks]:
     """Read every video of a file.
 
     Takes a dataset (videos, annotations, categories), as `write` and others make it, or a list of results (video_id,
     category_id, segmentations, score), whose size is that of their RLEs. Masks may be compressed RLE, run lengths or
     polygons. In third-party files, frames are numbered from 0; masks are "given", those of results "tracked"; from an
     object's first mask on, null means "lost". Ids that are no object ids (below 1, or twice in a video) are replaced
-    by 1 to N in the order of the file.
+    by 1 to N in the order of the file. Masks that are broken are left out and counted, as are names of categories that
+    are not listed. Of an object that maskferry has tracked from masks that were given, the other masks are "derived".
+
+    Args:
+        path: a JSON file.
+        reading: counts what is left out; None warns of it.
 
     Raises:
         InputError: no such file, no JSON, or a field that is wrong; the message names file, record and field.
+
+    Warns:
+        LeftOutWarning: something is left out, and there is no ``reading`` that counts it.
     """
-    return parse(load_json(path), str(path))
+    return parse(load_json(path), str(path), reading)
 
 
-def parse(data: Any, where: str) -> list[VideoTracks]:  # noqa: ANN401
+def parse(data: Any, where: str, reading: Reading | None = None) -> list[VideoTracks]:  # noqa: ANN401
     """Read what `json.load` made of a file, as `read` does; ``where`` is how errors call the file."""
-    if isinstance(data, list):
-        return _parse_results(data, where)
+    with reading_of(where, reading) as counting:
+        return _parse_results(data, where, counting) if isinstance(data, list) else _parse(data, where, counting)
+
+
+def _parse(data: Any, where: str, reading: Reading) -> list[VideoTracks]:  # noqa: ANN401
     categories = names_by_id(data, "categories", where)
-    found: dict[int, list[tuple[str, Any]]] = {}
+    found: dict[int | str, list[tuple[str, Any]]] = {}
     for i, record in enumerate(get_list(data, "annotations", where)):
         at = f"{where}: annotations[{i}]"
-        found.setdefault(get(record, "video_id", int, at), []).append((at, record))
+        found.setdefault(get_id(record, "video_id", at), []).append((at, record))
     out = []
     for i, record in enumerate(get(data, "videos", list, where)):
         at = f"{where}: videos[{i}]"
-        records = found.pop(get(record, "id", int, at), [])
+        records = found.pop(get_id(record, "id", at), [])
         video, infos = _read_video(record, at, _frames_told(records))
-        out.append(_read_objects(video, infos, records, categories))
+        frames_by: FramesBy = "index" if _EXTRA in record else "name"
+        out.append(_read_objects(video, infos, records, categories, reading, frames_by))
     for video_id, orphans in found.items():
         raise InputError(f"{orphans[0][0]}.video_id: no video has the id {video_id}")
     return out
@@ -195,14 +212,13 @@ def _frames_told(records: list[tuple[str, Any]]) -> int:
 def _read_video(record: Any, at: str, told: int) -> tuple[VideoInfo, list[FrameInfo]]:  # noqa: ANN401
     """A record of "videos"; ``told`` is of how many frames its annotations say something."""
     file_names = get_list(record, "file_names", at)
-    length = get(record, "length", (int, NoneType), at)
-    length = len(file_names) if length is None else length
+    length = len(file_names) if record.get("length") is None else get_whole(record, "length", at)
     most = max(MOST_CLAIMED_FRAMES, len(file_names), told)
     if not 0 <= length <= most:
         raise InputError(
             f"{at}.length: expected 0 to {most} frames (more where file_names or segmentations list them), got {length}"
         )
-    height, width = check_size_hw(get(record, "height", int, at), get(record, "width", int, at), at)
+    height, width = check_size_hw(get_whole(record, "height", at), get_whole(record, "width", at), at)
     names = _names(file_names or [f"{i:06d}" for i in range(length)], length, f"{at}.file_names")
     extra, own = get(record, _EXTRA, (dict, NoneType), at) or {}, f"{at}.{_EXTRA}"
     video = VideoInfo(
@@ -210,13 +226,14 @@ def _read_video(record: Any, at: str, told: int) -> tuple[VideoInfo, list[FrameI
         height,
         rate=read_rate(get(extra, "rate", (str, NoneType), own), f"{own}.rate"),
         frame_count=get(extra, "frame_count", (int, NoneType), own) if extra else length,
-        name=str(record.get("name") or Path(next(iter(names), "")).parent.name or "video"),
+        name=name_inside(str(record.get("name") or Path(next(iter(names), "")).parent.name or "video")),
     )
     return video, _frame_infos(extra, names, length, own)
 
 
 def _names(values: Any, length: int, at: str) -> list[str]:  # noqa: ANN401
-    return [check_name(name, f"{at}[{i}]") for i, name in enumerate(_per_frame(values, length, at, str))]
+    """The names, of those that lead out of their folder the last part."""
+    return [name_inside(name) for name in _per_frame(values, length, at, str)]
 
 
 def _frame_infos(extra: dict[str, Any], names: list[str], length: int, at: str) -> list[FrameInfo]:
@@ -246,11 +263,16 @@ def _per_frame(values: Any, length: int, at: str, kind: type | tuple[type, ...])
 
 
 def _read_objects(
-    video: VideoInfo, infos: list[FrameInfo], records: list[tuple[str, Any]], categories: dict[int, str]
+    video: VideoInfo,
+    infos: list[FrameInfo],
+    records: list[tuple[str, Any]],
+    categories: dict[int | str, str],
+    reading: Reading,
+    frames_by: FramesBy,
 ) -> VideoTracks:
     ids = _ids_of(records, video.name)
     objects = {
-        object_id: _read_object(object_id, record, video, len(infos), at)
+        object_id: _read_object(object_id, record, video, len(infos), at, reading)
         for object_id, (at, record) in sorted(zip(ids, records, strict=True), key=lambda item: item[0])
     }
     frames = []
@@ -259,35 +281,61 @@ def _read_objects(
         frames.append(FrameTracks(info, FrameMasks(info.index, video.size_hw, rows)))
     labels = {}
     for object_id, (at, record) in zip(ids, records, strict=True):
-        label = _label_of(record, objects[object_id], categories, at)
+        label = _label_of(record, objects[object_id], categories, at, reading)
         if label is not None:
             labels[object_id] = label
-    return VideoTracks(video, tuple(frames), labels)
+    own = {object_id for object_id, (_, record) in zip(ids, records, strict=True) if _EXTRA in record}
+    return VideoTracks(video, tuple(frames), labels, derived_of(frames, own), frames_by)
 
 
 def _ids_of(records: list[tuple[str, Any]], name: str) -> list[int]:
     """The annotations' ids, where all of them will do as object ids; otherwise 1 to N."""
-    ids = [record.get("id") for _, record in records]
-    if all(isinstance(i, int) and i >= 1 for i in ids) and len(set(ids)) == len(ids):
+    found = [as_id(record.get("id")) for _, record in records]
+    ids = [i for i in found if isinstance(i, int) and 1 <= i < 1 << 31]
+    if len(set(ids)) == len(found):
         return ids
-    log.info("%s: annotations have no usable object ids: numbered 1 to %d", name, len(ids))
-    return list(range(1, len(ids) + 1))
+    log.info("%s: annotations have no usable object ids: numbered 1 to %d", name, len(found))
+    return list(range(1, len(found) + 1))
 
 
-def _label_of(record: Any, item: _Object, categories: dict[int, str], at: str) -> str | None:  # noqa: ANN401
-    name = name_of_category(record, categories, at)
+def _label_of(
+    record: Any,  # noqa: ANN401
+    item: _Object,
+    categories: dict[int | str, str],
+    at: str,
+    reading: Reading,
+) -> str | None:
+    name = name_of_category(record, categories, at, reading)
     return item.label if record.get(_EXTRA) else name
 
 
-def _read_object(object_id: int, record: Any, video: VideoInfo, length: int, at: str) -> _Object:  # noqa: ANN401
+def _read_object(
+    object_id: int,
+    record: Any,  # noqa: ANN401
+    video: VideoInfo,
+    length: int,
+    at: str,
+    reading: Reading,
+) -> _Object:
     values = _per_frame(record.get("segmentations"), length, f"{at}.segmentations", (dict, list, NoneType))
-    rles = [read_segmentation(v, video.size_hw, f"{at}.segmentations[{i}]") for i, v in enumerate(values)]
+    rles: list[Rle | None] = [None] * length
+    for i, value in enumerate(values):
+        with reading.one_record():
+            rles[i] = read_segmentation(value, video.size_hw, f"{at}.segmentations[{i}]", reading)
+    _count_boxes(record, rles, at, reading)
     empty = Rle.empty(video.size_hw)
     extra, own = get(record, _EXTRA, (dict, NoneType), at), f"{at}.{_EXTRA}"
     if extra is None:
         return _Object(_foreign_rows(object_id, rles, _read_score(record, at), empty))
     rows = _own_rows(object_id, rles, extra, empty, own)
     return _Object(rows, get(extra, "label", (str, NoneType), own))
+
+
+def _count_boxes(record: Any, rles: list[Rle | None], at: str, reading: Reading) -> None:  # noqa: ANN401
+    """An object without any mask, but with boxes."""
+    boxes = record.get("bboxes")
+    if _EXTRA not in record and isinstance(boxes, list) and any(boxes) and not any(rles):
+        reading.leave_out("boxes without a mask", f"{at}.bboxes", count=sum(map(bool, boxes)))
 
 
 def _own_rows(
@@ -323,20 +371,30 @@ def _foreign_rows(object_id: int, rles: list[Rle | None], score: float | None, e
     return rows
 
 
-def _parse_results(data: list[Any], where: str) -> list[VideoTracks]:
-    found: dict[int, list[tuple[str, Any]]] = {}
+def _parse_results(data: list[Any], where: str, reading: Reading) -> list[VideoTracks]:
+    found: dict[int | str, list[tuple[str, Any]]] = {}
     for i, record in enumerate(data):
         at = f"{where}: [{i}]"
-        found.setdefault(get(record, "video_id", int, at), []).append((at, record))
+        found.setdefault(get_id(record, "video_id", at), []).append((at, record))
     out = []
     for video_id, records in found.items():
         at, first = records[0]
         segmentations = get(first, "segmentations", list, at)
-        rles = (read_segmentation(v, None, f"{at}.segmentations[{i}]") for i, v in enumerate(segmentations) if v)
-        size = next((rle.size_hw for rle in rles if rle), None)
+        size = _size_of_results(records) or reading.target.size_hw
         if size is None:
             raise InputError(f"{at}.segmentations: expected at least one RLE, as a list of results has no other size")
         infos = [FrameInfo(i, None, f"{i:06d}") for i in range(len(segmentations))]
         video = VideoInfo(size[1], size[0], frame_count=len(infos), name=f"video {video_id}")
-        out.append(_read_objects(video, infos, records, {}))
+        out.append(_read_objects(video, infos, records, {}, reading, "index"))
     return out
+
+
+def _size_of_results(records: list[tuple[str, Any]]) -> tuple[int, int] | None:
+    """Of the first RLE that can be read."""
+    for at, record in records:
+        for i, value in enumerate(get(record, "segmentations", list, at)):
+            with suppress(RecordError):
+                rle = read_segmentation(value, None, f"{at}.segmentations[{i}]") if isinstance(value, dict) else None
+                if rle is not None:
+                    return rle.size_hw
+    return None
