@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -205,6 +206,15 @@ def test_a_folder_of_labelme_files(tmp_path: Path):
     seeds = read_seeds(tmp_path, target=TARGET)
     assert places(seeds) == [(0, 1), (2, 7)]  # what was given
     assert seeds.labels == {1: "ball", 7: "box"}
+    for path in tmp_path.glob("*.json"):  # as LabelMe itself writes them, beside the pictures
+        data = json.loads(path.read_text())
+        del data["maskferry"]
+        data["imagePath"] = f"s_{path.stem[-2:]}.jpg"
+        path.write_text(json.dumps(data))
+    target = named(*(f"s_{i:02d}.jpg" for i in range(5)))
+    assert places(read_seeds(tmp_path, target=target)) == [
+        (t.info.index, r.object_id) for t in tracks() for r in t.masks if r.rle.area
+    ]
 
 
 def test_a_picture_goes_on_the_frame_that_it_is_called_as(tmp_path: Path):

@@ -43,11 +43,11 @@ class Seeds:
 def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = None, strict: bool = False) -> Seeds:
     """Read masks to start from.
 
-    - A picture is a label map: value n is object n, and in 8 bits 255 is void and left out. A grey picture that holds
-      nothing but 0 and 255 (or 65535) is a binary mask and makes object 1. In RGB every colour is an object, see
-      `davis.read_label_map`. A JPEG is a binary mask, cut at 127.
-      In a grey picture whose values are all from 1000, 10000 is MOTS's region to ignore and left out.
-    - A folder holds a binary picture for each object, see `binary.read_masks`.
+    - A picture is a label map, or a mask in black and white, with hard edges or soft ones, see
+      `_mask_pictures.objects_of`. It is put on the frame whose picture has its name, or which it holds itself.
+    - A folder holds pictures of frames, of objects, folders of objects, or LabelMe files, see
+      `_given_folders.read_folder`.
+    - A .npy or .npz file holds masks or label maps, see `_given_arrays.read_arrays`.
     - A JSON file of one video, see `youtube_vis.read` and `coco_images.read`: every mask on its own frame; where states
       are recorded, only the masks that are "given". Of one picture (COCO): every annotation is an object, 1 to N in the
       order of the file. A list of ``{"segmentation": RLE, ...}``, as SAM's mask generator makes, is read likewise. Of
@@ -55,7 +55,7 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
     - An XML file of CVAT, see `cvat.read`, or a text file of MOTS, see `mots.read`: every mask on its own frame.
 
     Args:
-        path: a picture, a folder of pictures, or a .json, .xml or .txt file.
+        path: a picture, a folder, or a .json, .xml, .txt, .npy or .npz file.
         frame: the frame that files belong to which do not say it themselves, 0-based; None for the first one.
         target: the video that the masks are for, as far as it is known: files that name a picture are put on its frame.
         strict: refuse a file of which something is left out; otherwise one warning says what, and how many.
