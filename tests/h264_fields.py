@@ -30,11 +30,11 @@ class _Bits:
     def __init__(self) -> None:
         self._bits = ""
 
-    def u(self, count: int, value: int) -> _Bits:
+    def bits(self, count: int, value: int) -> _Bits:
         self._bits += format(value, f"0{count}b")
         return self
 
-    def ue(self, *values: int) -> _Bits:
+    def codes(self, *values: int) -> _Bits:
         for value in values:
             code = format(value + 1, "b")
             self._bits += "0" * (len(code) - 1) + code
@@ -58,26 +58,27 @@ def _unit(head: int, data: bytes) -> bytes:
 def parameter_sets() -> bytes:
     """Main profile, frames that may be made of fields."""
     height, width = SIZE_HW
-    sps = _Bits().u(24, 77 << 16 | 30).ue(0, 0, 0, 4, 1).u(1, 0).ue(width // 16 - 1, height // 32 - 1).u(5, 0b00100)
-    pps = _Bits().ue(0, 0).u(2, 0).ue(0, 0, 0).u(3, 0).ue(0, 0, 0).u(3, 0b100)
+    sps = _Bits().bits(24, 77 << 16 | 30).codes(0, 0, 0, 4, 1).bits(1, 0)
+    sps.codes(width // 16 - 1, height // 32 - 1).bits(5, 0b00100)
+    pps = _Bits().codes(0, 0).bits(2, 0).codes(0, 0, 0).bits(3, 0).codes(0, 0, 0).bits(3, 0b100)
     return _unit(0x67, sps.data("1")) + _unit(0x68, pps.data("1"))
 
 
 def _coded(luma: NDArray[np.uint8], frame: int, field: int | None) -> bytes:
     number = frame % GOP
     is_key = number == 0 and field != 1
-    bits = _Bits().ue(0, 7, 0).u(4, number).u(1, field is not None)
+    coded = _Bits().codes(0, 7, 0).bits(4, number).bits(1, field is not None)
     if field is not None:
-        bits.u(1, field)
+        coded.bits(1, field)
         luma = luma[field::2]
     if is_key:
-        bits.ue(0)
-    bits.u(8, 2 * number + (field or 0)).u(2 if is_key else 1, 0).ue(0, 1)
+        coded.codes(0)
+    coded.bits(8, 2 * number + (field or 0)).bits(2 if is_key else 1, 0).codes(0, 1)
     data = b""
     for y in range(0, luma.shape[0], 16):
         for x in range(0, luma.shape[1], 16):
-            data += bits.ue(25).data() + luma[y : y + 16, x : x + 16].tobytes() + bytes([128]) * 128
-            bits = _Bits()
+            data += coded.codes(25).data() + luma[y : y + 16, x : x + 16].tobytes() + bytes([128]) * 128
+            coded = _Bits()
     head = b"\0\0\0\1\x09\xf0" + (parameter_sets() if is_key else b"")
     return head + _unit(0x65 if is_key else 0x61, data + b"\x80")
 

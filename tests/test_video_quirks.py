@@ -56,7 +56,7 @@ def test_a_clip_that_is_cut_off_is_tracked_to_the_cut(tmp_path: Path) -> None:
     made = row_named("mp4-H-264-cut-off").make(tmp_path / "clip")
     with (
         pytest.warns(DamagedSourceWarning, match="announces 24 frames"),
-        track(made.path, {1: MASK}, engine="hold") as t,
+        track(made.path, {1: MASK}, engine="hold") as tracks,
     ):
         assert tracks.stopped_at is not None
 
