@@ -23,6 +23,7 @@ import numpy as np
 from av.packet import Packet
 
 from clips import SIZE_HW, make_clip, numbered_image, read_number
+from h264_fields import pictures
 from maskferry.data import Image
 from maskferry.errors import SourceError
 from maskferry.sources import open_source
@@ -75,6 +76,7 @@ HDR = Codec(
     },
 )
 MJPEG = Codec("MJPEG", "mjpeg")
+DNXHR = Codec("DNxHR", "dnxhd", {"pix_fmt": "yuv422p", "options": {"profile": "dnxhr_lb"}, "size_hw": (128, 256)})
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,10 @@ class Made:
     def expected_times(self) -> list[float]:
         times = [n / RATE for n in range(len(self.numbers))] if self.times is None else self.times
         return [float(t - times[0]) for t in times]
+
+
+class UnavailableError(Exception):
+    """This PyAV cannot write the file."""
 
 
 Maker = Callable[[Path], Made]
@@ -134,21 +140,23 @@ def copied(codec: Codec, suffix: str, *edits: Edit, numbers: Sequence[int] = ran
     """Coded, then copied into the container with other packets."""
 
     def make(base: Path) -> Made:
-        source = codec.write(base.with_suffix(".source.mp4"), **settings)
+        source = codec.write(base.with_suffix(".source.mkv" if codec is VP8 else ".source.mp4"), **settings)
         times = settings.get("times") or [n / RATE for n in range(COUNT)]
         return Made(copy(source, base.with_suffix(f".{suffix}"), *edits), numbers, [times[n] for n in numbers])
 
     return make
 
 
-def copy(source: Path, target: Path, *edits: Edit) -> Path:
-    """Copy the packets of a video into another file."""
+def copy(source: Path, target: Path, *edits: Edit, private: bytes = b"") -> Path:
+    """Copy the packets of a video into another file; ``private`` goes before the codec's own data."""
     with av.open(str(source)) as inside, av.open(str(target), "w") as out:
         stream = inside.streams.video[0]
         packets = [packet for packet in inside.demux(stream) if packet.size]
         for edit in edits:
             packets = edit(packets)
         copied_stream = add_like(out, stream)
+        if private:
+            copied_stream.codec_context.extradata = private + stream.codec_context.extradata
         for packet in packets:
             packet.stream = copied_stream
             out.mux_one(packet)
@@ -199,6 +207,13 @@ def with_gaps(codec: Codec, suffix: str, **settings: Any) -> Maker:
 def without(*ordinals: int) -> Edit:
     """Some packets are missing."""
     return lambda packets: [packet for ordinal, packet in enumerate(packets) if ordinal not in ordinals]
+
+
+def all_keys(packets: list[Packet]) -> list[Packet]:
+    """Every packet is marked as a keyframe, though most are none."""
+    for packet in packets:
+        packet.is_keyframe = True
+    return packets
 
 
 def packed(packets: list[Packet]) -> list[Packet]:
@@ -293,6 +308,25 @@ def cut(codec: Codec, suffix: str, share: float = 2 / 3, **settings: Any) -> Mak
     return make
 
 
+def cut_index(codec: Codec, suffix: str) -> Maker:
+    """All frames are there, but not the index that follows them."""
+
+    def make(base: Path) -> Made:
+        path = codec.write(base.with_suffix(f".{suffix}"))
+        data = path.read_bytes()
+        path.write_bytes(data[: data.index(b"idx1")])
+        return Made(path)
+
+    return make
+
+
+def fast(codec: Codec, suffix: str, rate: int) -> Maker:
+    """More frames a second than Matroska has ticks."""
+    return lambda base: Made(
+        codec.write(base.with_suffix(f".{suffix}"), rate=rate), times=[n / rate for n in range(COUNT)]
+    )
+
+
 def deep(suffix: str, pix_fmt: str, top: int) -> Maker:
     """Grey, with samples from 0 to ``top``."""
 
@@ -334,6 +368,67 @@ def with_sound(codec: Codec, suffix: str, seconds: int) -> Maker:
     return make
 
 
+def in_fields(codec: Codec, suffix: str, has_fields: Callable[[int], bool]) -> Maker:
+    """The fields of a frame in packets of their own."""
+
+    def make(base: Path) -> Made:
+        raw = base.with_suffix(".h264")
+        coded_pictures = list(pictures(COUNT, has_fields))
+        raw.write_bytes(b"".join(picture.data for picture in coded_pictures))
+        path = base.with_suffix(f".{suffix}")
+        if path == raw:
+            return Made(path)
+        with av.open(str(raw)) as inside, av.open(str(path), "w") as out:
+            stream = add_like(out, inside.streams.video[0])
+            for picture in coded_pictures:
+                packet = Packet(picture.data)
+                packet.time_base, packet.is_keyframe = Fraction(1, 2 * RATE), picture.is_key
+                packet.pts = packet.dts = 2 * picture.frame + (picture.field or 0)
+                packet.stream = stream
+                out.mux_one(packet)
+        return Made(path)
+
+    return make
+
+
+def with_cover(codec: Codec, suffix: str) -> Maker:
+    """A second video stream stands first: another camera's, or a cover."""
+
+    def make(base: Path) -> Made:
+        source = codec.write(base.with_suffix(".source.mp4"))
+        other = MJPEG.write(base.with_suffix(".other.mp4"), 1)
+        path = base.with_suffix(f".{suffix}")
+        with av.open(str(source)) as inside, av.open(str(other)) as cover, av.open(str(path), "w") as out:
+            streams = add_like(out, cover.streams.video[0]), add_like(out, inside.streams.video[0])
+            try:
+                streams[0].disposition = av.stream.Disposition.attached_pic
+            except AttributeError as err:
+                raise UnavailableError("this PyAV writes no dispositions") from err
+            for packets, stream in ((cover.demux(video=0), streams[0]), (inside.demux(video=0), streams[1])):
+                for packet in packets:
+                    if packet.size:
+                        packet.stream = stream
+                        out.mux_one(packet)
+        return Made(path)
+
+    return make
+
+
+def as_vfw(codec: Codec, suffix: str, *edits: Edit, **settings: Any) -> Maker:
+    """A Matroska file that names its codec as AVI does."""
+
+    def make(base: Path) -> Made:
+        source = codec.write(base.with_suffix(".source.mp4"), **settings)
+        height, width = SIZE_HW
+        header = struct.pack("<IiiHH4sIiiII", 40, width, height, 1, 24, b"XVID", width * height * 3, 0, 0, 0, 0)
+        path = copy(source, base.with_suffix(f".{suffix}"), *edits, private=header)
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"V_MPEG4/ISO/ASP", b"V_MS/VFW/FOURCC"))
+        return Made(path)
+
+    return make
+
+
 # --- the table ------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +442,36 @@ TEN_BITS = {"pix_fmt": "yuv420p10le"}
 FASTSTART = {"container_options": {"movflags": "faststart"}}
 FRAGMENTS = {"container_options": {"movflags": "frag_keyframe+empty_moov"}}
 WRAP = Fraction(2**33, 90000)
+
+INTRA = [
+    (MJPEG, "avi mov mkv mjpeg"),
+    (Codec("ProRes", "prores_ks", {"pix_fmt": "yuv422p10le"}), "mov mkv"),
+    (
+        Codec("DNxHR", "dnxhd", {"pix_fmt": "yuv422p", "options": {"profile": "dnxhr_lb"}, "size_hw": (128, 256)}),
+        "mov mxf",
+    ),
+    (Codec("FFV1", "ffv1"), "mkv avi nut"),
+    (Codec("Huffyuv", "huffyuv", {"pix_fmt": "yuv422p"}), "avi"),
+    (Codec("Ut Video", "utvideo"), "avi"),
+    (Codec("raw pictures", "rawvideo"), "avi nut"),
+    (Codec("raw pictures", "rawvideo", {"pix_fmt": "uyvy422"}), "mov mkv"),
+    (Codec("raw pictures", "wrapped_avframe"), "y4m"),
+    (Codec("PNG", "png", {"pix_fmt": "rgb24"}), "mov avi"),
+    (Codec("JPEG 2000", "jpeg2000"), "mov mxf"),
+    (Codec("QuickTime Animation", "qtrle", {"pix_fmt": "rgb24"}), "mov"),
+    (Codec("GIF", "gif"), "gif"),
+    (Codec("APNG", "apng", {"pix_fmt": "rgb24"}), "apng"),
+    (Codec("MS-MPEG-4", "msmpeg4v2"), "avi asf"),
+    (Codec("WMV 8", "wmv2"), "wmv avi"),
+    (Codec("Sorenson H.263", "flv"), "flv"),
+    (Codec("H.263", "h263"), "3gp avi"),
+    (Codec("Sorenson Video", "svq1", {"pix_fmt": "yuv410p"}), "mov"),
+    (Codec("Snow", "snow", {"options": {"strict": "experimental"}}), "avi"),
+    (Codec("ZMBV", "zmbv", {"pix_fmt": "bgr0"}), "avi"),
+    (Codec("CineForm", "cfhd", {"pix_fmt": "yuv422p10le"}), "mov"),
+    (Codec("Cinepak", "cinepak", {"pix_fmt": "rgb24"}), "avi mov"),
+]
+"""Codecs without B-frames."""
 
 ROWS = [
     *rows(H264, "B-frames", "mp4 mov mkv flv ts m2ts nut mxf 3gp avi asf h264", coded),
@@ -385,6 +510,8 @@ ROWS = [
     *rows(H264, "turned by 90 degrees", "mp4 mov mkv", coded, rotation=90),
     *rows(H264, "interlaced", "mp4 ts", coded, options={"x264-params": "tff=1"}),
     *rows(MPEG2, "interlaced", "mpg mxf", coded, options={"flags": "+ildct+ilme"}),
+    *rows(H264, "fields in packets of their own", "ts mp4 mkv h264", in_fields, lambda frame: True),
+    *rows(H264, "some fields in packets of their own", "ts mp4 mkv h264", in_fields, lambda frame: frame % 3 > 0),
     *rows(H264, "open GOP", "mp4 mkv ts", coded, **OPEN_GOP),
     *rows(H264, "fragments", "mp4", coded, **FRAGMENTS),
     *rows(H264, "starts at 5 s", "mp4 mkv ts", copied, later(5)),
@@ -406,7 +533,19 @@ ROWS = [
     *rows(H264, "cut off", "mkv ts", cut),
     *rows(MPEG4, "cut off", "avi", cut, 0.85, b_frames=0),
     *rows(H264, "sound that lasts longer", "mp4 mkv", with_sound, 3),
-    *rows(MJPEG, "every frame a keyframe", "avi mov", coded),
+    *rows(H264, "index lost", "avi", cut_index),
+    *rows(H264, "written without an index", "mkv", coded, container_options={"live": "1"}),
+    *rows(H264, "every packet marked as a keyframe", "mkv flv nut", copied, all_keys),
+    *rows(HEVC, "every packet marked as a keyframe", "mkv mp4", copied, all_keys),
+    *rows(MPEG4, "every packet marked as a keyframe", "mkv avi mp4", copied, all_keys, gop=30),
+    *rows(VP8, "every packet marked as a keyframe", "webm", copied, all_keys),
+    *rows(VP9, "every packet marked as a keyframe", "webm", copied, all_keys),
+    *rows(H264, "cover first", "mp4", with_cover),
+    *rows(H264, "B-frames, offsets below 0", "mp4 mov", coded, container_options={"movflags": "negative_cts_offsets"}),
+    *rows(MPEG4, "B-frames, as in AVI", "mkv", as_vfw, in_decode_order),
+    *rows(MPEG4, "packed B-frames, as in AVI", "mkv", as_vfw, packed, b_frames=1, gop=8),
+    *rows(H264, "2000 frames a second", "mkv mp4", fast, 2000),
+    *(row for codec, suffixes in INTRA for row in rows(codec, "every frame by itself", suffixes, coded)),
 ]
 
 

@@ -28,7 +28,7 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 def announced_frames(path: Path, stream: VideoStream, index: PacketIndex) -> int | None:
     """How many frames the file would show if nothing of it were lost; None where it does not say."""
     if stream.frames:
-        missing = stream.frames - len(index.pts)
+        missing = round((stream.frames - len(index.pts)) * index.frame_count / len(index.pts))
     elif (end := _end_of_track(stream)) is not None and index.shown_pts is not None:
         seconds = end - int(index.shown_pts[-1]) * Fraction(stream.time_base or 0)
         missing = round(seconds * Fraction(stream.average_rate or 0)) - 1

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from maskferry.sources._container import packets_of
+from maskferry.sources._h264_fields import SecondFields
 
 __all__ = ["NO_PTS", "Clock", "Packets", "read_packets"]
 
@@ -89,15 +90,18 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     codec = stream.codec_context.codec.name
     rows: list[tuple[int, int, int, bool, bool]] = []
     packed = False
+    fields = SecondFields(stream.codec_context.extradata or b"") if codec == "h264" else None
     damaged = False
     cut_short = 0  # how many of the last packets
     try:
         for packet in packets_of(container, stream):
             pts = NO_PTS if packet.pts is None else packet.pts
             dts = NO_PTS if packet.dts is None else packet.dts
-            shown = not packet.is_discard and not (codec == "vp8" and _is_hidden_vp8(packet))
+            is_hidden = packet.is_discard or (codec == "vp8" and _is_hidden_vp8(packet))
+            if fields is not None and fields.are_possible:
+                is_hidden = fields.is_second(bytes(packet)) or is_hidden
             packed = packed or (codec == "mpeg4" and bytes(packet).count(_VOP) > 1)
-            rows.append((pts, dts, packet.size, shown, packet.is_keyframe))
+            rows.append((pts, dts, packet.size, not is_hidden, packet.is_keyframe))
             cut_short = cut_short + 1 if packet.is_corrupt else 0
     except av.error.FFmpegError as err:
         log.warning("%s is damaged after %d packets (%s): what comes before is used", path, len(rows), err)

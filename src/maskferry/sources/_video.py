@@ -31,6 +31,9 @@ __all__ = ["VideoSource"]
 
 log = logging.getLogger(__name__)
 
+_MOST_PACKETS = 1.5
+"""For each frame; where there are more, the file's rate may be that of the packets."""
+
 
 class VideoSource(ReadAheadSource):
     """A video file.
@@ -66,10 +69,10 @@ class VideoSource(ReadAheadSource):
             self.announced_frame_count = announced_frames(path, stream, self._index)
             self._time_base = Fraction(stream.time_base or 0)
             file_rate = self._average_rate(stream)
+            self._is_live = not stream.frames
         self._forced_rate = rate
         rate = rate or (Fraction(file_rate) if file_rate else None)
-        first_shown = self._decode_first()
-        self._drop_start(first_shown)
+        self._decode_first()
         height, width = self._orientation.shown_hw(self._stored_hw)
         self._stretch = find_stretch(path, self._index, self._first, stretch)
         del self._first
@@ -99,15 +102,16 @@ class VideoSource(ReadAheadSource):
         return time_at(index, self.info.rate)
 
     def _average_rate(self, stream: VideoStream) -> Fraction | None:
-        """The file's average rate; in an AVI with many dropped frames, and where none is given, that of the times."""
+        """The file's average rate; that of the times where it is missing, or counts dropped frames or fields."""
         shown, given = self._index.shown_pts, stream.average_rate
         if shown is None or len(shown) < 2 or not self._time_base:
             return given or stream.guessed_rate
         measured = ((len(shown) - 1) / (int(shown[-1] - shown[0]) * self._time_base)).limit_denominator(1001)
-        return given if given and (stream.container.format.name != "avi" or given < 2 * measured) else measured
+        may_count_others = stream.container.format.name == "avi" or len(self._index.pts) > _MOST_PACKETS * len(shown)
+        return measured if not given or (may_count_others and given > _MOST_PACKETS * measured) else given
 
-    def _decode_first(self) -> int:
-        """Learn size and orientation from the first frame that can be decoded; give its number."""
+    def _decode_first(self) -> None:
+        """Learn size and orientation from the first frame that can be decoded; leave out those before a keyframe."""
         with Decoder(self._path, self._index) as decoder:
             for shown in decoder.decode_from(0):
                 if shown is not None:
@@ -116,7 +120,9 @@ class VideoSource(ReadAheadSource):
                     self._stored_hw = (frame.height, frame.width)
                     self._stored_bytes = sum(plane.buffer_size for plane in frame.planes)
                     self._orientation = read_orientation(frame)
-                    return number
+                    if not decoder.undecodable or self._is_live:
+                        self._drop_start(number)
+                    return
         raise SourceError(
             f"{self._path}: not one frame can be decoded: the file is damaged or encrypted; try to play it, and "
             "convert it to H.264 if it plays"
