@@ -227,6 +227,15 @@ def test_what_is_no_series_is_refused(tmp_path: Path, text: str, pages: int, mes
             open_source(tmp_path / "cells.ome.tif")
 
 
+def test_several_positions_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = '<OME><Image><Pixels SizeT="2" SizeC="1"/></Image><Image><Pixels SizeT="2" SizeC="1"/></Image></OME>'
+    for i in range(2):
+        (tmp_path / f"pos{i}.ome.tif").write_bytes(tiff_bytes(deep_pages(2), text=text))
+    with open_source(tmp_path) as source:
+        assert numbers_of(source) == [0, 1, 0, 1]
+    assert caplog.text.count("describes 2 images, such as positions") == 1
+
+
 def test_channels_of_one_picture_are_its_colours(tmp_path: Path) -> None:
     pages = [numbered_image(i) for i in range(2)]
     text = '<OME><Pixels SizeC="3" SizeZ="1" SizeT="2"/></OME>'
