@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as PilImage
-from PIL import features
 
 import maskferry
 from clips import numbered_image, read_number
@@ -26,7 +25,7 @@ from maskferry.sources import open_source
 from tiffs import tiff_bytes
 
 LOSSLESS: dict[str, dict[str, Any]] = {".webp": {"lossless": True}, ".avif": {"quality": 90}}
-ANIMATIONS = [".webp", ".png", *([".avif"] if features.check("avif") else [])]
+ANIMATIONS = [".webp", ".png", *([".avif"] if ".avif" in PilImage.registered_extensions() else [])]
 
 
 def numbered(numbers: Sequence[int]) -> list[PilImage.Image]:
