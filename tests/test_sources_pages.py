@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as PilImage
-from PIL import features
 
 import maskferry
 from clips import numbered_image, read_number
@@ -26,7 +25,7 @@ from maskferry.sources import open_source
 from tiffs import tiff_bytes
 
 LOSSLESS: dict[str, dict[str, Any]] = {".webp": {"lossless": True}, ".avif": {"quality": 90}}
-ANIMATIONS = [".webp", ".png", *([".avif"] if features.check("avif") else [])]
+ANIMATIONS = [".webp", ".png", *([".avif"] if ".avif" in PilImage.registered_extensions() else [])]
 
 
 def numbered(numbers: Sequence[int]) -> list[PilImage.Image]:
@@ -225,6 +224,15 @@ def test_what_is_no_series_is_refused(tmp_path: Path, text: str, pages: int, mes
     else:
         with pytest.raises(SourceError, match=message):
             open_source(tmp_path / "cells.ome.tif")
+
+
+def test_several_positions_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = '<OME><Image><Pixels SizeT="2" SizeC="1"/></Image><Image><Pixels SizeT="2" SizeC="1"/></Image></OME>'
+    for i in range(2):
+        (tmp_path / f"pos{i}.ome.tif").write_bytes(tiff_bytes(deep_pages(2), text=text))
+    with open_source(tmp_path) as source:
+        assert numbers_of(source) == [0, 1, 0, 1]
+    assert caplog.text.count("describes 2 images, such as positions") == 1
 
 
 def test_channels_of_one_picture_are_its_colours(tmp_path: Path) -> None:

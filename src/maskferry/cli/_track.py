@@ -37,7 +37,10 @@ killed? The same command resumes the run. From the finished tracks,
 
 def track(  # noqa: PLR0913
     video: Annotated[
-        str, typer.Argument(metavar="VIDEO", help="A video file, a folder of pictures, or a URL.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="VIDEO", help="A video file, a folder of pictures, a file of several, or a URL.", show_default=False
+        ),
     ],
     masks: Annotated[
         list[str],

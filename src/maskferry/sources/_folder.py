@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -19,8 +20,11 @@ from maskferry.sources._pages import Page, PageReader, pages_of
 from maskferry.sources._pictures import read_samples
 from maskferry.sources._read_ahead import ReadAheadSource
 from maskferry.sources._stretch import choose_stretch, spread, thin, warn_if_unused
+from maskferry.sources._tiff_series import count_series
 
 __all__ = ["FolderSource"]
+
+log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 256 * 2**20
 """Decoded frames held while an animation is read backward."""
@@ -57,6 +61,7 @@ class FolderSource(ReadAheadSource):
         files = _list_pictures(path) if path.is_dir() else [path]
         self._pages = [page for file in files for page in pages_of(file)]
         self._check_sizes()
+        _warn_of_series(self._pages[0])
         self._times = None if rate is not None else _times(self._pages)
         if self._times is not None:
             rate = Fraction(len(self._pages) / self._times.pop()).limit_denominator(1001) or None
@@ -150,6 +155,17 @@ def _sampled(pages: list[Page]) -> list[NDArray[Any]]:
     if error is not None and not found:
         raise error
     return found
+
+
+def _warn_of_series(page: Page) -> None:
+    count = 1 if page.tiff is None else count_series(page.path, page.tiff)
+    if count > 1:
+        log.warning(
+            "%s describes %d images, such as positions: all pages are read one after the other, as frames of one "
+            "video; if that is wrong, give the files of one image",
+            page.path,
+            count,
+        )
 
 
 def _times(pages: list[Page]) -> list[float] | None:

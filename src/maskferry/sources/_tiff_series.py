@@ -8,7 +8,7 @@ from pathlib import Path
 from maskferry.errors import SourceError
 from maskferry.sources._tiff import TiffPage, description
 
-__all__ = ["check_series"]
+__all__ = ["check_series", "count_series"]
 
 _SAMPLES = 277
 """The tag SamplesPerPixel."""
@@ -41,6 +41,11 @@ def check_series(path: Path, pages: list[TiffPage]) -> None:
             f"{path} holds {sizes['n']} pictures, but one page, as ImageJ writes what is larger than 4 GB: save them "
             "as single pictures (ImageJ: Save As, Image Sequence)"
         )
+
+
+def count_series(path: Path, page: TiffPage) -> int:
+    """How many images, such as positions of a microscope, OME says that there are, each with times of its own."""
+    return max(1, len(re.findall(r"<(?:\w+:)?Pixels\s", description(path, page))))
 
 
 def _dimensions(text: str) -> dict[str, int]:
