@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Generator, Sequence
 from fractions import Fraction
@@ -27,6 +28,9 @@ from maskferry.sources._read_ahead import ReadAheadSource
 __all__ = ["VideoSource"]
 
 log = logging.getLogger(__name__)
+
+_MOST_MADE_UP = 1000
+"""Frames at the start of a recording that are left out; a stream may also be one that never has a keyframe."""
 
 _MOST_PACKETS = 1.5
 """For each frame; where there are more, the file's rate may be that of the packets."""
@@ -107,27 +111,29 @@ class VideoSource(ReadAheadSource):
     def _decode_first(self) -> None:
         """Learn size and orientation from the first frame that can be decoded; leave out those before a keyframe."""
         with Decoder(self._path, self._index) as decoder:
-            for shown in decoder.decode_from(0):
-                if shown is not None:
-                    number, frame = shown
-                    self._stored_hw = (frame.height, frame.width)
-                    self._stored_bytes = sum(plane.buffer_size for plane in frame.planes)
-                    self._orientation = read_orientation(frame)
-                    if not decoder.undecodable or self._is_live:
-                        self._drop_start(number)
-                    return
-        raise SourceError(
-            f"{self._path}: not one frame can be decoded: the file is damaged or encrypted; try to play it, and "
-            "convert it to H.264 if it plays"
-        )
+            decoded = (shown for shown in decoder.decode_from(0) if shown is not None)
+            number, frame = next(decoded, (-1, None))
+            if frame is None:
+                raise SourceError(
+                    f"{self._path}: not one frame can be decoded: the file is damaged or encrypted; try to play it, "
+                    "and convert it to H.264 if it plays"
+                )
+            self._stored_hw = (frame.height, frame.width)
+            self._stored_bytes = sum(plane.buffer_size for plane in frame.planes)
+            self._orientation = read_orientation(frame)
+            if decoder.is_made_up(frame):
+                sound = (n for n, later in itertools.islice(decoded, _MOST_MADE_UP) if decoder.is_intra(later))
+                self._drop_start(next(sound, 0))
+            elif number <= self._index.first_key and (self._is_live or not decoder.undecodable):
+                self._drop_start(number)
 
-    def _drop_start(self, first_shown: int) -> None:
+    def _drop_start(self, count: int) -> None:
         """Leave out the frames of a recording cut in mid-stream that need others from before the cut."""
-        if 0 < first_shown <= self._index.first_key:
-            log.warning("%s starts between keyframes: its first %d frames cannot be shown", self._path, first_shown)
-            self._index = self._index.without_first(first_shown)
+        if count:
+            log.warning("%s starts between keyframes: its first %d frames cannot be shown", self._path, count)
+            self._index = self._index.without_first(count)
             if self.announced_frame_count is not None:
-                self.announced_frame_count -= first_shown
+                self.announced_frame_count -= count
 
     def _warn_if_cut(self) -> None:
         announced, count = self.announced_frame_count, self._index.frame_count
