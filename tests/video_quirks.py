@@ -44,6 +44,7 @@ class Codec:
     label: str
     encoder: str
     settings: dict[str, Any] = field(default_factory=dict)
+    home: str = "mp4"
 
     def write(self, path: Path, count: int = COUNT, **more: Any) -> Path:
         settings = self.settings | more
@@ -60,7 +61,7 @@ HEVC = Codec(
 MPEG4 = Codec("MPEG-4", "mpeg4", {"b_frames": 2, "gop": 10})
 MPEG2 = Codec("MPEG-2", "mpeg2video", {"b_frames": 2, "gop": 10})
 MPEG1 = Codec("MPEG-1", "mpeg1video", {"b_frames": 2, "gop": 10})
-VP8 = Codec("VP8", "libvpx", {"options": {"auto-alt-ref": "1", "lag-in-frames": "10", "cpu-used": "8"}})
+VP8 = Codec("VP8", "libvpx", {"options": {"auto-alt-ref": "1", "lag-in-frames": "10", "cpu-used": "8"}}, "mkv")
 VP9 = Codec(
     "VP9", "libvpx-vp9", {"options": {"auto-alt-ref": "1", "lag-in-frames": "10", "cpu-used": "8", "row-mt": "0"}}
 )
@@ -76,6 +77,7 @@ HDR = Codec(
     },
 )
 MJPEG = Codec("MJPEG", "mjpeg")
+H263 = Codec("H.263", "h263", {"gop": 12}, "3gp")
 DNXHR = Codec("DNxHR", "dnxhd", {"pix_fmt": "yuv422p", "options": {"profile": "dnxhr_lb"}, "size_hw": (128, 256)})
 
 
@@ -140,7 +142,7 @@ def copied(codec: Codec, suffix: str, *edits: Edit, numbers: Sequence[int] = ran
     """Coded, then copied into the container with other packets."""
 
     def make(base: Path) -> Made:
-        source = codec.write(base.with_suffix(".source.mkv" if codec is VP8 else ".source.mp4"), **settings)
+        source = codec.write(base.with_suffix(f".source.{codec.home}"), **settings)
         times = settings.get("times") or [n / RATE for n in range(COUNT)]
         return Made(copy(source, base.with_suffix(f".{suffix}"), *edits), numbers, [times[n] for n in numbers])
 
@@ -207,6 +209,12 @@ def with_gaps(codec: Codec, suffix: str, **settings: Any) -> Maker:
 def without(*ordinals: int) -> Edit:
     """Some packets are missing."""
     return lambda packets: [packet for ordinal, packet in enumerate(packets) if ordinal not in ordinals]
+
+
+def at_one_time(packets: list[Packet]) -> list[Packet]:
+    """A packet has the timestamp of the one before."""
+    packets[5].pts = packets[5].dts = packets[4].pts
+    return packets
 
 
 def all_keys(packets: list[Packet]) -> list[Packet]:
@@ -464,7 +472,7 @@ INTRA = [
     (Codec("MS-MPEG-4", "msmpeg4v2"), "avi asf"),
     (Codec("WMV 8", "wmv2"), "wmv avi"),
     (Codec("Sorenson H.263", "flv"), "flv"),
-    (Codec("H.263", "h263"), "3gp avi"),
+    (H263, "3gp avi"),
     (Codec("Sorenson Video", "svq1", {"pix_fmt": "yuv410p"}), "mov"),
     (Codec("Snow", "snow", {"options": {"strict": "experimental"}}), "avi"),
     (Codec("ZMBV", "zmbv", {"pix_fmt": "bgr0"}), "avi"),
@@ -520,6 +528,11 @@ ROWS = [
     *rows(H264, "joined, the clock goes back a little", "ts", joined, later(Fraction(9, 50))),
     *rows(MPEG2, "joined, the clock starts anew", "ts mpg", joined),
     *rows(H264, "starts between keyframes", "mp4 mkv ts flv", copied, without(*range(6)), numbers=range(10, COUNT)),
+    *rows(MPEG4, "starts between keyframes", "mkv mp4 nut avi", copied, without(*range(6)), numbers=range(12, COUNT)),
+    *rows(MPEG2, "starts between keyframes", "ts mkv", copied, without(*range(6)), numbers=range(12, COUNT)),
+    *rows(HEVC, "starts between keyframes", "ts mkv", copied, without(*range(6)), numbers=range(10, COUNT)),
+    *rows(H263, "starts between keyframes", "3gp", copied, without(*range(6)), numbers=range(12, COUNT)),
+    *rows(MPEG4, "two frames at one time", "mkv", copied, at_one_time, b_frames=0),
     *rows(H264, "10 bits", "mp4 mkv", coded, **TEN_BITS),
     *rows(HEVC, "10 bits", "mp4 mkv", coded, **TEN_BITS),
     *rows(AV1, "10 bits", "mp4", coded, **TEN_BITS),

@@ -50,6 +50,7 @@ class Decoder(Closing):
 
     Attributes:
         undecodable: how many packets were no data that the decoder takes.
+        heals: whether the codec has intra refresh.
     """
 
     def __init__(self, path: Path, index: PacketIndex) -> None:
@@ -73,7 +74,7 @@ class Decoder(Closing):
         if not self._threaded:
             self._stream.codec_context.thread_count = 1
         codec = self._stream.codec_context.codec
-        self._heals = codec.name in _HEALING
+        self.heals = codec.name in _HEALING
         self._makes_up_frames = codec.reorder  # without a type, in place of a reference that it lacks
         self._at_start = True
 
@@ -114,7 +115,7 @@ class Decoder(Closing):
                 yield None
                 continue
             if not is_sound:
-                is_sound = number <= first and (self._is_intra(frame) or (start < entry and self._heals))
+                is_sound = number <= first and (self.is_intra(frame) or (start < entry and self.heals))
                 if not is_sound and number >= first:
                     break
                 if not is_sound:
@@ -123,12 +124,8 @@ class Decoder(Closing):
                 raise self._misnumbered(last)
             last = number
             yield number, frame
-        is_too_far = self._heals and first - self._index.entry_frames[start] > _FARTHEST
+        is_too_far = self.heals and first - self._index.entry_frames[start] > _FARTHEST
         return None if is_sound or is_too_far else max(0, entry - max(_REFRESHES, 2 * (entry - start)))
-
-    def _is_intra(self, frame: VideoFrame) -> bool:
-        """Whether a frame needs no other, as far as its decoder tells."""
-        return frame.pict_type in _INTRA or (frame.pict_type == PictureType.NONE and not self._makes_up_frames)
 
     def _misnumbered(self, number: int) -> SourceError:
         return SourceError(
@@ -136,6 +133,14 @@ class Decoder(Closing):
             "convert it to H.264 in MP4, with new timestamps",
             frame=number,
         )
+
+    def is_intra(self, frame: VideoFrame) -> bool:
+        """Whether a frame needs no other, as far as its decoder tells."""
+        return frame.pict_type in _INTRA or (frame.pict_type == PictureType.NONE and not self._makes_up_frames)
+
+    def is_made_up(self, first: VideoFrame) -> bool:
+        """Whether a stream's first frame builds on others, which the decoder has made up."""
+        return not self.heals and not self.is_intra(first)
 
     def _decode_packets(self, entry: int) -> Iterator[VideoFrame | None]:
         """Frames as they come from the decoder, None after each packet; what cannot be decoded is left out."""

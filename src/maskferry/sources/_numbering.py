@@ -117,7 +117,8 @@ def _decode_order(path: Path, packet_count: int) -> tuple[NDArray[np.int64], int
                     lost += 1
                 continue
             order += [frame.pts for frame in frames if frame.pts is not None]
-    return np.array(order, dtype=np.int64), lost
+    last_ones = list(dict.fromkeys(reversed(order)))[::-1]  # a reference that the decoder made up has a packet's number
+    return np.array(last_ones, dtype=np.int64), lost
 
 
 def _times_in(packets: Packets, order: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Generator, Sequence
 from fractions import Fraction
@@ -30,6 +31,9 @@ from maskferry.sources._stretch import to_8bit
 __all__ = ["VideoSource"]
 
 log = logging.getLogger(__name__)
+
+_MOST_MADE_UP = 1000
+"""Frames at the start of a recording that are left out; a stream may also be one that never has a keyframe."""
 
 _MOST_PACKETS = 1.5
 """For each frame; where there are more, the file's rate may be that of the packets."""
@@ -72,10 +76,9 @@ class VideoSource(ReadAheadSource):
             self._is_live = not stream.frames
         self._forced_rate = rate
         rate = rate or (Fraction(file_rate) if file_rate else None)
-        self._decode_first()
+        first = self._decode_first()
         height, width = self._orientation.shown_hw(self._stored_hw)
-        self._stretch = find_stretch(path, self._index, self._first, stretch)
-        del self._first
+        self._stretch = find_stretch(path, self._index, first, stretch)
         self.info = VideoInfo(width, height, rate, self._index.frame_count, path.name, str(path), self._stretch)
         self._warn_if_cut()
 
@@ -110,31 +113,33 @@ class VideoSource(ReadAheadSource):
         may_count_others = stream.container.format.name == "avi" or len(self._index.pts) > _MOST_PACKETS * len(shown)
         return measured if not given or (may_count_others and given > _MOST_PACKETS * measured) else given
 
-    def _decode_first(self) -> None:
-        """Learn size and orientation from the first frame that can be decoded; leave out those before a keyframe."""
+    def _decode_first(self) -> VideoFrame:
+        """The first frame that can be decoded, which tells size and orientation; leave out those before a keyframe."""
         with Decoder(self._path, self._index) as decoder:
-            for shown in decoder.decode_from(0):
-                if shown is not None:
-                    number, frame = shown
-                    self._first = frame
-                    self._stored_hw = (frame.height, frame.width)
-                    self._stored_bytes = sum(plane.buffer_size for plane in frame.planes)
-                    self._orientation = read_orientation(frame)
-                    if not decoder.undecodable or self._is_live:
-                        self._drop_start(number)
-                    return
-        raise SourceError(
-            f"{self._path}: not one frame can be decoded: the file is damaged or encrypted; try to play it, and "
-            "convert it to H.264 if it plays"
-        )
+            decoded = (shown for shown in decoder.decode_from(0) if shown is not None)
+            number, frame = next(decoded, (-1, None))
+            if frame is None:
+                raise SourceError(
+                    f"{self._path}: not one frame can be decoded: the file is damaged or encrypted; try to play it, "
+                    "and convert it to H.264 if it plays"
+                )
+            self._stored_hw = (frame.height, frame.width)
+            self._stored_bytes = sum(plane.buffer_size for plane in frame.planes)
+            self._orientation = read_orientation(frame)
+            if decoder.is_made_up(frame):
+                sound = (n for n, later in itertools.islice(decoded, _MOST_MADE_UP) if decoder.is_intra(later))
+                self._drop_start(next(sound, 0))
+            elif number <= self._index.first_key and (self._is_live or not decoder.undecodable):
+                self._drop_start(number)
+            return frame
 
-    def _drop_start(self, first_shown: int) -> None:
+    def _drop_start(self, count: int) -> None:
         """Leave out the frames of a recording cut in mid-stream that need others from before the cut."""
-        if 0 < first_shown <= self._index.first_key:
-            log.warning("%s starts between keyframes: its first %d frames cannot be shown", self._path, first_shown)
-            self._index = self._index.without_first(first_shown)
+        if count:
+            log.warning("%s starts between keyframes: its first %d frames cannot be shown", self._path, count)
+            self._index = self._index.without_first(count)
             if self.announced_frame_count is not None:
-                self.announced_frame_count -= first_shown
+                self.announced_frame_count -= count
 
     def _warn_if_cut(self) -> None:
         announced, count = self.announced_frame_count, self._index.frame_count
