@@ -245,5 +245,6 @@ def _as_uint16(values: NDArray[Any], path: Path) -> NDArray[np.uint16]:
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535 or (values % 1).any():
         raise InputError(
             f"{path}: expected whole numbers from 0 to 65535, got {values.dtype} from {values.min()} to {values.max()}"
+            ". Save probabilities as a mask (p > 0.5), or as .npy"
         )
     return values.astype(np.uint16)
