@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskferry._arguments import whole
-from maskferry.data import MaskPrompt
+from maskferry.data import Mask, MaskPrompt
 from maskferry.errors import InputError
 from maskferry.formats import _cvat as cvat
 from maskferry.formats import _mots as mots
+from maskferry.formats._binary import read_mask
 from maskferry.formats._given_arrays import read_arrays
 from maskferry.formats._given_files import Found, of_video, read_json
 from maskferry.formats._given_folders import read_folder
@@ -17,7 +18,9 @@ from maskferry.formats._given_pictures import read_picture
 from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
 
-__all__ = ["Seeds", "read_seeds"]
+__all__ = ["Seeds", "read_one_mask", "read_seeds"]
+
+_ARRAYS = (".npy", ".npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,20 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
     return Seeds(found.prompts, found.labels, tuple(reading.told), tuple(reading.notes), found.counted)
 
 
+def read_one_mask(path: Path) -> Mask:
+    """Read a picture, or a file of numpy, as one mask, see `_binary.read_mask`.
+
+    Raises:
+        InputError: it cannot be read, or holds several objects.
+    """
+    if path.suffix.lower() not in _ARRAYS:
+        return read_mask(path)
+    prompts = read_seeds(path, frame=0).prompts
+    if len(prompts) > 1:
+        raise InputError(f"{path} holds {len(prompts)} objects; expected one mask. Give it to add_masks_file")
+    return prompts[0].mask
+
+
 def _read(path: Path, frame: int | None, reading: Reading) -> Found:
     kind = path.suffix.lower()
     if kind == ".json":
@@ -85,7 +102,7 @@ def _read(path: Path, frame: int | None, reading: Reading) -> Found:
         return of_video(path, cvat.read(path, reading=reading), frame, reading)
     if kind == ".txt":
         return of_video(path, mots.read(path), frame, reading)
-    if kind in (".npy", ".npz"):
+    if kind in _ARRAYS:
         return read_arrays(path, frame, reading)
     if path.is_dir():
         return read_folder(path, frame, reading)
