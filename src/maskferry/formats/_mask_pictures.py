@@ -65,7 +65,7 @@ def objects_of(pixels: Pixels, reading: Reading, colors: dict[Color, int] | None
         if _is_cut_out(pixels.values, opaque):
             return {1: opaque}
     if pixels.shown is not None:
-        return _of_palette(pixels.values, pixels.shown, reading)
+        return _of_palette(pixels.values, None if pixels.own else pixels.shown, reading)
     gray = _gray(pixels)
     if pixels.lossy:
         return _of_lossy(gray, reading)
@@ -117,9 +117,9 @@ def _is_cut_out(shown: _Gray, opaque: Mask) -> bool:
     return len(colors) > _SHOWN_COLORS and bool(np.mean(flat_pixels(shown)[opaque]) < 0.5)
 
 
-def _of_palette(indices: _Gray, shown: NDArray[np.uint8], reading: Reading) -> dict[int, Mask]:
-    smoothed = smoothed_pixels(shown)
-    if smoothed is not None:
+def _of_palette(indices: _Gray, shown: NDArray[np.uint8] | None, reading: Reading) -> dict[int, Mask]:
+    smoothed = None if shown is None else smoothed_pixels(shown)
+    if shown is not None and smoothed is not None:
         raise InputError(_explain_smoothed(reading.where, smoothed, shown))
     return split_labels(indices, void=VOID)
 
