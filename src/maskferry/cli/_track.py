@@ -45,8 +45,8 @@ def track(  # noqa: PLR0913
             metavar="[FRAME=]PATH",
             show_default=False,
             help="Masks to start from: a picture in which each value or colour is an object; a folder with a black and "
-            "white picture for each object; or a file of COCO, YouTube-VIS, LabelMe (.json), CVAT "
-            "(.xml) or MOTS (.txt). May be given several times, for "
+            "white picture for each object; or a file of COCO, YouTube-VIS, LabelMe, Datumaro (.json), CVAT "
+            "(.xml), MOTS or YOLO (.txt), or a .zip of one. May be given several times, for "
             "several frames: --masks 0=a.png --masks 40=b.png.",
         ),
     ],

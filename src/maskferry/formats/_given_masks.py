@@ -42,15 +42,18 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
       `davis.read_label_map`. A JPEG is a binary mask, cut at 127.
       In a grey picture whose values are all from 1000, 10000 is MOTS's region to ignore and left out.
     - A folder holds a binary picture for each object, see `binary.read_masks`.
-    - A JSON file of one video, see `youtube_vis.read` and `coco_images.read`: every mask on its own frame; where states
-      are recorded, only the masks that are "given". Of one picture (COCO): every annotation is an object, 1 to N in the
-      order of the file. A list of ``{"segmentation": RLE, ...}``, as SAM's mask generator makes, is read likewise. Of
+    - A JSON file of one video, see `youtube_vis.read` and `coco_images.read`: every mask on its own frame. Of an object
+      that maskferry has tracked from masks that were given, only these; of one that a detector has found, all. Of one
+      picture (COCO): every annotation is an object, 1 to N in the order of the file. A list of ``{"segmentation": RLE,
+      ...}``, as SAM's mask generator makes, is read likewise; and so are files of SA-1B, Datumaro and Label Studio. Of
       LabelMe: ids are the groups, where every shape has one and no group has two labels; otherwise 1 to N.
-    - An XML file of CVAT, see `cvat.read`, or a text file of MOTS, see `mots.read`: every mask on its own frame.
+    - An XML file of CVAT, see `cvat.read`: the shapes of keyframes. A text file of MOTS, see `mots.read`, or of YOLO's
+      segments, see `yolo.read`.
+    - A zip with one such file in it, or with YOLO's or LabelMe's files of several pictures.
 
     Args:
-        path: a picture, a folder of pictures, or a .json, .xml or .txt file.
-        frame: the frame that files belong to which do not say it themselves, 0-based; None for the first one.
+        path: a picture, a folder of pictures, or a .json, .xml, .txt or .zip file.
+        frame: the frame that a file of one picture belongs to, 0-based; None for the one that it names, or the first.
         target: the video that the masks are for, as far as it is known: files that name a picture are put on its frame.
         strict: refuse a file of which something is left out; otherwise one warning says what, and how many.
 

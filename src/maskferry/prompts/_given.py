@@ -30,7 +30,8 @@ def mask_path(argument: str, frame: int | None = None) -> tuple[int | None, Path
         frame, path = int(numbered[1]), Path(numbered[2])
     if not path.exists():
         raise InputError(
-            f"--masks: {path} does not exist: expected a picture, a folder of pictures, or a .json, .xml or .txt file"
+            f"--masks: {path} does not exist: expected a picture, a folder of pictures, or a .json, .xml, .txt or "
+            ".zip file"
         )
     return frame, path
 
