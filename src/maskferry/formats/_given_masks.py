@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
 
 __all__ = ["Seeds", "read_seeds"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
         why = f"; left out: {'; '.join(reading.told)}" if reading.told else ""
         raise InputError(f"{path} holds no mask: expected at least one pixel of an object{why}")
     reading.warn()
+    for note in reading.notes:
+        log.info("%s: %s", path, note)
     return Seeds(found.prompts, found.labels, tuple(reading.told), tuple(reading.notes))
 
 
