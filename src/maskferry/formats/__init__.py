@@ -8,6 +8,9 @@
     given_arrays     arrays in files of numpy, for given_masks
     mask_pictures    what a picture of masks means
     given_files   files of other tools, for given_masks
+    given_zip     exports as they are downloaded, for given_masks
+    as_coco       JSON of Datumaro, Label Studio and SA-1B -> the records of COCO
+    yolo          YOLO's text of segments
     given_frames  on which frames of the video the pictures of a file are, for given_files
     identities    which masks of different pictures are one object
     outlines      boxes and ellipses -> polygons

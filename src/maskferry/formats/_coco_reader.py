@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from types import NoneType
 from typing import Any, NamedTuple
@@ -43,8 +43,22 @@ EXTRA = "maskferry"
 class CocoReader:
     """One file's records -> rows of each video."""
 
-    def __init__(self, data: Any, where: str, reading: Reading) -> None:  # noqa: ANN401
-        self.data, self.where, self.reading = data, where, reading
+    def __init__(
+        self,
+        data: Any,  # noqa: ANN401
+        where: str,
+        reading: Reading,
+        places: Sequence[str] | None = None,
+    ) -> None:
+        """Read a file.
+
+        Args:
+            data: what `json.load` made of it.
+            where: how errors call it.
+            reading: the video, and what is left out.
+            places: how errors call each of its annotations, where not by their number.
+        """
+        self.data, self.where, self.reading, self.places = data, where, reading, places
         self.names = names_by_id(data, "categories", where)
         self.images = self._read_images()
         self.tracks = _labels_of_tracks(data, self.names, where)
@@ -68,7 +82,8 @@ class CocoReader:
         found: dict[int | str, list[_Found]] = {}
         for i, record in enumerate(get_list(self.data, "annotations", self.where)):
             with self.reading.one_record():
-                item = self._read_annotation(record, f"{self.where}: annotations[{i}]")
+                place = self.places[i] if self.places else f"{self.where}: annotations[{i}]"
+                item = self._read_annotation(record, place)
                 if item is not None:
                     found.setdefault(item.image.video, []).append(item)
         return [
@@ -157,7 +172,7 @@ def _size_of(record: Any, at: str, reading: Reading) -> tuple[int, int]:  # noqa
 
 
 def _name_of_image(record: Any, extra: dict[str, Any], index: int, at: str) -> str:  # noqa: ANN401
-    """The frame's own name, where maskferry has kept it; otherwise that of the file, or one made of its frame's index."""
+    """The frame's own name, where maskferry has kept it; otherwise that of the file, or one made of its index."""
     file_name = name_inside(get(record, "file_name", (str, NoneType), at) or "")
     own = get(extra, "name", (str, NoneType), f"{at}.{EXTRA}")
     if own is not None:

@@ -8,16 +8,21 @@ from typing import Any, NamedTuple
 from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
 from maskferry.formats import _coco_images as coco_images
+from maskferry.formats import _cvat as cvat
 from maskferry.formats import _labelme as labelme
+from maskferry.formats import _mots as mots
+from maskferry.formats import _yolo as yolo
 from maskferry.formats import _youtube_vis as youtube_vis
+from maskferry.formats._as_coco import as_coco
 from maskferry.formats._coco import load_json, read_segmentation
+from maskferry.formats._coco_reader import CocoReader
 from maskferry.formats._content import VideoTracks
 from maskferry.formats._given_frames import frames_of, place_picture
 from maskferry.formats._reading import Reading, RecordError
 from maskferry.limits import check_masks
 from maskferry.rle import Rle
 
-__all__ = ["Found", "of_video", "read_json"]
+__all__ = ["Found", "of_video", "read_file"]
 
 
 class Found(NamedTuple):
@@ -27,6 +32,21 @@ class Found(NamedTuple):
     prompts: list[MaskPrompt]
     labels: dict[int, str]
     counted: bool = False
+
+
+def read_file(path: Path, frame: int | None, reading: Reading) -> Found:
+    """Read a .json, .xml or .txt; see `read_json`, `cvat.read`, `mots.read` and `yolo.read`."""
+    kind = path.suffix.lower()
+    if kind == ".json":
+        return read_json(path, frame, reading)
+    if kind == ".xml":
+        return of_video(path, cvat.read(path, reading=reading), frame, reading)
+    if yolo.is_yolo(path):
+        return _from_yolo(path, frame, reading)
+    try:
+        return of_video(path, mots.read(path), frame, reading)
+    except InputError as err:
+        raise InputError(f'{err}; of texts, MOTS and YOLO\'s segments, "class x y x y ...", are read') from err
 
 
 def read_json(path: Path, frame: int | None, reading: Reading) -> Found:
@@ -50,9 +70,11 @@ def read_json(path: Path, frame: int | None, reading: Reading) -> Found:
         return _from_labelme(path, data, frame, reading)
     if "images" in keys:
         return _of_one_video(path, coco_images.parse(data, where, reading), frame, reading)
+    if (found := as_coco(data, reading)) is not None:
+        return _of_one_video(path, CocoReader(found.data, where, reading, found.places).videos(), frame, reading)
     raise InputError(
-        f'{where}: expected YouTube-VIS ("videos"), COCO ("images"), LabelMe ("shapes") or a list of '
-        '{"segmentation": ...}, got neither'
+        f'{where}: expected YouTube-VIS ("videos"), COCO ("images"), LabelMe ("shapes"), Datumaro ("items"), SA-1B '
+        '("image", "annotations"), Label Studio ("data", "annotations") or a list of {"segmentation": ...}, got neither'
     )
 
 
@@ -110,6 +132,13 @@ def _from_labelme(path: Path, data: Any, frame: int | None, reading: Reading) ->
     return Found(_decoded(path, sorted(found, key=lambda row: row[1]), reading), labels)
 
 
+def _from_yolo(path: Path, frame: int | None, reading: Reading) -> Found:
+    found = yolo.read([path], reading)
+    index = place_picture(["", path.stem], frame, reading)
+    rows = [(index, row.object_id, row.rle) for tracks in found.frames for row in tracks.masks]
+    return Found(_decoded(path, rows, reading), found.labels)
+
+
 def _from_masks(path: Path, records: list[Any], frame: int | None, reading: Reading) -> Found:
     """A list of {"segmentation": ...}: every one that has a mask is an object."""
     found: list[tuple[int, int, Rle]] = []
@@ -118,6 +147,8 @@ def _from_masks(path: Path, records: list[Any], frame: int | None, reading: Read
         with reading.one_record():
             value = record.get("segmentation") if isinstance(record, dict) else None
             rle = read_segmentation(value, reading.target.size_hw if isinstance(value, list) else None, at, reading)
+            if rle is None and value:
+                continue  # its outlines are left out already
             if rle is None or not rle.area:
                 raise RecordError("records without a mask", at, "expected a mask with at least one pixel")
             found.append((frame or 0, len(found) + 1, rle))

@@ -31,8 +31,8 @@ def place_picture(names: Sequence[str], said: int | None, reading: Reading, know
     named = known
     for name in names:
         named = reading.target.frame_named(name) if named is None and name else named
-    if named is None:
-        named = _numbered(names[0], reading) if names else None
+    for name in names:
+        named = _numbered(name, reading) if named is None else named
     if said is not None:
         if named not in (None, said):
             reading.doubt(f"names frame {named}, and is read as frame {said}, as you say")

@@ -27,7 +27,7 @@ from maskferry.images import natural_key
 from maskferry.limits import check_size_hw
 from maskferry.rle import Rle
 
-__all__ = ["LabelmeObject", "LabelmePicture", "parse", "read", "read_folder", "write"]
+__all__ = ["LabelmeObject", "LabelmePicture", "is_labelme", "parse", "read", "read_files", "read_folder", "write"]
 
 _EXTRA = "maskferry"
 
@@ -151,11 +151,18 @@ def read_folder(folder: Path, *, reading: Reading | None = None) -> VideoTracks:
         MaskPlacementWarning: which shapes of several pictures are one object cannot be told.
     """
     with reading_of(str(folder), reading) as counting:
-        paths = _files_of(folder)
-        return _together([read(path, reading=counting) for path in paths], paths, folder, counting)
+        return read_files(_files_of(folder), str(folder), counting)
 
 
-def _together(pictures: list[LabelmePicture], paths: list[Path], folder: Path, reading: Reading) -> VideoTracks:
+def is_labelme(path: Path) -> bool:
+    """Whether a file of JSON is one of LabelMe's: it has shapes, on a picture."""
+    data = load_json(path)
+    return isinstance(data, dict) and {"shapes", "imagePath"} <= data.keys()
+
+
+def read_files(paths: list[Path], where: str, reading: Reading) -> VideoTracks:
+    """Read files of one video, as `read_folder`; ``where`` is how errors call all of them."""
+    pictures = [read(path, reading=reading) for path in paths]
     infos = _infos(pictures, paths)
     by_group = groups_are_ids(o for picture in pictures for o in picture.objects)
     seen = [
@@ -173,9 +180,9 @@ def _together(pictures: list[LabelmePicture], paths: list[Path], folder: Path, r
             _add_lost(rows, picture, info, str(path))
     height, width = pictures[0].size_hw
     infos.sort(key=lambda info: info.index)
-    video = VideoInfo(width, height, frame_count=infos[-1].index + 1, name=folder.name)
+    video = VideoInfo(width, height, frame_count=infos[-1].index + 1, name=Path(where).name)
     by: FramesBy = "index" if all(picture.info for picture in pictures) else "order"
-    found = rows.tracks(video, infos, str(folder), frames_by=by)
+    found = rows.tracks(video, infos, where, frames_by=by)
     own = {i for i in found.labels if all(picture.extra for picture in pictures)}
     found = replace(found, derived=derived_of(found.frames, own))
     return _without_unnamed(found, pictures) if by_group else found

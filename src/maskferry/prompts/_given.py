@@ -31,7 +31,7 @@ def mask_path(argument: str, frame: int | None = None) -> tuple[int | None, Path
     if not path.exists():
         raise InputError(
             f"--masks: {path} does not exist: expected a picture, a folder of pictures, or a .json, .xml, .txt, "
-            ".npy or .npz file"
+            ".zip, .npy or .npz file"
         )
     return frame, path
 
