@@ -533,11 +533,15 @@ def test_what_was_exported_can_be_given_as_masks(kind, video, tmp_path, capsys):
         (
             "out.json",
             '{"images": [{"id": 1, "height": 9, "width": 9, "file_name": "../a"}], "tracks": []}',
-            "file_name",
+            "holds no mask",
         ),
-        ("gone.json", '{"images": [], "tracks": [], "annotations": [{"image_id": 3}]}', "no image has the id 3"),
+        (
+            "gone.json",
+            '{"images": [], "tracks": [], "annotations": [{"image_id": 3}]}',
+            "annotations of images that are not listed",
+        ),
         ("t.txt", "0 1 2 3", "frame id class height width rle"),
-        ("l.json", '{"imageHeight": 9, "imageWidth": 9, "shapes": [{"label": 3}]}', r"shapes[0].label"),
+        ("l.json", '{"imageHeight": 9, "imageWidth": 9, "shapes": [{"label": 3}]}', r"shapes[0]"),
     ],
 )
 def test_files_that_are_not_to_be_trusted_leave_nothing(name, content, message, video, out, tmp_path, capsys):

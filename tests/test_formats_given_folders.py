@@ -58,6 +58,9 @@ def places(seeds: Seeds) -> list[tuple[int, int]]:
         (["00002"], TARGET, [(2, 1)]),
         (["a", "c"], named("a.jpg", "b.jpg", "c.jpg"), [(0, 1), (2, 1)]),
         (["s_0010", "s_0012"], named("s_0010.png", "s_0011.png", "s_0012.png"), [(0, 1), (2, 1)]),
+        (["s_0012_mask", "s_0010_mask"], named("s_0010.png", "s_0012.png"), [(0, 1), (1, 1)]),
+        (["mask_s_0012", "mask_s_0010"], named("s_0010.png", "s_0012.png"), [(0, 1), (1, 1)]),
+        (["mask_1", "mask_2"], named("1.png", "2.png", "3.png"), [(0, 1), (0, 2)]),
         (["mask_1", "mask_3"], TARGET, [(0, 1), (0, 3)]),
         (["cage", "mouse"], TARGET, [(0, 1), (0, 2)]),
         (["mask_0", "mask_1"], TARGET, [(0, 1), (0, 2)]),
@@ -77,6 +80,7 @@ def test_pictures_of_frames_and_of_objects(tmp_path: Path, names, target, expect
         (["mask_1", "mask_2", "mask_3", "mask_4", "mask_5"], TARGET),
         (["mask_0", "mask_1", "mask_2", "mask_3", "mask_4"], TARGET),
         (["01", "02"], TARGET),
+        (["0", "1"], TARGET),
         (["1", "2"], named("1.jpg", "2.jpg", "3.jpg")),
     ],
 )
@@ -147,6 +151,17 @@ def test_names_match_those_of_the_objects_of_a_run(tmp_path: Path):
         assert tracker.add_masks_file(tmp_path / "a", frame_idx=0) == [1, 2]
         assert tracker.add_masks_file(tmp_path / "b", frame_idx=3) == [2]
         assert tracker.tracks.labels == {1: "cage", 2: "mouse"}
+
+
+def test_numbers_are_those_of_the_pictures_of_the_frames(tmp_path: Path):
+    for i in range(100, 105):
+        save(tmp_path / "frames" / f"img_{i:06d}.png", np.zeros((*SIZE_HW, 3), np.uint8))
+    save(tmp_path / "masks" / "00102.png")
+    save(tmp_path / "masks" / "00103.png")
+    with MaskTracker(tmp_path / "frames", engine="hold") as tracker:
+        tracker.add_masks_file(tmp_path / "masks")
+        tracker.add_masks_file(save(tmp_path / "img_000104.png"))
+        assert [frame for frame, row in tracker.tracks.timeline(1) if row.state == "given"] == [2, 3, 4]
 
 
 def check_own(folder: Path, seeds: Seeds) -> None:
@@ -252,6 +267,17 @@ def test_arrays(tmp_path: Path, array, expected):
         assert places(seeds) == [(2, i) for i in expected]
         for prompt in seeds.prompts:
             np.testing.assert_array_equal(prompt.mask, expected[prompt.object_id])
+
+
+def test_one_mask_from_a_file(tmp_path: Path):
+    np.save(tmp_path / "a.npy", A)
+    np.save(tmp_path / "two.npy", np.stack([A, B]))
+    save(tmp_path / "b.png", B)
+    with MaskTracker(np.zeros((5, *SIZE_HW, 3), np.uint8), engine="hold") as tracker:
+        assert tracker.add_mask_prompt(tmp_path / "a.npy") == 1
+        assert tracker.add_masks_prompt([tmp_path / "b.png", tmp_path / "a.npy"], frame_idx=1) == [2, 3]
+        with pytest.raises(InputError, match="holds 2 objects; expected one mask"):
+            tracker.add_mask_prompt(tmp_path / "two.npy")
 
 
 def test_arrays_with_names(tmp_path: Path):

@@ -131,7 +131,7 @@ class UnconfirmedWarning(MaskferryWarning):
 
 class MaskPlacementWarning(MaskferryWarning):
     """Masks are put on a frame that their file does not name, or on another than it names, or it does not say which of
-    them are one object; the message says how they are read, and how to say it."""
+    them are one object, or what belongs to it; the message says how they are read, and how to say it."""
 
 
 class DamagedSourceWarning(MaskferryWarning):

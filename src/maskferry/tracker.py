@@ -203,9 +203,12 @@ class MaskTracker(Closing, SessionViews):
         """Track what a file of masks covers; ids and names are the file's.
 
         Args:
-            path: a label map, a folder with a binary picture for each object, or a file of COCO, YouTube-VIS, LabelMe,
-                CVAT or MOTS, which may say itself what frames its masks belong to; see `formats.seeds.read_seeds`.
-            frame_idx: the frame that they belong to, where the file does not say; None for the first one.
+            path: a picture (a label map, or a mask), a folder of pictures of frames or of objects, a file of numpy, or
+                one of another tool (COCO, YouTube-VIS, LabelMe, CVAT, MOTS, YOLO and others, also zipped), which may
+                say itself what frames its masks belong to; see `formats.read_seeds`. Objects that have names and no
+                ids are those of the same names.
+            frame_idx: the frame that they belong to; None for the one that the file names, or else the first one. Files
+                with masks of several frames say it themselves.
             replace: allow to replace prompts of the same objects on the same frames.
             strict: refuse a file of which something would be left out, with a warning otherwise.
 
@@ -217,6 +220,7 @@ class MaskTracker(Closing, SessionViews):
 
         Warns:
             LeftOutWarning: something of the file is not taken; the message counts it.
+            MaskPlacementWarning: which frame, or which object, its masks are of is not sure, or they have soft edges.
         """
         with foreign("path"):
             path = Path(path)

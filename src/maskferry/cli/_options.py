@@ -130,7 +130,8 @@ MaskFrame = Annotated[
         metavar="N",
         min=0,
         show_default=False,
-        help="The frame that --masks belong to, where their file does not say; the first one is 0.  [default: 0]",
+        help="The frame that --masks belong to, where their file does not say it of each mask; the first one is 0.  "
+        "[default: the one that the file names, or 0]",
     ),
 ]
 Strict = Annotated[

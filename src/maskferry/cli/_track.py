@@ -48,10 +48,10 @@ def track(  # noqa: PLR0913
             "--masks",
             metavar="[FRAME=]PATH",
             show_default=False,
-            help="Masks to start from: a picture in which each value or colour is an object; a folder with a black and "
-            "white picture for each object; or a file of COCO, YouTube-VIS, LabelMe (.json), CVAT "
-            "(.xml) or MOTS (.txt). May be given several times, for "
-            "several frames: --masks 0=a.png --masks 40=b.png.",
+            help="Masks to start from: a picture in which each value or colour is an object; a folder with a picture "
+            "for each frame or for each object; a file of COCO, YouTube-VIS, LabelMe, Datumaro (.json), CVAT (.xml), "
+            "MOTS or YOLO (.txt), a .zip of one, or one of numpy (.npy, .npz). May be given several times, for several "
+            "frames: --masks 0=a.png --masks 40=b.png.",
         ),
     ],
     out: Annotated[

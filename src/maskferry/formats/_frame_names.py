@@ -44,7 +44,7 @@ def frame_of(path: Path, said: int | None, reading: Reading, known: int | None =
         What is said, else what is known, else the frame whose picture is called so; else 0, with a warning where the
         name looks like that of a later frame.
     """
-    named = reading.target.frame_named(path.stem) if known is None else known
+    named = _named(path, reading) if known is None else known
     if said is not None:
         if named not in (None, said):
             reading.doubt(f"put on frame {said}, as asked for, though it names frame {named}")
@@ -56,6 +56,19 @@ def frame_of(path: Path, said: int | None, reading: Reading, known: int | None =
             f"(FRAME={path.name}, or frame_idx in Python)"
         )
     return named or 0
+
+
+def _named(path: Path, reading: Reading) -> int | None:
+    """The frame whose picture is called as the file, or as a part of its name: "mask_shore_0012.png" and
+    "shore_0012_seg.png" are of "shore_0012.jpg"."""
+    index = reading.target.frame_named(path.stem)
+    core = re.fullmatch(r"(.*[0-9])[^0-9]*", path.stem, re.DOTALL)
+    pieces = re.split(r"(?<=[-_. ])", core[1]) if core is not None else []
+    for i in range(len(pieces)):
+        name = "".join(pieces[i:])
+        if index is None and not name.isdecimal():
+            index = reading.target.frame_named(name)
+    return index
 
 
 def own_frame(path: Path) -> int | None:
@@ -83,7 +96,7 @@ def frames_of_pictures(paths: Sequence[Path], reading: Reading, *, label_maps: b
     if None not in own:
         return own
     numbers = _numbers([path.stem for path in paths])
-    named = [reading.target.frame_named(path.name) if i is None else i for i, path in zip(own, paths, strict=True)]
+    named = [_named(path, reading) if index is None else index for index, path in zip(own, paths, strict=True)]
     known = [index for index in named if index is not None]
     as_many = len(paths) > 1 and len(paths) == reading.target.frame_count
     if 2 * len(known) >= len(paths) and len(set(known)) == len(known):
@@ -111,7 +124,7 @@ def _by_number(
     if not label_maps and numbers.padded < _PADDED:
         if as_many and not (every and first == 0 and (numbers.bare or numbers.padded)):
             raise _unclear(paths, reading)
-        if not as_many and numbers.padded:
+        if not as_many and (numbers.padded or (numbers.bare and first == 0)):
             raise _unclear(paths, reading)
         if not as_many or not every or first > 0:
             return None

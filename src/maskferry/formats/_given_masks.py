@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from maskferry._arguments import whole
-from maskferry.data import MaskPrompt
+from maskferry.data import Mask, MaskPrompt
 from maskferry.errors import InputError
+from maskferry.formats._binary import read_mask
 from maskferry.formats._given_arrays import read_arrays
 from maskferry.formats._given_files import Found, read_file
 from maskferry.formats._given_folders import read_folder
@@ -16,7 +18,11 @@ from maskferry.formats._given_zip import read_zip
 from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
 
-__all__ = ["Seeds", "read_seeds"]
+__all__ = ["Seeds", "read_one_mask", "read_seeds"]
+
+_ARRAYS = (".npy", ".npz")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,23 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
     - A JSON file of one video, see `youtube_vis.read` and `coco_images.read`: every mask on its own frame; where states
       are recorded, only the masks that are "given". Of one picture (COCO): every annotation is an object, 1 to N in the
       order of the file. A list of ``{"segmentation": RLE, ...}``, as SAM's mask generator makes, is read likewise. Of
+    - A picture is a label map: value n is object n, and in 8 bits 255 is void and left out. A grey picture that holds
+      nothing but 0 and 255 (or 65535) is a binary mask and makes object 1. In RGB every colour is an object, see
+      `davis.read_label_map`. A JPEG is a binary mask, cut at 127.
+      In a grey picture whose values are all from 1000, 10000 is MOTS's region to ignore and left out.
+    - A folder holds a binary picture for each object, see `binary.read_masks`.
+    - A JSON file of one video, see `youtube_vis.read` and `coco_images.read`: every mask on its own frame. Of an object
+      that maskferry has tracked from masks that were given, only these; of one that a detector has found, all. Of one
+      picture (COCO): every annotation is an object, 1 to N in the order of the file. A list of ``{"segmentation": RLE,
+      ...}``, as SAM's mask generator makes, is read likewise; and so are files of SA-1B, Datumaro and Label Studio. Of
       LabelMe: ids are the groups, where every shape has one and no group has two labels; otherwise 1 to N.
-    - An XML file of CVAT, see `cvat.read`, or a text file of MOTS, see `mots.read`: every mask on its own frame.
+    - An XML file of CVAT, see `cvat.read`: the shapes of keyframes. A text file of MOTS, see `mots.read`, or of YOLO's
+      segments, see `yolo.read`.
+    - A zip with one such file in it, or with YOLO's or LabelMe's files of several pictures.
 
     Args:
-        path: a picture, a folder, or a .json, .xml, .txt, .npy or .npz file.
-        frame: the frame that files belong to which do not say it themselves, 0-based; None for the first one.
+        path: a picture, a folder, or a .json, .xml, .txt, .zip, .npy or .npz file.
+        frame: the frame that a file of one picture belongs to, 0-based; None for the one that it names, or the first.
         target: the video that the masks are for, as far as it is known: files that name a picture are put on its frame.
         strict: refuse a file of which something is left out; otherwise one warning says what, and how many.
 
@@ -75,8 +92,24 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
         why = f"; left out: {'; '.join(reading.told)}" if reading.told else ""
         raise InputError(f"{path} holds no mask: expected at least one pixel of an object{why}")
     reading.warn()
+    for note in reading.notes:
+        log.info("%s: %s", path, note)
     told, notes = tuple(reading.told), tuple(reading.notes)
     return Seeds(found.prompts, found.labels, (reading.kind,), told, notes, found.counted)
+
+
+def read_one_mask(path: Path) -> Mask:
+    """Read a picture, or a file of numpy, as one mask, see `_binary.read_mask`.
+
+    Raises:
+        InputError: it cannot be read, or holds several objects.
+    """
+    if path.suffix.lower() not in _ARRAYS:
+        return read_mask(path)
+    prompts = read_seeds(path, frame=0).prompts
+    if len(prompts) > 1:
+        raise InputError(f"{path} holds {len(prompts)} objects; expected one mask. Give it to add_masks_file")
+    return prompts[0].mask
 
 
 def _read(path: Path, frame: int | None, reading: Reading) -> Found:
@@ -85,7 +118,7 @@ def _read(path: Path, frame: int | None, reading: Reading) -> Found:
         return read_file(path, frame, reading)
     if kind == ".zip":
         return read_zip(path, frame, reading, lambda inside: read_file(inside, frame, reading))
-    if kind in (".npy", ".npz"):
+    if kind in _ARRAYS:
         return read_arrays(path, frame, reading)
     if path.is_dir():
         return read_folder(path, frame, reading)

@@ -39,5 +39,5 @@ def _read(path: Path) -> Pixels:
             raise
         raise InputError(
             f"{path} is of no kind that masks are read from: expected a picture (PNG, TIFF, JPEG, ...), a folder of "
-            "them, or a .json, .xml, .txt, .npy or .npz file"
+            "them, or a .json, .xml, .txt, .zip, .npy or .npz file"
         ) from err

@@ -56,7 +56,7 @@ class Pixels:
         lossy: the format does not keep values exactly (JPEG and its like).
         alpha: uint8 (H, W), from transparent (0) to opaque (255); None where all of the picture is opaque. What is not
             more opaque than transparent is black in ``values``.
-        own: maskferry wrote the file.
+        own: it carries a row of the frame table, as what maskferry writes of a frame does.
     """
 
     values: NDArray[np.uint8] | NDArray[np.uint16]
@@ -79,7 +79,7 @@ def read_pixels(path: Path) -> Pixels:
     with translate_errors(path), open_picture(path, path) as file:
         if (pages := getattr(file, "n_frames", 1)) > 1:
             log.warning("%s has %d pages: only the first is read", path, pages)
-        lossy, own = file.format in _LOSSY, INFO_KEY in file.info or file.info.get("Software") == SOFTWARE
+        lossy, own = file.format in _LOSSY, _info_in(file) is not None
         file.load()  # turns a TIFF by itself
         image = PIL.ImageOps.exif_transpose(file)
         if image.mode.startswith(("I", "F")):
@@ -137,12 +137,16 @@ def read_frame_info(path: Path) -> FrameInfo | None:
         InputError: no such file, or no picture.
     """
     with translate_errors(path), open_picture(path, path) as image:
-        text = image.info.get(INFO_KEY) or getattr(image, "tag_v2", {}).get(_DESCRIPTION) or "null"
-        try:
-            found = json.loads(text)
-            return FrameInfo(int(found["index"]), found["time"], str(found["name"]))
-        except (TypeError, KeyError, ValueError, RecursionError):
-            return None
+        return _info_in(image)
+
+
+def _info_in(image: PIL.Image.Image) -> FrameInfo | None:
+    text = image.info.get(INFO_KEY) or getattr(image, "tag_v2", {}).get(_DESCRIPTION) or "null"
+    try:
+        found = json.loads(text)
+        return FrameInfo(int(found["index"]), found["time"], str(found["name"]))
+    except (TypeError, KeyError, ValueError, RecursionError):
+        return None
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -245,5 +249,6 @@ def _as_uint16(values: NDArray[Any], path: Path) -> NDArray[np.uint16]:
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535 or (values % 1).any():
         raise InputError(
             f"{path}: expected whole numbers from 0 to 65535, got {values.dtype} from {values.min()} to {values.max()}"
+            ". Save probabilities as a mask (p > 0.5), or as .npy"
         )
     return values.astype(np.uint16)

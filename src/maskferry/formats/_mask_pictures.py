@@ -28,6 +28,10 @@ _SHOWN_COLORS = 16
 """More of them, and hardly two pixels alike: a photograph that is cut out."""
 
 
+_MOST_BLENDS = 4096
+"""More colours than that are a photograph's."""
+
+
 def objects_of(pixels: Pixels, reading: Reading, colors: dict[Color, int] | None = None) -> dict[int, Mask]:
     """Take a picture of masks apart: {object id: bool (H, W)}, by ascending id, without those of no pixel.
 
@@ -61,7 +65,7 @@ def objects_of(pixels: Pixels, reading: Reading, colors: dict[Color, int] | None
         if _is_cut_out(pixels.values, opaque):
             return {1: opaque}
     if pixels.shown is not None:
-        return _of_palette(pixels.values, pixels.shown, reading)
+        return _of_palette(pixels.values, None if pixels.own else pixels.shown, reading)
     gray = _gray(pixels)
     if pixels.lossy:
         return _of_lossy(gray, reading)
@@ -113,9 +117,9 @@ def _is_cut_out(shown: _Gray, opaque: Mask) -> bool:
     return len(colors) > _SHOWN_COLORS and bool(np.mean(flat_pixels(shown)[opaque]) < 0.5)
 
 
-def _of_palette(indices: _Gray, shown: NDArray[np.uint8], reading: Reading) -> dict[int, Mask]:
-    smoothed = smoothed_pixels(shown)
-    if smoothed is not None:
+def _of_palette(indices: _Gray, shown: NDArray[np.uint8] | None, reading: Reading) -> dict[int, Mask]:
+    smoothed = None if shown is None else smoothed_pixels(shown)
+    if shown is not None and smoothed is not None:
         raise InputError(_explain_smoothed(reading.where, smoothed, shown))
     return split_labels(indices, void=VOID)
 
@@ -141,12 +145,15 @@ def _of_gray(gray: _Gray, reading: Reading, *, own: bool) -> dict[int, Mask]:
     if set(values.tolist()) <= {0, full}:
         mask = np.asarray(gray == full)
         return _white(mask, reading) if not own else {1: mask} if mask.any() else {}
-    smoothed = None if own else smoothed_pixels(gray)
-    if smoothed is not None or (not own and (is_gradual(gray) or _is_noisy(gray))):
-        return _white(_cut(gray, smoothed, reading), reading)
+    if not own and _is_soft(gray):
+        return _white(_cut(gray, reading), reading)
     if gray.dtype == np.uint8:
         return split_labels(gray, void=_void(gray, values[values > 0], reading))
     return split_labels(gray, void=mots.IGNORED if values[values > 0].min() >= 1000 else None)
+
+
+def _is_soft(gray: _Gray) -> bool:
+    return smoothed_pixels(gray) is not None or is_gradual(gray) or _is_noisy(gray) or _is_enlarged(gray)
 
 
 def _is_noisy(gray: _Gray) -> bool:
@@ -158,27 +165,49 @@ def _is_noisy(gray: _Gray) -> bool:
     return areas_are_black_or_white and int(gray[gray < VOID].max(initial=0)) > _LARGEST_PLAIN_ID
 
 
-def _cut(gray: _Gray, smoothed: Mask | None, reading: Reading) -> Mask:
-    """One mask of a smoothed picture."""
-    top = int(gray.max())
-    full = 255 if top <= 255 else 65535
+def _is_enlarged(gray: _Gray) -> bool:
+    """Whether a picture was smoothed, and then enlarged by nearest neighbour: it is mostly black and white, and was
+    smoothed without the rows and columns that repeat the one before."""
+    full = _highest(gray)
+    white = gray > full * 15 / 16
+    if not white.any() or np.count_nonzero(white | (gray == 0)) < 0.7 * gray.size:
+        return False
+    if gray[~white].max(initial=0) <= full * _LARGEST_PLAIN_ID / 255:
+        return False
+    rows = np.concatenate([[True], (gray[1:] != gray[:-1]).any(axis=1)])
+    columns = np.concatenate([[True], (gray[:, 1:] != gray[:, :-1]).any(axis=0)])
+    return smoothed_pixels(gray[rows][:, columns]) is not None
+
+
+def _highest(gray: _Gray) -> int:
+    """White, of a grey picture: 16 bits may hold values of 8."""
+    return 255 if gray.max() <= 255 else 65535
+
+
+def _cut(gray: _Gray, reading: Reading) -> Mask:
+    """One mask of a picture with soft edges."""
+    top, full = int(gray.max()), _highest(gray)
+    between = (gray > full / 16) & (gray < min(full, top) * 15 / 16)
+    smoothed = smoothed_pixels(gray)
+    areas = between & flat_pixels(gray)
+    if smoothed is not None and np.count_nonzero(areas) > 0.1 * np.count_nonzero(gray > full / 2):
+        raise InputError(_explain_smoothed(reading.where, smoothed, gray))
     if top < 0.75 * full:
         raise InputError(
             f"{reading.where} was smoothed (antialiased, blurred or resized with interpolation), and its values reach "
             f"{top} of {full} only, so that it is not clear what belongs to the object: save a mask as 0 and {full}, "
             "or a label map without smoothing (nearest neighbour)"
         )
-    between = (gray > full / 16) & (gray < full * 15 / 16)
-    areas = between & flat_pixels(gray)
-    if smoothed is not None and np.count_nonzero(areas) > 0.1 * np.count_nonzero(gray > full / 2):
-        raise InputError(_explain_smoothed(reading.where, smoothed, gray))
     if np.count_nonzero(between) > 0.5 * gray.size:
-        raise InputError(f"{reading.where} looks like a photograph: expected a mask in black and white, or a label map")
+        raise InputError(f"{reading.where} {_PHOTO}")
     reading.doubt(
         f"a mask with soft edges: what is above half, {full // 2} of {full}, is the object (values 0 and 1 are read as "
         "they are)"
     )
     return np.asarray(gray > full // 2)
+
+
+_PHOTO = "looks like a photograph: expected a mask in black and white, or a label map"
 
 
 def _white(mask: Mask, reading: Reading) -> dict[int, Mask]:
@@ -204,6 +233,11 @@ def _void(gray: _Gray, used: _Gray, reading: Reading) -> int | None:
         return VOID
     even = np.arange(1, used.size) * (VOID / used.size)
     border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+    if used.size == 2 and others[0] > _LARGEST_PLAIN_ID and _is_surrounded(gray):
+        raise InputError(
+            f"{reading.where}: {others[0]:.0f} is all around {VOID}, and may be unsure, or an object of its own: save "
+            "a mask with the values 0 and 1, or a label map with the values 1 and 2"
+        )
     if (np.abs(others - even) <= 1).all() and not (border == VOID).all():
         reading.doubt(f"{VOID} is an object, as the values {_listed(used)} divide 0 to {VOID} evenly")
         return None
@@ -214,6 +248,12 @@ def _void(gray: _Gray, used: _Gray, reading: Reading) -> int | None:
         )
     reading.doubt(f"{VOID} is void: its pixels belong to no object")
     return VOID
+
+
+def _is_surrounded(gray: _Gray) -> bool:
+    """Whether the white of a picture never meets the black."""
+    around = cv2.dilate((gray == VOID).astype(np.uint8), np.ones((3, 3), np.uint8))
+    return not ((around > 0) & (gray == 0)).any()
 
 
 def _of_colors(rgb: _Gray, reading: Reading, colors: dict[Color, int]) -> dict[int, Mask]:
@@ -251,6 +291,8 @@ def _without_white(rgb: _Gray, reading: Reading) -> _Gray:
 def _explain_smoothed(where: str, smoothed: Mask, values: _Gray) -> str:
     edges = values[smoothed]
     kinds, word = (np.unique(edges, axis=0), "colours") if values.ndim == 3 else (np.unique(edges), "values")
+    if len(kinds) > _MOST_BLENDS:
+        return f"{where} {_PHOTO}"
     return (
         f"{where} was smoothed (antialiased, blurred or resized with interpolation): {len(kinds)} {word}, on "
         f"{np.count_nonzero(smoothed)} pixels, only come up where objects meet, and would be objects. Save the label "

@@ -14,11 +14,10 @@ __all__ = ["flat_pixels", "is_gradual", "smoothed_pixels"]
 
 _SQUARE = np.ones((3, 3), np.uint8)
 
-_LEAST_FLAT = 0.2
-"""Of the pixels of a value that is an area."""
-
-_LEAST_OF_BOUNDARY = 0.1
-"""Of the pixels where values meet: as many as must lie between their neighbours."""
+_LEAST_BETWEEN = 0.15
+_LEAST_BETWEEN_IN_COLOR = 0.2
+"""Of the pixels where values meet, those that lie between their neighbours. Of drawn label maps with up to 200 objects,
+2 % at the median and 10 % at most do; of smoothed ones 15 to 70 %."""
 
 _STEPS = 16
 """Values that a gradual picture has at least."""
@@ -39,27 +38,20 @@ def flat_pixels(values: _Values) -> Mask:
 def smoothed_pixels(values: _Values) -> Mask | None:
     """The pixels, bool (H, W), whose values come from smoothing a picture of areas; None where it was not smoothed.
 
-    Antialiasing, blurring and resizing with interpolation leave values between two areas where these meet, which are no
-    area themselves. So a value counts as such a one where at most a fifth of its pixels are flat (see `flat_pixels`),
-    and most lie, in some channel, strictly between the values around them. A picture was smoothed where such pixels
-    make a tenth of those where values meet: the values between would otherwise be thin objects that lie on the very
-    edges of others.
+    Antialiasing, blurring and resizing with interpolation leave values between two areas where these meet: such a pixel
+    is not flat (see `flat_pixels`), and lies, in some channel, strictly between the values around it. In a picture of
+    areas that has such pixels too, they are rare: where thin objects lie on the edges of others, or three meet. So a
+    picture was smoothed where they make more than 15 % of the pixels where values meet, in colour more than
+    20 %, as one channel of three may lie between by chance.
 
     Args:
         values: (H, W), or (H, W, channels).
     """
     low, high = _neighbours(values)
-    even = _all_channels(low == high)
-    between = _any_channel((low < values) & (values < high))
-    codes = _codes(values)
-    area = np.bincount(codes)
-    flat = np.bincount(codes[_flat(low == high).ravel()], minlength=area.size)
-    inside = np.bincount(codes[between.ravel()], minlength=area.size)
-    is_edge = (flat <= _LEAST_FLAT * area) & (inside > 0.5 * area)
-    smoothed = is_edge[codes].reshape(between.shape)
-    if np.count_nonzero(smoothed) <= _LEAST_OF_BOUNDARY * np.count_nonzero(~even):
-        return None
-    return smoothed
+    between = _any_channel((low < values) & (values < high)) & ~_flat(low == high)
+    least = _LEAST_BETWEEN if values.ndim == 2 else _LEAST_BETWEEN_IN_COLOR
+    boundary = np.count_nonzero(~_all_channels(low == high))
+    return between if np.count_nonzero(between) > least * boundary else None
 
 
 def is_gradual(gray: _Values) -> bool:
@@ -90,11 +82,3 @@ def _all_channels(found: Mask) -> Mask:
 
 def _any_channel(found: Mask) -> Mask:
     return found if found.ndim == 2 else np.asarray(found.any(axis=2))
-
-
-def _codes(values: _Values) -> NDArray[np.intp]:
-    """A small number for each value or colour, flat."""
-    wide = values.astype(np.int64)
-    if wide.ndim == 3:
-        wide = (wide[:, :, 0] << 32) + (wide[:, :, 1] << 16) + wide[:, :, 2]
-    return np.unique(wide, return_inverse=True)[1].ravel()

@@ -31,7 +31,7 @@ def mask_path(argument: str, frame: int | None = None) -> tuple[int | None, Path
     if not path.exists():
         raise InputError(
             f"--masks: {path} does not exist: expected a picture, a folder of pictures, or a .json, .xml, .txt, "
-            ".npy or .npz file"
+            ".zip, .npy or .npz file"
         )
     return frame, path
 
@@ -144,7 +144,8 @@ def target_of(source: Source) -> Target:
 
 
 def _frame_named(source: Source) -> Callable[[str], int | None]:
-    """Gives the frame whose picture has a name; the names are read when the first one is asked for."""
+    """Gives the frame whose picture has a name, or a name that ends with a number of four digits or more; the names are
+    read when the first one is asked for."""
 
     @cache
     def indices() -> dict[str, int]:
@@ -155,8 +156,17 @@ def _frame_named(source: Source) -> Callable[[str], int | None]:
         often = Counter(stems)
         return {stem: i for i, stem in enumerate(stems) if stem is not None and often[stem] == 1}
 
+    @cache
+    def by_number() -> dict[int, int]:
+        ends = [(re.search(r"[0-9]+$", stem), i) for stem, i in indices().items()]
+        numbers = [(int(end[0]), i) for end, i in ends if end is not None]
+        often = Counter(number for number, _ in numbers)
+        return {number: i for number, i in numbers if often[number] == 1}
+
     def frame_named(name: str) -> int | None:
         stem = _stem(name) or PurePosixPath(name.replace("\\", "/")).name
+        if stem not in indices() and re.fullmatch(r"[0-9]{4,15}", stem):
+            return by_number().get(int(stem))
         return indices().get(stem)
 
     return frame_named

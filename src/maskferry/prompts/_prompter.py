@@ -16,8 +16,7 @@ from maskferry.detections import Detections
 from maskferry.detections._reading import read_given
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError, PromptNotSupportedError
-from maskferry.formats._binary import read_mask
-from maskferry.formats._given_masks import read_seeds
+from maskferry.formats._given_masks import read_one_mask, read_seeds
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
 from maskferry.prompts._given import target_of, with_known_ids
@@ -53,7 +52,7 @@ class Prompter:
         if isinstance(mask, str | Path):
             path = Path(mask)
             with self._journal.transaction():
-                found_id = self.add_mask(read_mask(path), obj_id, frame_idx, label, replace=replace)
+                found_id = self.add_mask(read_one_mask(path), obj_id, frame_idx, label, replace=replace)
                 self._journal.tracks.note_inputs(path)
             return found_id
         if not isinstance(mask, np.ndarray):  # whatever else has one mask in it
@@ -228,5 +227,5 @@ def read_masks(masks: Any, size_hw: tuple[int, int]) -> Detections:  # noqa: ANN
     if isinstance(masks, str | Path):
         raise InputError(f"masks: expected a stack or a list of masks, got the path {masks}: use add_masks_file")
     if isinstance(masks, Sequence) and any(isinstance(mask, str | Path) for mask in masks):
-        masks = [read_mask(Path(mask)) if isinstance(mask, str | Path) else mask for mask in masks]
+        masks = [read_one_mask(Path(mask)) if isinstance(mask, str | Path) else mask for mask in masks]
     return read_given(masks, size_hw)
