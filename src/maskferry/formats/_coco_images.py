@@ -16,7 +16,8 @@ from maskferry._own_files import COMMENT
 from maskferry.data import FrameTracks, ObjectMask, VideoInfo
 from maskferry.files import atomic_path
 from maskferry.formats._coco import load_json
-from maskferry.formats._coco_reader import EXTRA, CocoReader
+from maskferry.formats._coco_reader import EXTRA as _EXTRA
+from maskferry.formats._coco_reader import CocoReader
 from maskferry.formats._content import VideoTracks, checked
 from maskferry.formats._images import picture_name
 from maskferry.formats._reading import Reading, reading_of
@@ -62,7 +63,7 @@ def write(
                 label = names.get(row.object_id)
                 category = categories.setdefault("object" if label is None else label, len(categories) + 1)
                 if row.object_id not in tracks:
-                    extra = {EXTRA: {"label": label}}
+                    extra = {_EXTRA: {"label": label}}
                     tracks[row.object_id] = {"id": row.object_id, "video_id": 1, "category_id": category, **extra}
                 if (box := row.rle.box_xyxy) is not None:
                     count += 1
@@ -107,7 +108,7 @@ def parse(data: Any, where: str, reading: Reading | None = None) -> list[VideoTr
 
 def _video(video: VideoInfo) -> dict[str, Any]:
     extra = {"rate": None if video.rate is None else str(video.rate), "frame_count": video.frame_count}
-    return {"id": 1, "name": video.name, "width": video.width, "height": video.height, EXTRA: extra}
+    return {"id": 1, "name": video.name, "width": video.width, "height": video.height, _EXTRA: extra}
 
 
 def _image(frame: FrameTracks, video: VideoInfo) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def _image(frame: FrameTracks, video: VideoInfo) -> dict[str, Any]:
         "file_name": picture_name(info),
         "width": video.width,
         "height": video.height,
-        EXTRA: {
+        _EXTRA: {
             "name": info.name,
             "time": info.time,
             "lost": [row.object_id for row in frame.masks if not row.rle.area],
@@ -142,7 +143,7 @@ def _annotation(
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "iscrowd": 0,
         "score": float(row.score),
-        EXTRA: {"state": row.state.value, "fidelity": row.fidelity},
+        _EXTRA: {"state": row.state.value, "fidelity": row.fidelity},
     }
 
 
