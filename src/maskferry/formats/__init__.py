@@ -18,6 +18,7 @@
     davis         label maps, a PNG or TIFF a frame
     binary        one black and white picture for each object
     youtube_vis   YouTube-VIS JSON: every object of a video in one file
+    youtube_vis_reader   its records -> tracks
     coco_images   COCO JSON with an image for each frame and tracks, as TAO has it
     coco_reader   its records -> rows
     labelme       LabelMe JSON, a file a frame

@@ -17,7 +17,8 @@ from maskferry._own_files import COMMENT
 from maskferry.data import FrameTracks, ObjectMask, VideoInfo
 from maskferry.files import atomic_path
 from maskferry.formats._coco import load_json
-from maskferry.formats._coco_reader import EXTRA, CocoReader
+from maskferry.formats._coco_reader import EXTRA as _EXTRA
+from maskferry.formats._coco_reader import CocoReader
 from maskferry.formats._content import VideoTracks, checked
 from maskferry.formats._images import picture_name
 from maskferry.formats._reading import Reading, reading_of
@@ -63,7 +64,7 @@ def write(
                 label = names.get(row.object_id)
                 category = categories.setdefault("object" if label is None else label, len(categories) + 1)
                 if row.object_id not in tracks:
-                    extra = {EXTRA: {"label": label}}
+                    extra = {_EXTRA: {"label": label}}
                     tracks[row.object_id] = {"id": row.object_id, "video_id": 1, "category_id": category, **extra}
                 if (box := row.rle.box_xyxy) is not None:
                     count += 1
@@ -115,7 +116,7 @@ def _video(video: VideoInfo) -> dict[str, Any]:
         "height": video.height,
         "neg_category_ids": [],  # categories that are said to be nowhere in the video; TAO's tools ask for both lists
         "not_exhaustive_category_ids": [],
-        EXTRA: extra,
+        _EXTRA: extra,
     }
 
 
@@ -128,7 +129,7 @@ def _image(frame: FrameTracks, video: VideoInfo) -> dict[str, Any]:
         "file_name": picture_name(info),
         "width": video.width,
         "height": video.height,
-        EXTRA: {
+        _EXTRA: {
             "name": info.name,
             "time": info.time,
             "lost": [row.object_id for row in frame.masks if not row.rle.area],
@@ -152,7 +153,7 @@ def _annotation(
         "iscrowd": 0,
         "score": float(row.score),
         "attributes": {"track_id": row.object_id},  # where CVAT and Datumaro have it
-        EXTRA: {"state": row.state.value, "fidelity": row.fidelity},
+        _EXTRA: {"state": row.state.value, "fidelity": row.fidelity},
     }
 
 

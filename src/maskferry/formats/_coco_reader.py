@@ -30,7 +30,7 @@ from maskferry.formats._content import (
 )
 from maskferry.formats._identities import Seen, identities
 from maskferry.formats._reading import Reading, RecordError
-from maskferry.formats._youtube_vis import read_rate
+from maskferry.formats._youtube_vis_reader import read_rate
 from maskferry.limits import check_size_hw
 from maskferry.rle import Rle
 

@@ -8,52 +8,25 @@ annotation is the id of the object.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from types import NoneType
 from typing import Any, TypeVar
 
-from maskferry._arguments import frames_per_second
 from maskferry._own_files import COMMENT
-from maskferry.data import FrameInfo, FrameMasks, FrameTracks, ObjectMask, State, VideoInfo
-from maskferry.errors import InputError
+from maskferry.data import FrameInfo, FrameTracks, VideoInfo
 from maskferry.files import atomic_path, check_free
-from maskferry.formats._coco import (
-    as_id,
-    get,
-    get_id,
-    get_list,
-    get_whole,
-    load_json,
-    name_of_category,
-    names_by_id,
-    read_segmentation,
-)
-from maskferry.formats._content import FramesBy, VideoTracks, check_fidelity, checked, derived_of, name_inside
+from maskferry.formats._coco import load_json
+from maskferry.formats._content import VideoTracks, checked
 from maskferry.formats._images import picture_name
-from maskferry.formats._reading import Reading, RecordError, reading_of
-from maskferry.limits import MOST_CLAIMED_FRAMES, check_size_hw
+from maskferry.formats._reading import Reading, reading_of
+from maskferry.formats._youtube_vis_reader import EXTRA as _EXTRA
+from maskferry.formats._youtube_vis_reader import ObjectRows as _Object
+from maskferry.formats._youtube_vis_reader import parse_dataset, parse_results
 from maskferry.rle import Rle
 
 __all__ = ["VideoTracks", "parse", "read", "write"]
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
-
-_EXTRA = "maskferry"
-
-
-@dataclass(slots=True)
-class _Object:
-    """One object's rows on the frames of a video; None where it has no row."""
-
-    rows: list[ObjectMask | None] = field(default_factory=list)
-    label: str | None = None
 
 
 def write(
@@ -132,25 +105,7 @@ def read(path: Path, *, reading: Reading | None = None) -> list[VideoTracks]:
 def parse(data: Any, where: str, reading: Reading | None = None) -> list[VideoTracks]:  # noqa: ANN401
     """Read what `json.load` made of a file, as `read` does; ``where`` is how errors call the file."""
     with reading_of(where, reading) as counting:
-        return _parse_results(data, where, counting) if isinstance(data, list) else _parse(data, where, counting)
-
-
-def _parse(data: Any, where: str, reading: Reading) -> list[VideoTracks]:  # noqa: ANN401
-    categories = names_by_id(data, "categories", where)
-    found: dict[int | str, list[tuple[str, Any]]] = {}
-    for i, record in enumerate(get_list(data, "annotations", where)):
-        at = f"{where}: annotations[{i}]"
-        found.setdefault(get_id(record, "video_id", at), []).append((at, record))
-    out = []
-    for i, record in enumerate(get(data, "videos", list, where)):
-        at = f"{where}: videos[{i}]"
-        records = found.pop(get_id(record, "id", at), [])
-        video, infos = _read_video(record, at, _frames_told(records))
-        frames_by: FramesBy = "index" if _EXTRA in record else "name"
-        out.append(_read_objects(video, infos, records, categories, reading, frames_by))
-    for video_id, orphans in found.items():
-        raise InputError(f"{orphans[0][0]}.video_id: no video has the id {video_id}")
-    return out
+        return parse_results(data, where, counting) if isinstance(data, list) else parse_dataset(data, where, counting)
 
 
 def _dump(value: Any) -> str:  # noqa: ANN401
@@ -210,200 +165,3 @@ def _run_lengths(rle: Rle) -> dict[str, object]:
 def _box_xywh(rle: Rle) -> list[int]:
     x1, y1, x2, y2 = rle.box_xyxy or (0, 0, 0, 0)
     return [x1, y1, x2 - x1, y2 - y1]
-
-
-def _frames_told(records: list[tuple[str, Any]]) -> int:
-    """Of how many frames the annotations of a video say something."""
-    lists = (record.get("segmentations") for _, record in records)
-    return max((len(told) for told in lists if isinstance(told, list)), default=0)
-
-
-def _read_video(record: Any, at: str, told: int) -> tuple[VideoInfo, list[FrameInfo]]:  # noqa: ANN401
-    """A record of "videos"; ``told`` is of how many frames its annotations say something."""
-    file_names = get_list(record, "file_names", at)
-    length = len(file_names) if record.get("length") is None else get_whole(record, "length", at)
-    most = max(MOST_CLAIMED_FRAMES, len(file_names), told)
-    if not 0 <= length <= most:
-        raise InputError(
-            f"{at}.length: expected 0 to {most} frames (more where file_names or segmentations list them), got {length}"
-        )
-    height, width = check_size_hw(get_whole(record, "height", at), get_whole(record, "width", at), at)
-    names = _names(file_names or [f"{i:06d}" for i in range(length)], length, f"{at}.file_names")
-    extra, own = get(record, _EXTRA, (dict, NoneType), at) or {}, f"{at}.{_EXTRA}"
-    video = VideoInfo(
-        width,
-        height,
-        rate=read_rate(get(extra, "rate", (str, NoneType), own), f"{own}.rate"),
-        frame_count=get(extra, "frame_count", (int, NoneType), own) if extra else length,
-        name=name_inside(str(record.get("name") or Path(next(iter(names), "")).parent.name or "video")),
-    )
-    return video, _frame_infos(extra, names, length, own)
-
-
-def _names(values: Any, length: int, at: str) -> list[str]:  # noqa: ANN401
-    """The names, of those that lead out of their folder the last part."""
-    return [name_inside(name) for name in _per_frame(values, length, at, str)]
-
-
-def _frame_infos(extra: dict[str, Any], names: list[str], length: int, at: str) -> list[FrameInfo]:
-    """The frame table as maskferry has kept it, or made of the file names."""
-    names = _names(extra.get("names", names), length, f"{at}.names")
-    indices = _per_frame(extra.get("indices", list(range(length))), length, f"{at}.indices", int)
-    times = _per_frame(extra.get("times", [None] * length), length, f"{at}.times", (float, int, NoneType))
-    if len(set(indices)) < length or min(indices, default=0) < 0:
-        raise InputError(f"{at}.indices: expected frame indices from 0, each once")
-    seconds = [None if time is None else float(time) for time in times]
-    return [FrameInfo(*row) for row in zip(indices, seconds, names, strict=True)]
-
-
-def read_rate(text: str | None, at: str) -> Fraction | None:
-    """An exact rate, written as "30000/1001"; None stays None."""
-    return None if text is None else frames_per_second(text, at)
-
-
-def _per_frame(values: Any, length: int, at: str, kind: type | tuple[type, ...]) -> list[Any]:  # noqa: ANN401
-    if not isinstance(values, list) or len(values) != length:
-        got = f"{len(values)} values" if isinstance(values, list) else repr(values)[:60]
-        raise InputError(f"{at}: expected a list with a value for each of {length} frames, got {got}")
-    for i, value in enumerate(values):
-        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and abs(value) >= 2**63):
-            raise InputError(f"{at}[{i}]: got {value!r:.60}")
-    return values
-
-
-def _read_objects(
-    video: VideoInfo,
-    infos: list[FrameInfo],
-    records: list[tuple[str, Any]],
-    categories: dict[int | str, str],
-    reading: Reading,
-    frames_by: FramesBy,
-) -> VideoTracks:
-    ids = _ids_of(records, video.name)
-    objects = {
-        object_id: _read_object(object_id, record, video, len(infos), at, reading)
-        for object_id, (at, record) in sorted(zip(ids, records, strict=True), key=lambda item: item[0])
-    }
-    frames = []
-    for i, info in enumerate(infos):
-        rows = tuple(row for item in objects.values() if (row := item.rows[i]) is not None)
-        frames.append(FrameTracks(info, FrameMasks(info.index, video.size_hw, rows)))
-    labels = {}
-    for object_id, (at, record) in zip(ids, records, strict=True):
-        label = _label_of(record, objects[object_id], categories, at, reading)
-        if label is not None:
-            labels[object_id] = label
-    own = {object_id for object_id, (_, record) in zip(ids, records, strict=True) if _EXTRA in record}
-    return VideoTracks(video, tuple(frames), labels, derived_of(frames, own), frames_by)
-
-
-def _ids_of(records: list[tuple[str, Any]], name: str) -> list[int]:
-    """The annotations' ids, where all of them will do as object ids; otherwise 1 to N."""
-    found = [as_id(record.get("id")) for _, record in records]
-    ids = [i for i in found if isinstance(i, int) and 1 <= i < 1 << 31]
-    if len(set(ids)) == len(found):
-        return ids
-    log.info("%s: annotations have no usable object ids: numbered 1 to %d", name, len(found))
-    return list(range(1, len(found) + 1))
-
-
-def _label_of(
-    record: Any,  # noqa: ANN401
-    item: _Object,
-    categories: dict[int | str, str],
-    at: str,
-    reading: Reading,
-) -> str | None:
-    name = name_of_category(record, categories, at, reading)
-    return item.label if record.get(_EXTRA) else name
-
-
-def _read_object(
-    object_id: int,
-    record: Any,  # noqa: ANN401
-    video: VideoInfo,
-    length: int,
-    at: str,
-    reading: Reading,
-) -> _Object:
-    values = _per_frame(record.get("segmentations"), length, f"{at}.segmentations", (dict, list, NoneType))
-    rles: list[Rle | None] = [None] * length
-    for i, value in enumerate(values):
-        with reading.one_record():
-            rles[i] = read_segmentation(value, video.size_hw, f"{at}.segmentations[{i}]", reading)
-    _count_boxes(record, rles, at, reading)
-    empty = Rle.empty(video.size_hw)
-    extra, own = get(record, _EXTRA, (dict, NoneType), at), f"{at}.{_EXTRA}"
-    if extra is None:
-        return _Object(_foreign_rows(object_id, rles, _read_score(record, at), empty))
-    rows = _own_rows(object_id, rles, extra, empty, own)
-    return _Object(rows, get(extra, "label", (str, NoneType), own))
-
-
-def _count_boxes(record: Any, rles: list[Rle | None], at: str, reading: Reading) -> None:  # noqa: ANN401
-    """An object without any mask, but with boxes."""
-    boxes = record.get("bboxes")
-    if _EXTRA not in record and isinstance(boxes, list) and any(boxes) and not any(rles):
-        reading.leave_out("boxes without a mask", f"{at}.bboxes", count=sum(map(bool, boxes)))
-
-
-def _own_rows(
-    object_id: int, rles: list[Rle | None], extra: dict[str, Any], empty: Rle, at: str
-) -> list[ObjectMask | None]:
-    """The rows of an object with the states, scores and fidelities that maskferry has kept."""
-    length = len(rles)
-    states = _per_frame(extra.get("states"), length, f"{at}.states", (str, NoneType))
-    scores = _per_frame(extra.get("scores"), length, f"{at}.scores", (float, int, NoneType))
-    told = extra.get("fidelities", [None] * length)
-    fidelities = _per_frame(told, length, f"{at}.fidelities", (float, int, NoneType))
-    rows: list[ObjectMask | None] = []
-    for i, (rle, state, score, fidelity) in enumerate(zip(rles, states, scores, fidelities, strict=True)):
-        absent = state is None and score is None and rle is None
-        if not absent and (state not in tuple(State) or score is None or not 0 <= score <= 1):
-            raise InputError(f"{at}.states[{i}]: expected a state and a score for each mask, got {state!r}, {score}")
-        iou = check_fidelity(fidelity, f"{at}.fidelities[{i}]")
-        rows.append(None if absent else ObjectMask(object_id, rle or empty, float(score), State(state), iou))
-    return rows
-
-
-def _read_score(record: Any, at: str) -> float | None:  # noqa: ANN401
-    score = get(record, "score", (float, int, NoneType), at)
-    return None if score is None else min(1.0, max(0.0, float(score)))
-
-
-def _foreign_rows(object_id: int, rles: list[Rle | None], score: float | None, empty: Rle) -> list[ObjectMask | None]:
-    state, seen, rows = State.GIVEN if score is None else State.TRACKED, False, list[ObjectMask | None]()
-    for rle in rles:
-        seen = seen or rle is not None
-        lost = ObjectMask(object_id, empty, 0.0, State.LOST) if seen else None
-        rows.append(lost if rle is None else ObjectMask(object_id, rle, 1.0 if score is None else score, state))
-    return rows
-
-
-def _parse_results(data: list[Any], where: str, reading: Reading) -> list[VideoTracks]:
-    found: dict[int | str, list[tuple[str, Any]]] = {}
-    for i, record in enumerate(data):
-        at = f"{where}: [{i}]"
-        found.setdefault(get_id(record, "video_id", at), []).append((at, record))
-    out = []
-    for video_id, records in found.items():
-        at, first = records[0]
-        segmentations = get(first, "segmentations", list, at)
-        size = _size_of_results(records) or reading.target.size_hw
-        if size is None:
-            raise InputError(f"{at}.segmentations: expected at least one RLE, as a list of results has no other size")
-        infos = [FrameInfo(i, None, f"{i:06d}") for i in range(len(segmentations))]
-        video = VideoInfo(size[1], size[0], frame_count=len(infos), name=f"video {video_id}")
-        out.append(_read_objects(video, infos, records, {}, reading, "index"))
-    return out
-
-
-def _size_of_results(records: list[tuple[str, Any]]) -> tuple[int, int] | None:
-    """Of the first RLE that can be read."""
-    for at, record in records:
-        for i, value in enumerate(get(record, "segmentations", list, at)):
-            with suppress(RecordError):
-                rle = read_segmentation(value, None, f"{at}.segmentations[{i}]") if isinstance(value, dict) else None
-                if rle is not None:
-                    return rle.size_hw
-    return None
