@@ -532,6 +532,7 @@ ROWS = [
     *rows(MPEG2, "starts between keyframes", "ts mkv", copied, without(*range(6)), numbers=range(12, COUNT)),
     *rows(HEVC, "starts between keyframes", "ts mkv", copied, without(*range(6)), numbers=range(10, COUNT)),
     *rows(H263, "starts between keyframes", "3gp", copied, without(*range(6)), numbers=range(12, COUNT)),
+    *rows(VP9, "starts between keyframes", "webm mp4", copied, without(*range(6)), numbers=range(12, COUNT)),
     *rows(MPEG4, "two frames at one time", "mkv", copied, at_one_time, b_frames=0),
     *rows(H264, "10 bits", "mp4 mkv", coded, **TEN_BITS),
     *rows(HEVC, "10 bits", "mp4 mkv", coded, **TEN_BITS),

@@ -129,7 +129,7 @@ class VideoSource(ReadAheadSource):
             if decoder.is_made_up(frame):
                 sound = (n for n, later in itertools.islice(decoded, _MOST_MADE_UP) if decoder.is_intra(later))
                 self._drop_start(next(sound, 0))
-            elif number <= self._index.first_key and (self._is_live or not decoder.undecodable):
+            elif number <= self._index.first_key and (self._is_live or not decoder.heals or not decoder.undecodable):
                 self._drop_start(number)
             return frame
 
