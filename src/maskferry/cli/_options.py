@@ -18,6 +18,7 @@ __all__ = [
     "Device",
     "Direction",
     "Engine",
+    "FirstFrame",
     "Json",
     "MaskFrame",
     "Overlap",
@@ -124,6 +125,17 @@ MaskFrame = Annotated[
         min=0,
         show_default=False,
         help="The frame that --masks belong to, where their file does not say; the first one is 0.  [default: 0]",
+    ),
+]
+FirstFrame = Annotated[
+    int | None,
+    typer.Option(
+        "--first-frame",
+        metavar="N",
+        min=0,
+        show_default=False,
+        help="For MOTS: the number of the first frame, 0 in KITTI MOTS, 1 in MOTSChallenge.  "
+        "[default: told by the file]",
     ),
 ]
 Strict = Annotated[
