@@ -247,6 +247,18 @@ def test_our_own_files_say_it_themselves(tmp_path, caplog, first_frame):
     assert all(own_kind(tmp_path / name) is not None for name in ("t.txt", "t.frames.csv"))
 
 
+@pytest.mark.parametrize(("first_frame", "labels", "is_said"), [(1, {1: "person"}, True), (0, {}, False)])
+def test_objects_that_are_no_pedestrians_are_told_of(tmp_path, caplog, first_frame, labels, is_said):
+    more = {"labels": labels, "object_ids": (1, 7), "first_frame": first_frame}
+    mots.write(VIDEO, tracks(), tmp_path / "t.txt", **more)
+    mots.write_folder(VIDEO, tracks(), tmp_path / "t", **more)
+    assert caplog.text.count("objects that MOTSChallenge's tools leave out") == 2 * is_said
+    caplog.clear()
+    names = {1: "person", 7: "pedestrian"}
+    mots.write(VIDEO, tracks(), tmp_path / "u.txt", labels=names, object_ids=(1, 7), first_frame=1)
+    assert "leave out" not in caplog.text
+
+
 @pytest.mark.parametrize("first_frame", [-1, 0.5, True, "1"])
 def test_numbers_of_first_frames_are_checked(tmp_path, first_frame):
     path = text_of(tmp_path / "t.txt", range(2))

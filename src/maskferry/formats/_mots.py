@@ -128,7 +128,7 @@ def write(  # noqa: PLR0913
                     line = (tracks.info.index + first_frame, mots, mots // 1000, *video.size_hw, rle.counts.decode())
                     file.write(" ".join(str(v) for v in line) + "\n")
         write_frames(infos, sidecar(path), first_number=first_frame, overwrite=overwrite)
-    _warn(path, ids, shared)
+    _warn(path, ids, shared, first_frame)
 
 
 def write_folder(  # noqa: PLR0913
@@ -160,7 +160,7 @@ def write_folder(  # noqa: PLR0913
         path = folder / f"{tracks.info.index + first_frame:06d}.png"
         write_pixels(path, values, info=tracks.info, overwrite=overwrite)
         written.append(path)
-    _warn(folder, ids, shared)
+    _warn(folder, ids, shared, first_frame)
     return written
 
 
@@ -288,8 +288,11 @@ def _apart(masks: FrameMasks, overlap: Overlap) -> Iterator[tuple[ObjectMask, Rl
         yield row, Rle.encode_crop(owner[y1:y2, x1:x2] == i, (x1, y1), masks.size_hw)
 
 
-def _warn(path: Path, ids: Mapping[int, int], shared: int) -> None:
+def _warn(path: Path, ids: Mapping[int, int], shared: int, first_frame: int) -> None:
     losses = dict.fromkeys(_LOSSES, 1)
     losses["ids, which are numbered anew as they are above 999"] = int(any(m % 1000 != i for i, m in ids.items()))
     losses["pixels that several objects claim, of which one keeps them"] = shared
+    if first_frame == 1:
+        others = sum(mots // 1000 != _KNOWN["person"] for mots in ids.values())
+        losses['objects that MOTSChallenge\'s tools leave out, as they are not named "person" or "pedestrian"'] = others
     warn_of_loss(path, losses)
