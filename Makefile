@@ -5,11 +5,13 @@
 #   make check      formatting, lint, types, spelling
 #   make docs       the documentation site, in site
 #   make coverage   the fast tests, with a limit on what they may leave out
-#   make lowest     the fast tests on the lowest versions that pyproject.toml allows, in .venv-lowest
+#   make lowest     the fast tests on the lowest versions that pyproject.toml allows, in .venv-lowest; with
+#                   LOWEST_TESTS="tests/test_import.py tests/test_cli_app.py" these only
 
 PYTHON ?= python3
 EXTRAS ?= dev
 WORKERS ?= 2
+LOWEST_TESTS ?=
 VENV := .venv
 LOWEST := .venv-lowest
 ifeq ($(OS),Windows_NT)
@@ -46,7 +48,7 @@ lowest: $(VENV)/.$(EXTRAS)
 	$(PIP) uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -e ".[viz,demo,parquet,test-core]"
-	$(BIN)/uv run --quiet --no-project --python $(LOWEST) python -m pytest -q -W default
+	$(BIN)/uv run --quiet --no-project --python $(LOWEST) python -m pytest -q -n $(WORKERS) -W default $(LOWEST_TESTS)
 
 $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)

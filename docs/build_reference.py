@@ -25,6 +25,14 @@ Made by `docs/build_reference.py` from the program's own help; edit that, not th
 the same.
 """
 
+_CLI_COMPLETION = """
+**Completion**
+
+`maskferry --install-completion` lets the shell in use complete commands, options, engines and formats in new terminals;
+`--show-completion` prints what it would install. Both look for the shell themselves, or take its name: bash, zsh, fish,
+powershell or pwsh, as in `maskferry --install-completion zsh`.
+"""
+
 
 def build_cli() -> str:
     """docs/cli.md."""
@@ -33,7 +41,9 @@ def build_cli() -> str:
     commands = {str(command.name): command for command in app.registered_commands}
     parts = [_CLI_HEAD.rstrip(), "\n".join(f"- [maskferry {name}](#maskferry-{name})" for name in commands)]
     parts += [str(app.info.help), "```text\nmaskferry COMMAND ...\n```"]
-    parts += [_parameter_list("Options", app.registered_callback.callback, options=True), _epilog(app.info.epilog)]  # type: ignore[union-attr]
+    program = app.registered_callback
+    parts += [_parameter_list("Options", program and program.callback, options=True), _epilog(app.info.epilog)]
+    parts += [_CLI_COMPLETION.strip()]
     for name, command in commands.items():
         parts += [f"## maskferry {name}", *_command(name, command)]
     return "\n\n".join(filter(None, parts)) + "\n"

@@ -10,8 +10,9 @@ from maskferry.association import _associator, _types
 from maskferry.association._options import AssociationOptions
 from maskferry.detections import Detections
 from maskferry.engines._hold import HoldEngine, HoldSession
-from maskferry.errors import InputError
+from maskferry.errors import InputError, SourceError, UnconfirmedWarning
 from maskferry.rle import Rle
+from maskferry.run._workspace import Workspace
 
 COUNT, HEIGHT, WIDTH = 40, 60, 90
 COLORS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 200, 30)}
@@ -299,6 +300,68 @@ def test_first_detections_must_be_confirmed_like_others():
     assert run(World(paths, false), seeds=False, every=5).object_ids == (100,)
     assert run(World(paths, false), seeds=False, every=5, confirm=0).object_ids == (100, 101)
     assert run(World(paths, false), seeds=False, every=5, direction="both").object_ids == (100,)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+@pytest.mark.parametrize("at", [0, 20])
+def test_finds_that_no_later_one_confirms_leave_empty_tracks_and_a_warning(tmp_path, direction, at):
+    world = World({}, false={at: {"green x": block(60, 40), "red x": block(5, 5)}})
+    association = AssociationOptions(every=5)
+    with MaskTracker(world.video(), engine="hold", tracks=tmp_path / "t.sqlite") as tracker:
+        for _ in range(2):  # the same call again is no error either
+            with pytest.warns(UnconfirmedWarning, match=r"confirm=0"):
+                tracks = tracker.propagate(detector=world.detect, direction=direction, association=association)
+            assert tracks.object_ids == ()
+            assert not any(frame.masks.objects for frame in tracks.frames())
+        found = tracker.propagate(
+            detector=world.detect, direction=direction, association=AssociationOptions(every=5, confirm=0)
+        )
+        assert len(found.object_ids) == 2
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_after_false_finds_the_search_goes_on(direction):
+    world = World({"red": lambda t: (5, 10) if t >= 15 else None}, false={0: {"green x": block(60, 40)}})
+    tracks = run(world, seeds=False, direction=direction, every=5)
+    assert list(tracks.labels.values()) == ["red"]
+    assert tracks[COUNT - 1].objects[0].rle.area == 100
+
+
+def test_a_search_that_goes_on_ends_where_the_video_is_damaged(monkeypatch):
+    def frame(self, index):
+        if index > 20:
+            raise SourceError("damaged", frame=index)
+        return read(self, index)
+
+    read = Workspace.frame
+    monkeypatch.setattr(Workspace, "frame", frame)
+    with pytest.warns(UnconfirmedWarning):
+        assert run(World({}, false={0: {"green x": block(60, 40)}}), seeds=False, every=5).object_ids == ()
+    with pytest.raises(SourceError):
+        run(World({"red": lambda t: (5, 10) if t > 30 else None}), seeds=False, every=5)
+
+
+NOTHING: list[object] = [
+    None,
+    [],
+    (),
+    {},
+    [None],
+    [[]],
+    np.zeros((0, HEIGHT, WIDTH), bool),
+    np.zeros((HEIGHT, WIDTH), np.uint8),
+]
+
+
+@pytest.mark.parametrize("nothing", NOTHING, ids=repr)
+@pytest.mark.parametrize("seeds", [True, False])
+def test_a_detector_that_finds_nothing_ends_no_run(nothing, seeds):
+    world = World({"red": lambda t: (5, 10) if seeds or 10 <= t <= 30 else None})
+    see = world.detect
+    world.detect = lambda image: found if len(found := see(image)) and 10 <= world.calls[-1] <= 30 else nothing
+    tracks = run(world, seeds=seeds, direction="both", every=5)
+    assert tracks.object_ids == (100,)
+    assert len(tracks) == COUNT
 
 
 def test_the_whole_job_in_one_call():

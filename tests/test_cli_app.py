@@ -44,7 +44,7 @@ from maskferry.masks._labels import Overlap
 from maskferry.tracks._planner import Direction
 
 COMMANDS = get_command(program.app).commands  # type: ignore[attr-defined]
-NAMES = ["track", "render", "export", "review", "check", "eval", "engines", "demo"]
+NAMES = ["track", "inspect", "render", "export", "review", "check", "eval", "engines", "demo"]
 CODES = {
     InputError: 2,
     OutputExistsError: 2,
@@ -116,9 +116,41 @@ def test_epilogues_run_as_they_stand():
 
 
 def test_no_arguments_show_the_help(capsys):
-    assert run() in (0, 2)
+    assert run() == 0
+    bare, err = capsys.readouterr()
+    assert not err
+    assert run("--help") == run("-h") == 0
+    assert capsys.readouterr().out == 2 * bare
+    assert bare.startswith("Usage: maskferry [OPTIONS] COMMAND")
+    assert "\n  track " in bare
+
+
+@pytest.mark.parametrize("program", [["-m", "maskferry"], ["-c", "import sys, maskferry.cli as c; sys.exit(c.main())"]])
+def test_the_bare_program_shows_its_help_on_stdout(program):
+    process = subprocess.run([sys.executable, *program], capture_output=True, text=True)
+    assert process.returncode == 0
+    assert not process.stderr
+    assert len(process.stdout.splitlines()) > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["exporrt"], "error: No such command 'exporrt'. Did you mean 'export'? (see maskferry --help)"),
+        (["trak", "x"], "error: No such command 'trak'. Did you mean 'track'? (see maskferry --help)"),
+        (["track"], "error: Missing argument 'VIDEO' (see maskferry track --help)"),
+        (["export"], "error: Missing argument 'TRACKS' (see maskferry export --help)"),
+        (["export", "out"], "error: Missing option '--format' (see maskferry export --help)"),
+        (["render", "out", "--alhpa", "1"], "error: No such option: --alhpa"),
+    ],
+)
+def test_what_is_missing_or_mistyped_is_one_line_with_a_hint(arguments, message, capsys):
+    assert run(*arguments) == 2
     out, err = capsys.readouterr()
-    assert "Usage: maskferry" in out + err
+    assert not out
+    assert err.count("\n") == 1
+    assert err.startswith(message)
+    assert err.endswith(" --help)\n")
 
 
 def test_the_version(capsys):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import logging
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from maskferry import MaskTracker
 from maskferry.detections import detect_kind, read_detections, registry
 from maskferry.errors import InputError
 
+ROOT = Path(__file__).parent.parent
 SIZE = (30, 40)
 MASK = np.zeros(SIZE, dtype=bool)
 MASK[5:15, 10:20] = True
@@ -75,6 +77,15 @@ def test_every_reader_module_is_in_the_table():
     assert len(set(names(registry.BUILT_IN))) == len(registry.BUILT_IN)
 
 
+def test_the_tutorial_lists_every_reader():
+    module = importlib.util.spec_from_file_location("detectors_table", ROOT / "docs" / "detectors_table.py")
+    script = importlib.util.module_from_spec(module)
+    module.loader.exec_module(script)
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    assert text == script.with_table(text), "the tutorial is stale: run `python docs/detectors_table.py`"
+    assert all(f"| {spec.name} | {spec.summary} |" in text for spec in registry.BUILT_IN)
+
+
 @pytest.mark.parametrize("spec", registry.BUILT_IN, ids=lambda spec: spec.name)
 def test_a_reader_is_asked_about_anything(spec):
     reader = registry.load_reader(spec)
@@ -112,6 +123,8 @@ print(json.dumps(sorted(name for name in sys.modules if name.startswith("maskfer
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [
         "maskferry.detections",
+        "maskferry.detections._columns",
+        "maskferry.detections._detections",
         "maskferry.detections._reading",
         "maskferry.detections.registry",
     ]

@@ -279,10 +279,11 @@ def test_plain_arrays_are_as_ever():
         found = read_detections(value, SIZE)
         np.testing.assert_array_equal(np.stack(found.masks), STACK)
         assert (found.labels, found.scores, found.object_ids) == (NONE, NONE, None)
-    with pytest.raises(InputError, match=r"masks\[1\] is empty"):
-        read_detections([A, np.zeros(SIZE)], SIZE)
-    with pytest.raises(InputError, match="at least one mask"):
-        read_detections([], SIZE)
+    with maskferry.MaskTracker(VIDEO, engine="hold") as tracker:
+        with pytest.raises(InputError, match=r"masks\[1\] is empty"):
+            tracker.add_masks_prompt([A, np.zeros(SIZE)])
+        with pytest.raises(InputError, match="at least one mask"):
+            tracker.add_masks_prompt([])
 
 
 class Strange:

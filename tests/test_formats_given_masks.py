@@ -46,7 +46,6 @@ def check(masks: dict[int, np.ndarray], expected: dict[int, np.ndarray]) -> None
         (np.select([A, B], [1, 4], 0).astype(np.uint8), False, {1: A, 4: B}),
         (np.select([A, B], [1, 4], 0).astype(np.uint8), True, {1: A, 4: B}),
         (np.select([A, B], [3, 255], 0).astype(np.uint8), True, {3: A}),  # 255 is void
-        (np.select([A, B], [3, 255], 0).astype(np.uint8), False, {3: A}),
         (np.select([A, B], [3, 255], 0).astype(np.uint16), False, {3: A, 255: B}),  # and no void in 16 bits
         (np.select([A, B], [3, 700], 0).astype(np.uint16), False, {3: A, 700: B}),
         (A.astype(np.uint8) * np.uint8(255), False, {1: A}),
@@ -77,11 +76,15 @@ def test_folder(tmp_path: Path):
 
 
 def test_folders_that_are_refused(tmp_path: Path):
-    save(tmp_path / "00000.png", np.select([A, B], [1, 4], 0).astype(np.uint8))
-    with pytest.raises(InputError, match="looks like a label map"):
+    save(tmp_path / "a.png", np.select([A, B], [1, 4], 0).astype(np.uint8))
+    save(tmp_path / "b.png", np.select([A, B], [1, 4], 0).astype(np.uint8))
+    with pytest.raises(InputError, match="not clear from names"):
         read_seeds(tmp_path)
-    save(tmp_path / "00000.png", np.zeros(SIZE_HW, np.uint8))
-    with pytest.raises(InputError, match=r"objects \[1\] are empty"):
+    with pytest.raises(InputError, match="looks like a label map"):
+        read_seeds(tmp_path, frame=0)
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, np.zeros(SIZE_HW, np.uint8))
+    with pytest.raises(InputError, match=r"objects \[1, 2\] are empty"):
         read_seeds(tmp_path)
 
 
@@ -172,3 +175,6 @@ def test_paths_and_pictures_that_are_refused(tmp_path: Path):
             read_seeds(tmp_path / name)
     with pytest.raises(InputError, match="frame"):
         read_seeds(tmp_path / "black.png", frame=-1)
+    (tmp_path / "notes.yaml").write_text("masks: none")
+    with pytest.raises(InputError, match=r"expected a picture.*\.npy"):
+        read_seeds(tmp_path / "notes.yaml")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import maskferry
 
@@ -33,3 +35,15 @@ def test_every_public_name_is_there():
     for name in maskferry.__all__:
         assert getattr(maskferry, name) is not None
     assert set(maskferry.__all__) <= set(dir(maskferry))
+
+
+def test_every_module_can_be_imported():
+    """But those that need torch; what an extra brings may be missing."""
+    root = Path(maskferry.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        name = ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
+        if "._sam." not in f"{name}.":
+            try:
+                importlib.import_module(name)
+            except ModuleNotFoundError as err:
+                assert str(err.name).split(".")[0] in {"matplotlib", "pyarrow", "pytest", "supervision"}, name

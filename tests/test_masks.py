@@ -105,7 +105,7 @@ def test_a_single_row_keeps_its_meaning():
         (np.where(MASK, np.nan, 0), r"6 of 24 values are NaN or infinite"),
         (np.where(MASK, np.inf, 0), "NaN or infinite"),
         (np.where(MASK, 3.2, -4.1), r"got a minimum of -4.1: these look like logits; pass a sigmoid of them"),
-        (np.where(MASK, 1, -1), r"expected 0 and 1 or 0 and 255, got a minimum of -1$"),
+        (np.where(MASK, 1, -1), r"expected 0 and 1 or 0 and 255, got a minimum of -1: if these are numbers"),
         (MASK.astype(complex), "expected numbers or bools, got dtype complex128"),
         (np.full(SIZE, "x"), "expected numbers or bools, got dtype <U1"),
         (None, "expected numbers or bools, got dtype object"),

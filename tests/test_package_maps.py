@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
 import re
 from pathlib import Path
 
@@ -18,7 +18,7 @@ DESIGN = ROOT.parent.parent / "docs" / "design.md"
 def test_a_package_lists_its_modules(package):
     folder = ROOT.joinpath(*package.split("."))
     there = {path.stem.removeprefix("_") for path in folder.glob("*.py")} - {"_init__"}
-    doc = str(importlib.import_module(f"maskferry.{package}").__doc__)
+    doc = str(ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))))  # without torch, too
     listed = set(re.findall(r"^    (\w+) +\S", doc, re.MULTILINE))
     assert listed == there
 

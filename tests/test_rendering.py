@@ -96,18 +96,11 @@ def test_label_is_drawn_beside_the_object_and_names_change_it():
     np.testing.assert_array_equal(draw_overlay(image, masks, labels={2: "other"}), number)
 
 
-@pytest.mark.parametrize("name", ["天鹅", "", " ", "\n", "\u200b"])
-def test_a_name_that_cannot_be_written_becomes_the_id(name: str):
+@pytest.mark.parametrize("name", ["", " ", "\n", "\u200b", "\u202e\u2066"])
+def test_a_name_of_which_nothing_can_be_seen_becomes_the_id(name: str):
     masks = masks_of(row(1, disk((100, 60), 12, BIG)), size_hw=BIG)
     image = picture(BIG)
     np.testing.assert_array_equal(draw_overlay(image, masks, labels={1: name}), draw_overlay(image, masks))
-
-
-def test_accents_are_dropped():
-    masks = masks_of(row(1, disk((100, 60), 12, BIG)), size_hw=BIG)
-    image = picture(BIG)
-    expected = draw_overlay(image, masks, labels={1: "Hase"})
-    np.testing.assert_array_equal(draw_overlay(image, masks, labels={1: "Häse"}), expected)
 
 
 def test_labels_make_way_for_each_other():

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image as PilImage
 
 from clips import numbered_image, read_number
+from maskferry.data import StretchOption
 from maskferry.errors import InputError, SourceError
 from maskferry.sources import is_geotiff, open_source
 from maskferry.sources._folder import FolderSource
@@ -25,8 +26,8 @@ def picture() -> np.ndarray:
     return np.stack([rows * 5, columns * 4 - 3, (rows + columns) * 2], axis=2).astype(np.uint8)
 
 
-def only_image(path: Path) -> np.ndarray:
-    with open_source(path) as source:
+def only_image(path: Path, stretch: StretchOption = "none") -> np.ndarray:
+    with open_source(path, stretch=stretch) as source:
         (frame,) = source.frames(range(source.info.frame_count))
         assert frame.image.shape == (*source.info.size_hw, 3)
         assert frame.image.dtype == np.uint8
@@ -124,8 +125,8 @@ def test_deep_pictures_share_one_scale(tmp_path: Path, suffix: str, largest: int
             samples = samples.copy()
             samples[0, 0] = largest
         cv2.imwrite(str(tmp_path / f"{name}{suffix}"), samples)
-    with open_source(tmp_path) as source:
-        assert source.scale == pytest.approx(255 / full)  # type: ignore[attr-defined]
+    with open_source(tmp_path, stretch="none") as source:
+        assert source.info.stretch == (0, full)
         first, second = (f.image for f in source.frames(range(2)))
     expected = np.rint(dark * 255.0 / full) if colour else np.rint(dark[:, :, :1] * 255.0 / full).repeat(3, axis=2)
     assert np.abs(first - expected).max() <= 1
@@ -135,7 +136,7 @@ def test_deep_pictures_share_one_scale(tmp_path: Path, suffix: str, largest: int
 def test_eight_bit_pictures_beside_deep_ones_stay_as_they_are(tmp_path: Path) -> None:
     PilImage.fromarray(picture()).save(tmp_path / "a.png")
     cv2.imwrite(str(tmp_path / "b.png"), np.full(SIZE_HW, 4000, np.uint16))
-    with open_source(tmp_path) as source:
+    with open_source(tmp_path, stretch="none") as source:
         first, second = (f.image for f in source.frames([0, 1]))
     assert np.array_equal(first, picture())
     assert (second == round(4000 * 255 / 4095)).all()
@@ -152,16 +153,16 @@ def test_float_tiff(tmp_path: Path) -> None:
     assert np.abs(only_image(tmp_path / "colour.tif") - colour * 255 / 4095).max() <= 1
 
 
-def test_the_scale_is_taken_from_few_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stretch_is_taken_from_few_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from maskferry.sources import _folder as folder
 
     for i in range(50):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((4, 4), 100 * i, np.uint16))
     read: list[str] = []
-    real = folder.max_value
-    monkeypatch.setattr(folder, "max_value", lambda path: read.append(path.name) or real(path))  # type: ignore[func-returns-value]
-    with open_source(tmp_path) as source:
-        assert source.scale == pytest.approx(255 / 16383)  # type: ignore[attr-defined]
+    real = folder.read_samples
+    monkeypatch.setattr(folder, "read_samples", lambda path, page: read.append(path.name) or real(path, page))  # type: ignore[func-returns-value]
+    with open_source(tmp_path, stretch="none") as source:
+        assert source.info.stretch == (0, 16383)
     assert len(read) == 16
     assert {"0.png", "49.png"} <= set(read)
 
@@ -205,13 +206,6 @@ def test_a_picture_that_changed_since_opening(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match="has changed") as caught:
             list(source.frames([0, 1]))
         assert caught.value.frame == 1
-
-
-def test_tiff_stack_is_refused_with_advice(tmp_path: Path) -> None:
-    pages = [PilImage.new("L", (8, 8), i) for i in range(3)]
-    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
-    with pytest.raises(SourceError, match="holds 3 pictures"):
-        open_source(tmp_path / "stack.tif")
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -77,7 +77,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def forbid() -> None:
         monkeypatch.setattr(decoder, "decode_packet", forbidden)
-        monkeypatch.setattr("maskferry.sources._folder.decode_rgb", forbidden)
+        monkeypatch.setattr("maskferry.sources._pages.PageReader.read", forbidden)
 
     return forbid
 

@@ -53,7 +53,9 @@ _LIST_SUFFIXES = {
     ".vpy": "a script (VapourSynth)",
 }
 
-_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+_MAJOR = int(av.__version__.split(".")[0])
+
+_LENIENT: dict[str, Any] = {} if _MAJOR >= 19 else {"metadata_errors": "replace"}
 """Titles that are no UTF-8 are no reason to refuse a video; from 19 on PyAV thinks so by itself."""
 
 
@@ -65,13 +67,18 @@ def open_alone(path: Path) -> InputContainer:
         Exception: whatever PyAV raises.
     """
     _refuse_lists(path)
-    container: InputContainer = av.open(f"file:{path}", options=_options(), **_LENIENT)
+    container: InputContainer = av.open(f"file:{path}", **_options(), **_LENIENT)
     return container
 
 
-def _options() -> dict[str, str]:
-    """What FFmpeg may do: open this file and no other, with demuxers that need no other, and no frame beyond limits."""
-    return {"protocol_whitelist": "file", "format_whitelist": _own_formats(), "max_pixels": str(most_pixels())}
+def _options() -> dict[str, Any]:
+    """What FFmpeg may do: open this file and no other, with demuxers that need no other, and no frame beyond limits.
+
+    Before 18, PyAV's options for streams end the process where a header names no streams, as in FLV: the limit then
+    holds for the decoder alone, which is told so where it is opened.
+    """
+    options = {"protocol_whitelist": "file", "format_whitelist": _own_formats(), "max_pixels": str(most_pixels())}
+    return {"options" if _MAJOR >= 18 else "container_options": options}
 
 
 @cache

@@ -26,14 +26,14 @@ from fractions import Fraction
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskferry._arguments import whole
 from maskferry.errors import InputError
-from maskferry.limits import MOST_FRAMES, check_video
+from maskferry.limits import MOST_FRAMES, check_stretch, check_video
 from maskferry.rle import Rle
 
 __all__ = [
@@ -50,6 +50,8 @@ __all__ = [
     "Prompt",
     "Source",
     "State",
+    "Stretch",
+    "StretchOption",
     "TextPrompt",
     "VideoInfo",
     "VideoLike",
@@ -60,6 +62,12 @@ Image = NDArray[np.uint8]
 
 Mask = NDArray[np.bool_]
 """One object, (H, W)."""
+
+Stretch = tuple[float, float]
+"""Which samples of more than 8 bits are shown as black and as white; what lies between is linear."""
+
+StretchOption = Literal["auto", "none"] | Stretch
+"""What is wanted of a source of such samples, see `sources.open_source`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,8 @@ class VideoInfo:
         frame_count: None where only the end will tell (a stream).
         name: for people: the file's or folder's name.
         path: where the video can be opened again; None for arrays and streams.
+        stretch: of samples of more than 8 bits, which of them are shown as black and as white, on all frames alike;
+            None where nothing is stretched, as in all videos of 8 bits.
     """
 
     width: int
@@ -81,12 +91,15 @@ class VideoInfo:
     frame_count: int | None = None
     name: str = "video"
     path: str | None = None
+    stretch: Stretch | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no video is, see `limits.check_video`."""
         plain = check_video(self.width, self.height, self.rate, self.frame_count, self.name)
         for name, value in zip(("width", "height", "frame_count"), plain, strict=True):
             object.__setattr__(self, name, value)
+        if self.stretch is not None:
+            object.__setattr__(self, "stretch", check_stretch(self.stretch, "stretch"))
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -188,7 +201,8 @@ class Source(Protocol):
 
 
 VideoLike = str | Path | Source | Any
-"""A file, a folder, a URL, an array (T, H, W, 3), a list of arrays, an iterable of frames, or a `Source`."""
+"""A file, a folder, a URL, an open binary file or bytes, an array (T, H, W, 3), a list of arrays, an iterable of
+frames, or a `Source`."""
 
 
 class State(StrEnum):

@@ -16,6 +16,7 @@ MaskferryError
 MaskferryWarning (UserWarning)
 ├── MaskResizedWarning                 a mask did not have the size of the video
 ├── LeftOutWarning                     something of a file is not taken; the message counts it
+├── UnconfirmedWarning                 a detector's finds were all left out: no later one confirmed them
 ├── MaskPlacementWarning               which frame, or which object, the masks of a file are of is not sure
 └── DamagedSourceWarning               the video ends early or is corrupt; what came before it is kept
 """
@@ -38,6 +39,7 @@ __all__ = [
     "PromptNotSupportedError",
     "RunningElsewhereError",
     "SourceError",
+    "UnconfirmedWarning",
     "UnknownEngineError",
     "UnknownObjectError",
 ]
@@ -121,6 +123,10 @@ class MaskResizedWarning(MaskferryWarning):
 
 class LeftOutWarning(MaskferryWarning):
     """Something of a file of masks is not taken; the message says what, how many, and where the first one is."""
+
+
+class UnconfirmedWarning(MaskferryWarning):
+    """All that a detector found was left out, because no later run of it found that again: no object is left."""
 
 
 class MaskPlacementWarning(MaskferryWarning):

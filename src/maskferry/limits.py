@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from maskferry._arguments import frames_per_second, show, whole
+from maskferry._arguments import foreign, frames_per_second, real, show, whole
 from maskferry.errors import InputError
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "MOST_TEXT_BYTES",
     "check_masks",
     "check_size_hw",
+    "check_stretch",
     "check_text_file",
     "check_video",
     "most_pixels",
@@ -125,6 +126,22 @@ def check_video(
         raise InputError(f"name: expected text, got {show(name)}")
     count = None if frame_count is None else whole(frame_count, "frame_count", least=0, most=MOST_FRAMES)
     return width, height, count
+
+
+def check_stretch(stretch: Any, what: str) -> tuple[float, float]:  # noqa: ANN401
+    """Two finite numbers, the first below the second; named by ``what`` in errors.
+
+    Raises:
+        InputError: they are not.
+    """
+    with foreign(what):
+        numbers = None if isinstance(stretch, str) else tuple(stretch)
+    if numbers is None or len(numbers) != 2:
+        raise InputError(f"{what}: expected (low, high), got {show(stretch)}")
+    low, high = (real(number, what) for number in numbers)
+    if not low < high:
+        raise InputError(f"{what}: expected (low, high), the first below the second, got {show(stretch)}")
+    return low, high
 
 
 def check_text_file(path: Path) -> None:

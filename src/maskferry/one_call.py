@@ -38,7 +38,8 @@ def track(  # noqa: PLR0913
     """The whole job in one call: carry masks of one frame through a video.
 
     Args:
-        video: a file, a folder of pictures, a URL, an array (T, H, W, 3), a list of arrays, any iterable of frames.
+        video: a file, a folder of pictures, a URL, an open binary file or bytes, an array (T, H, W, 3), a list of
+            arrays, any iterable of frames.
         masks: {object id: mask}; or what `MaskTracker.add_masks_prompt` takes, such as the result of another model, ids
             then are the model's or count from 100; or a path, see `MaskTracker.add_masks_file`.
         frame_idx: the frame that the masks belong to; None for the first one, or the one that their file names.

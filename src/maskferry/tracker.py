@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from maskferry._arguments import foreign, show
 from maskferry.association._options import AssociationOptions
 from maskferry.closing import Closing
-from maskferry.data import Frame, Source, VideoLike
+from maskferry.data import Frame, Source, StretchOption, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError
 from maskferry.outputs._session_views import SessionViews
@@ -73,19 +73,27 @@ class MaskTracker(Closing, SessionViews):
 
     # --- the video and the engine -------------------------------------------------------------------------------
 
-    def set_video(self, video: VideoLike, *, rate: float | str | Fraction | None = None) -> None:
+    def set_video(
+        self,
+        video: VideoLike,
+        *,
+        rate: float | str | Fraction | None = None,
+        stretch: StretchOption | str = "auto",
+    ) -> None:
         """Choose the video; results of an earlier one are closed.
 
         Args:
-            video: a file, a folder of pictures, a URL, an array (T, H, W, 3), a list of arrays, any iterable of frames.
+            video: a file, a folder of pictures, a URL, an open binary file or bytes, an array (T, H, W, 3), a list of
+                arrays, any iterable of frames; see `sources.open_source`.
             rate: frames per second, where the source has none or a wrong one.
+            stretch: how samples of more than 8 bits are shown, see `sources.open_source`.
 
         Raises:
             SourceError: it cannot be opened.
             InputError: the tracks file to resume is of another video.
             OutputExistsError: the tracks file exists.
         """
-        self._work.set_video(video, rate)
+        self._work.set_video(video, rate, stretch)
         self._prompts = Prompter(self._work.source, self._work.journal, lambda: self._work.engine)
 
     @property
@@ -146,7 +154,7 @@ class MaskTracker(Closing, SessionViews):
         """Track what a mask covers. A mask of a known object on another frame is a correction.
 
         Args:
-            mask: (H, W), (1, H, W) or (H, W, 1); bool, integer or probability (see `masks.convert.as_mask`); or a file.
+            mask: (H, W), (1, H, W) or (H, W, 1); bool, whole numbers or soft (see `masks.binarize`); or a file.
             obj_id: a whole number from 1; by default the next free one from 100.
             frame_idx: the frame that the mask belongs to.
             label: a name for the object.
@@ -173,9 +181,9 @@ class MaskTracker(Closing, SessionViews):
         """Track what each of several masks covers; all are added, or none.
 
         Args:
-            masks: a stack (N, H, W) or (N, 1, H, W), a list of what `add_mask_prompt` takes, or what another model has
-                found on the frame, as it is: see `detections.read_detections`. Its names become the objects' labels,
-                its scores are kept (`Tracks.given_scores`), and so are its ids where it tracks.
+            masks: a stack (N, H, W) or (N, 1, H, W), a list of what `add_mask_prompt` takes, {object id: mask}, or what
+                another model has found on the frame, as it is: see `detections.read_detections`. Its names become the
+                objects' labels, its scores are kept (`Tracks.given_scores`), and so are its ids where it tracks.
             obj_ids: an id for each; by default the model's, or the next free ones from 100.
             frame_idx: the frame that they belong to.
             labels: a name for each object; by default the model's.
@@ -363,6 +371,7 @@ class MaskTracker(Closing, SessionViews):
 
         Warns:
             DamagedSourceWarning: the video ends early; `Tracks.stopped_at` says where.
+            UnconfirmedWarning: nothing was given, and all that the detector found was left out.
         """
         if not (callback is None or callable(callback)):
             raise InputError(f"callback: expected a function, got {show(callback)}")

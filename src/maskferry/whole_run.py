@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from maskferry.data import MaskPrompt, Source, State
+from maskferry.data import MaskPrompt, Source, State, StretchOption
 from maskferry.engines.registry import load_engine
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.formats import Seeds
@@ -23,7 +23,7 @@ from maskferry.outputs._watch import Silent, Watch
 from maskferry.prompts._given import GivenFiles, target_of
 from maskferry.run._prepare import prepare
 from maskferry.run._resume import run_difference
-from maskferry.sources import open_source, video_digest
+from maskferry.sources import open_source, source_digest
 from maskferry.tracker import MaskTracker
 from maskferry.tracks._jobs import FrameRange
 from maskferry.tracks._journal import Journal
@@ -47,6 +47,7 @@ class Request:
         frames: what part of the video.
         rate: frames per second, where the video has none or a wrong one.
         overwrite: start over where there are results.
+        stretch: how samples of more than 8 bits are shown, see `sources.open_source`.
     """
 
     video: str | Path
@@ -58,6 +59,7 @@ class Request:
     frames: FrameRange = field(default_factory=FrameRange)
     rate: str | None = None
     overwrite: bool = False
+    stretch: StretchOption | str = "auto"
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -109,9 +111,13 @@ def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
 @contextmanager
 def _open(request: Request, watch: Watch) -> Iterator[Source]:
     request.outputs.check_folder()
+    request.outputs.check_drawable()
     with watch.bar("Opening the video"):
-        source = open_source(request.video, rate=request.rate)
+        source = open_source(request.video, rate=request.rate, stretch=request.stretch)
     with source:
+        if source.info.stretch is not None:
+            low, high = source.info.stretch
+            watch.say(f"samples of more than 8 bits: {low:g} is shown as black, {high:g} as white (--stretch)")
         path = Path(source.info.path) if source.info.path else None
         request.outputs.check_apart(*request.inputs, *([path] if path else []))
         if request.outputs.audio and (path is None or not path.is_file()):
@@ -135,7 +141,7 @@ def _wanted(request: Request, seeds: Seeds, source: Source, engine: str) -> Jour
         if not mask.any():
             raise InputError(f"{what} is too small: nothing is left of it in {info.width}x{info.height}")
         prompts.append(MaskPrompt(given.frame, given.object_id, mask))
-    journal = Journal(Tracks.begin(info, digest=video_digest(info.path)))
+    journal = Journal(Tracks.begin(info, digest=source_digest(source)))
     journal.add_prompts(prompts)
     prepare(journal, source, engine, request.direction, request.frames)
     return journal
@@ -204,6 +210,7 @@ def _report(request: Request, tracks: Tracks, engine: str, steps: int, seconds: 
         objects.append({"id": object_id, "label": labels.get(object_id), "frames": len(states), "lost": lost})
     return {
         "video": tracks.video.name,
+        "stretch": tracks.video.stretch,
         "engine": engine,
         "frames": len(tracks),
         "steps": steps,

@@ -16,11 +16,13 @@ from typer.main import get_command
 
 from maskferry import __version__
 from maskferry.cli import _check as check
+from maskferry.cli import _completion as completion
 from maskferry.cli import _console as console
 from maskferry.cli import _demo as demo
 from maskferry.cli import _engines as engines
 from maskferry.cli import _eval as evaluation
 from maskferry.cli import _export as export
+from maskferry.cli import _inspect as inspect
 from maskferry.cli import _options as options
 from maskferry.cli import _render as render
 from maskferry.cli import _review as review
@@ -60,12 +62,12 @@ Results go to stdout, messages to stderr.
 Exit codes: 0 done, 1 failed while working (what was finished is kept),
 2 wrong input (nothing was done), 130 stopped by Ctrl-C.
 """),
-    add_completion=False,
-    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 app.command("track", epilog=track.EXAMPLES)(track.track)
+app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("render", epilog=render.EXAMPLES)(render.render)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("review", epilog=review.EXAMPLES)(review.review)
@@ -101,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     with console.session():
         try:
-            code = get_command(app).main(args=argv, prog_name="maskferry", standalone_mode=False)
+            code = _run(argv)
             if code == STOPPED:  # typer's answer to Ctrl-C
                 raise KeyboardInterrupt
             if sys.stdout is not None:
@@ -112,6 +114,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _explain(err)
         _forget_broken_stdout()
         return code if isinstance(code, int) else DONE
+
+
+def _run(argv: Sequence[str] | None) -> object:
+    """Carry out a command; without any, show the help."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if completion.completion_of_named_shell(arguments):
+        return DONE
+    completion.keep_help_on_one_line()
+    shown = argv if arguments else ["--help"]  # typer reads the process's own arguments where it is given none
+    return get_command(app).main(args=shown, prog_name="maskferry", standalone_mode=False)
 
 
 def _explain(err: BaseException) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from maskferry.cli import _completion as completion
 from maskferry.cli import _console as console
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
@@ -58,7 +59,14 @@ def export(  # noqa: PLR0913
     tracks: options.TracksPath,
     *,
     kind: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", show_default=False, help=options.help_of_formats())
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            show_default=False,
+            help=options.help_of_formats(),
+            autocompletion=completion.complete_formats,
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="OUT", help="The folder or file to write.", show_default=False)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from maskferry.cli import _completion as completion
 from maskferry.formats.registry import BUILT_IN
 
 __all__ = [
@@ -79,7 +80,13 @@ TrackedVideo = Annotated[
     ),
 ]
 Engine = Annotated[
-    str, typer.Option("--engine", metavar="NAME", help="What tracks: auto is the best that can run here.")
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="What tracks: auto is the best that can run here.",
+        autocompletion=completion.complete_engines,
+    ),
 ]
 Device = Annotated[
     str | None,

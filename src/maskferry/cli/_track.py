@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskferry.cli import _completion as completion
 from maskferry.cli import _options as options
 from maskferry.cli._console import set_verbosity
 from maskferry.errors import InputError
@@ -76,12 +77,22 @@ def track(  # noqa: PLR0913
             help="Frames per second, such as 25 or 30000/1001, where the video has none (pictures) or a wrong one.",
         ),
     ] = None,
+    stretch: Annotated[
+        str,
+        typer.Option(
+            "--stretch",
+            metavar="auto|none|LOW,HIGH",
+            help="How samples of more than 8 bits (thermal, microscopy) are shown, on all frames alike: auto shows the "
+            "2nd percentile as black and the 98th as white, none the whole range; or these two samples.",
+        ),
+    ] = "auto",
     write: Annotated[
         list[str],
         typer.Option(
             "--write",
             metavar="KINDS",
             help=options.help_of_kinds(),
+            autocompletion=completion.complete_kinds,
         ),
     ] = ["davis,csv,film"],  # noqa: B006
     overlap: options.OverlapOption = options.Overlap.smallest,
@@ -120,6 +131,7 @@ def track(  # noqa: PLR0913
         FrameRange(start, ENDLESS if stop is None else stop, stride),
         rate,
         overwrite,
+        stretch,
     )
     run_and_tell(request, as_json=as_json)
 

@@ -12,7 +12,7 @@ from maskferry import _lazy
 
 if TYPE_CHECKING:
     from maskferry.detections._columns import from_columns as from_columns
-    from maskferry.detections._reading import Detections as Detections
+    from maskferry.detections._detections import Detections as Detections
     from maskferry.detections._reading import detect_kind as detect_kind
     from maskferry.detections._reading import read_detections as read_detections
 
@@ -20,6 +20,7 @@ __all__, __getattr__ = _lazy.attach(
     __name__,
     {
         "maskferry.detections._columns": ("from_columns",),
-        "maskferry.detections._reading": ("Detections", "detect_kind", "read_detections"),
+        "maskferry.detections._detections": ("Detections",),
+        "maskferry.detections._reading": ("detect_kind", "read_detections"),
     },
 )

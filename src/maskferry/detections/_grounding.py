@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from maskferry.detections._columns import class_name, from_columns
-from maskferry.detections._reading import Detections, Names
+from maskferry.detections._detections import Detections, Names
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 
@@ -22,7 +22,7 @@ _WHAT = "GroundingDINO + SAM"
 def matches(value: Any) -> bool:  # noqa: ANN401
     """Whether this looks like a result with boxes and labels, alone, with masks in it, or in a pair with masks."""
     if isinstance(value, tuple | list) and len(value) == 2 and not isinstance(value[1], Mapping):
-        value = value[0]
+        value = _alone(value[0])
     return isinstance(value, Mapping) and "boxes" in value and ("labels" in value or "text_labels" in value)
 
 
@@ -32,7 +32,10 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
     Raises:
         InputError: there are no masks, several for each box, or not as many as boxes.
     """
-    result, masks = value if isinstance(value, tuple | list) else (value, value.get("masks"))
+    is_pair = not isinstance(value, Mapping)
+    result, masks = (_alone(value[0]), value[1]) if is_pair else (value, value.get("masks"))
+    if is_pair and not len(result["boxes"]) and (masks is None or not len(masks)):
+        return Detections([])
     masks = _one_mask_a_box(masks)
     found = result.get("text_labels")
     called = _listed(result["labels"] if found is None else found)
@@ -40,6 +43,11 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
     if len(masks) != len(result["boxes"]):
         raise InputError(f"{_WHAT}: expected a mask for each of {len(result['boxes'])} boxes, got {len(masks)}")
     return from_columns(masks, size_hw, _WHAT, scores=result.get("scores"), labels=labels)
+
+
+def _alone(value: Any) -> Any:  # noqa: ANN401
+    """The result without the list that a post-processor puts around that of one picture."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _one_mask_a_box(masks: Any) -> Any:  # noqa: ANN401

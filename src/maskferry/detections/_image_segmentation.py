@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from maskferry.detections._columns import from_columns
-from maskferry.detections._reading import Detections, Names
+from maskferry.detections._detections import Detections, Names
 
 __all__ = ["matches", "read"]
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from maskferry.data import Mask
 from maskferry.detections._columns import class_name, from_columns
-from maskferry.detections._reading import Detections, Names
+from maskferry.detections._detections import Detections, Names
 from maskferry.errors import InputError
+from maskferry.masks._binarize import binarize
 from maskferry.masks._convert import to_numpy
 
 __all__ = ["matches", "read"]
@@ -46,5 +47,5 @@ def _segments(segmentation: Any, infos: list[Any]) -> list[Mask]:  # noqa: ANN40
     if array.ndim == 2:
         return [np.asarray(array == info["id"]) for info in infos]
     if array.ndim == 3 and len(array) == len(infos):  # return_binary_maps=True
-        return [np.asarray(mask > 0.5) for mask in array]
+        return [binarize(mask, "segmentation") for mask in array]
     raise InputError(f"segmentation: expected (H, W), or (N, H, W) for {len(infos)} segments, got {array.shape}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskferry.detections._columns import class_name, from_columns
-from maskferry.detections._reading import Detections, Names
+from maskferry.detections._detections import Detections, Names
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from maskferry.detections._columns import class_name, from_columns
-from maskferry.detections._reading import Detections, Names
+from maskferry.detections._detections import Detections, Names
 from maskferry.errors import InputError
 from maskferry.masks._convert import to_numpy
 
 __all__ = ["matches", "read"]
+
+log = logging.getLogger(__name__)
 
 _WHAT = "torchvision Mask R-CNN"
 
@@ -34,11 +37,13 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
     if "masks" not in value:
         raise InputError(f"{_WHAT}: boxes without masks: use a model that segments, such as maskrcnn_resnet50_fpn")
     masks, classes = to_numpy(value["masks"], f"{_WHAT}.masks"), to_numpy(value["labels"], f"{_WHAT}.labels")
+    if not len(masks) and not len(classes):
+        return Detections([])
     if masks.ndim not in (3, 4) or (masks.ndim == 4 and masks.shape[1] != 1) or len(classes) != len(masks):
         raise InputError(f"{_WHAT}: expected masks (N, 1, H, W) and N labels, got {masks.shape} and {classes.shape}")
-    if not len(masks):
-        return Detections([])
     kept = classes != 0
+    if not kept.all():
+        log.warning("%s: %d of %d objects are of class 0, background: left out", _WHAT, (~kept).sum(), len(kept))
     labels = [class_name(c, names) for c in classes[kept]]
-    stack = (masks[:, 0] if masks.ndim == 4 else masks)[kept] > 0.5
-    return from_columns(stack, size_hw, _WHAT, scores=to_numpy(value["scores"], f"{_WHAT}.scores")[kept], labels=labels)
+    scores = to_numpy(value["scores"], f"{_WHAT}.scores")[kept]
+    return from_columns(masks[kept], size_hw, _WHAT, scores=scores, labels=labels)

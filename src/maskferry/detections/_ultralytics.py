@@ -12,14 +12,24 @@ import cv2
 import numpy as np
 
 from maskferry.data import Mask
-from maskferry.detections._columns import class_name, from_columns
-from maskferry.detections._reading import Detections, Names
+from maskferry.detections._columns import class_name, fill_outline, from_columns
+from maskferry.detections._detections import Detections, Names
 from maskferry.errors import InputError
+from maskferry.masks._binarize import binarize
 from maskferry.masks._convert import to_numpy
 
 __all__ = ["matches", "read", "undo_letterbox"]
 
 _WHAT = "ultralytics Results"
+
+_OTHER_TASKS = ("obb", "probs", "keypoints", "semantic_mask", "depth")
+"""What results of other tasks have; ``_keys`` names them all, where it is there."""
+
+_ADVICE = "use a model that segments objects, such as one whose name ends in -seg"
+_SEMANTIC = {
+    "semantic_mask": "it says which class each pixel has, not what the objects are: pass a mask of each class that is "
+    f"an object (`result.semantic_mask.data == number`), or {_ADVICE}"
+}
 
 
 def matches(value: Any) -> bool:  # noqa: ANN401
@@ -31,12 +41,11 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
     """Read ``Results``; tracked ids (``boxes.id``) are the objects' ids. Results of SAM may have no boxes.
 
     Raises:
-        InputError: the model has found boxes only.
+        InputError: the model has found boxes only, or does another task.
     """
     if value.masks is None:
-        if value.boxes is None or not len(value.boxes):
-            return Detections([])
-        raise InputError(f"{_WHAT} without masks: use a model that segments, such as one whose name ends in -seg")
+        _check_task(value)
+        return Detections([])
     height, width = (int(v) for v in value.orig_shape[:2])
     masks = _masks(value.masks, (height, width))
     boxes, called = value.boxes, getattr(value, "names", None) or names
@@ -46,6 +55,19 @@ def read(value: Any, size_hw: tuple[int, int], names: Names | None = None) -> De
     labels = None if classes is None else [class_name(c, called) for c in to_numpy(classes, _WHAT).reshape(-1)]
     ids = getattr(boxes, "id", None)
     return from_columns(masks, size_hw, _WHAT, scores=getattr(boxes, "conf", None), labels=labels, ids=ids)
+
+
+def _check_task(value: Any) -> None:  # noqa: ANN401
+    """Refuse results without masks that are not just those of a picture on which nothing was found.
+
+    Raises:
+        InputError: there are boxes, or the model does another task than segmentation of objects.
+    """
+    for name in dict.fromkeys((*_OTHER_TASKS, *getattr(value, "_keys", ()))):
+        if name not in ("boxes", "masks") and getattr(value, name, None) is not None:
+            raise InputError(f"{_WHAT} without masks, of another task ({name}): {_SEMANTIC.get(name, _ADVICE)}")
+    if value.boxes is not None and len(value.boxes):
+        raise InputError(f"{_WHAT} without masks: {_ADVICE}")
 
 
 def undo_letterbox(mask: Mask, size_hw: tuple[int, int]) -> Mask:
@@ -65,17 +87,8 @@ def undo_letterbox(mask: Mask, size_hw: tuple[int, int]) -> Mask:
 def _masks(masks: Any, size_hw: tuple[int, int]) -> list[Mask]:  # noqa: ANN401
     data = getattr(masks, "data", None)
     if data is None:
-        return [_fill(points, size_hw) for points in masks.xy]
+        return [fill_outline(points, size_hw, f"{_WHAT}.masks.xy") for points in masks.xy]
     stack = to_numpy(data, f"{_WHAT}.masks.data")
     if stack.ndim != 3:
         raise InputError(f"{_WHAT}.masks.data: expected (N, h, w), got {stack.shape}")
-    return [undo_letterbox(np.asarray(mask > 0.5), size_hw) for mask in stack]
-
-
-def _fill(points_xy: Any, size_hw: tuple[int, int]) -> Mask:  # noqa: ANN401
-    """The inside of a contour that goes through the middles of pixels, as OpenCV traces them; those belong to it."""
-    mask = np.zeros(size_hw, dtype=np.uint8)
-    points = to_numpy(points_xy, f"{_WHAT}.masks.xy")
-    if points.size:
-        cv2.fillPoly(mask, [np.rint(points.reshape(-1, 2)).astype(np.int32)], 1)
-    return mask.astype(np.bool_)
+    return [undo_letterbox(binarize(mask, f"{_WHAT}.masks.data"), size_hw) for mask in stack]

@@ -20,7 +20,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from maskferry.detections._reading import Detections, Names
+    from maskferry.detections._detections import Detections, Names
 
 __all__ = ["Reader", "ReaderSpec", "find_reader", "known_readers", "load_reader"]
 
@@ -61,36 +61,53 @@ class ReaderSpec:
         name: of the kind, as messages call it.
         target: "package.module", which has the functions of `Reader`.
         summary: one line.
-        batched: whether a list with one of these values is read as this value, because models return lists, with a
-            result for each picture.
     """
 
     name: str
     target: str
     summary: str
-    batched: bool = False
 
 
-def _built_in(name: str, module: str, summary: str, *, batched: bool = False) -> ReaderSpec:
-    return ReaderSpec(name, f"maskferry.detections.{module}", summary, batched)
+def _built_in(name: str, module: str, summary: str) -> ReaderSpec:
+    return ReaderSpec(name, f"maskferry.detections.{module}", summary)
 
 
 BUILT_IN = (
-    _built_in("ultralytics Results", "_ultralytics", "Results of YOLO, SAM, ...", batched=True),
-    _built_in("supervision.Detections", "_supervision", "Detections with masks"),
+    _built_in("ultralytics Results", "_ultralytics", "`Results` of YOLO, SAM, FastSAM"),
+    _built_in("supervision.Detections", "_supervision", "`Detections` with masks"),
     _built_in(
-        "Detectron2 output", "_detectron2", "Instances, the output of a predictor, panoptic output", batched=True
+        "Detectron2 output", "_detectron2", "`Instances`, what a predictor returns, panoptic output (things only)"
+    ),
+    _built_in("MMDetection output", "_mmdet", "`DetDataSample`, `InstanceData`, the dictionaries of `DetInferencer`"),
+    _built_in(
+        "segmentation with segments_info",
+        "_post_processed",
+        "transformers: `post_process_instance_segmentation` and `post_process_panoptic_segmentation`",
     ),
     _built_in(
-        "segmentation with segments_info", "_post_processed", "instances or panoptic, of transformers", batched=True
+        "SAM's mask generator",
+        "_sam",
+        "the list of `SamAutomaticMaskGenerator`; annotations of SA-1B; COCO's results and annotations of one picture",
     ),
-    _built_in("SAM's mask generator", "_sam", "the list of SAM's automatic mask generator"),
-    _built_in("image-segmentation pipeline", "_image_segmentation", "the list of the pipeline of transformers"),
-    _built_in("torchvision Mask R-CNN", "_torchvision", "the dictionary of one picture", batched=True),
     _built_in(
-        "GroundingDINO + SAM", "_grounding", "boxes of a detector prompted with words, and their masks", batched=True
+        "image-segmentation pipeline",
+        "_image_segmentation",
+        'transformers: the list of `pipeline("image-segmentation")`',
     ),
-    _built_in("mask-generation pipeline", "_mask_generation", "the dictionary of the pipeline of transformers"),
+    _built_in("torchvision Mask R-CNN", "_torchvision", "the dictionary `boxes`, `labels`, `scores`, `masks`"),
+    _built_in(
+        "GroundingDINO + SAM",
+        "_grounding",
+        "the pair (boxes of a detector prompted with words, masks that SAM made of them)",
+    ),
+    _built_in(
+        "Roboflow inference", "_roboflow", "responses with outlines or RLEs, as objects or as the servers' dictionaries"
+    ),
+    _built_in(
+        "mask-generation pipeline",
+        "_mask_generation",
+        'transformers: the dictionary of `pipeline("mask-generation")`; SAM 3\'s `post_process_instance_segmentation`',
+    ),
 )
 """In the order in which they are asked, which matters for dictionaries. Torchvision comes before GroundingDINO, which
 takes any boxes with labels; this one before the mask-generation pipeline, which takes any masks with scores but without
@@ -139,7 +156,7 @@ def _plugins(search_path: tuple[str, ...]) -> tuple[ReaderSpec, ...]:
         if point.name in built_in or point.name in found:
             log.warning("detections plugin %r (%s) is left out: the name is taken", point.name, point.value)
         else:
-            found[point.name] = ReaderSpec(point.name, point.value, f"plugin {point.value}", batched=True)
+            found[point.name] = ReaderSpec(point.name, point.value, f"plugin {point.value}")
     return tuple(found[name] for name in sorted(found))
 
 

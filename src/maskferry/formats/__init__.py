@@ -2,7 +2,11 @@
 
     registry      the one table of formats
     given_masks   anything that ``--masks`` takes -> prompts
-    given_pictures   pictures of masks and folders of them, for given_masks
+    given_pictures   a picture of masks, for given_masks
+    given_folders    a folder of them, for given_masks
+    frame_names   which frames they are of, by what they are called
+    given_arrays     arrays in files of numpy, for given_masks
+    mask_pictures    what a picture of masks means
     given_files   files of other tools, for given_masks
     given_zip     exports as they are downloaded, for given_masks
     as_coco       JSON of Datumaro, Label Studio and SA-1B -> the records of COCO

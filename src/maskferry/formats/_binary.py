@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from maskferry.data import FrameTracks, Mask, VideoInfo
-from maskferry.errors import InputError
 from maskferry.files import check_free
-from maskferry.formats._images import Pixels, list_pictures, read_pixels
+from maskferry.formats._images import list_pictures, read_pixels
+from maskferry.formats._mask_pictures import mask_of
 from maskferry.formats._png import write_boxed
+from maskferry.formats._reading import Reading, reading_of
 
-__all__ = ["read_mask", "read_masks", "to_binary", "write_masks"]
+__all__ = ["ids_of_names", "read_mask", "read_masks", "write_masks"]
 
 _NOTHING = (0, 0, 0, 0), np.zeros((1, 1), dtype=np.bool_)
 
 
-def read_mask(path: Path) -> Mask:
-    """Read a picture as one mask, bool (H, W): what is not black belongs to the object.
+def read_mask(path: Path, reading: Reading | None = None) -> Mask:
+    """Read a picture as one mask, bool (H, W): what is not black belongs to the object; see `mask_of`.
 
-    A format with loss (JPEG) is cut at 127, because it rings around edges.
+    A mask with soft edges, and a format with loss (JPEG), which rings around edges, are cut at half.
+
+    Args:
+        path: the picture.
+        reading: is told how it is read where another way is possible; without it, a warning says so.
 
     Raises:
-        InputError: no picture, or one in colour.
+        InputError: no picture, one in colour, one of several objects, or it is not clear what it means.
     """
-    return to_binary(read_pixels(path), path)
+    with reading_of(str(path), reading) as reading:
+        return mask_of(read_pixels(path), reading)
 
 
 def read_masks(folder: Path) -> dict[int, Mask]:
@@ -40,7 +46,7 @@ def read_masks(folder: Path) -> dict[int, Mask]:
         InputError: no folder, no pictures, or a picture in colour.
     """
     paths = list_pictures(folder)
-    masks = {i: read_mask(path) for i, path in zip(_ids_of(paths), paths, strict=True)}
+    masks = {i: read_mask(path) for i, path in zip(ids_of_names([path.stem for path in paths])[0], paths, strict=True)}
     return dict(sorted(masks.items()))
 
 
@@ -72,23 +78,14 @@ def write_masks(
     return written
 
 
-def to_binary(pixels: Pixels, path: Path) -> Mask:
-    """Take a picture as one mask, as `read_mask` does."""
-    values = pixels.values
-    if values.ndim == 3:
-        red, green, blue = np.moveaxis(values, 2, 0)
-        spread = 32 if pixels.lossy else 0
-        if np.ptp(np.stack((red, green, blue)).astype(np.int16), axis=0).max(initial=0) > spread:
-            raise InputError(
-                f"{path} is in colour; expected a black and white mask. If every colour is an object, read it as a "
-                "label map; if it is a cut-out, save its alpha channel"
-            )
-        values = green
-    return np.asarray(values > (127 if pixels.lossy else 0))
+def ids_of_names(stems: Sequence[str]) -> tuple[list[int], bool]:
+    """The ids of objects by their names, and whether these are no ids, so that they are counted.
 
-
-def _ids_of(paths: list[Path]) -> list[int]:
-    ends = [re.search(r"\d+$", path.stem) for path in paths]
+    >>> ids_of_names(["mask_2", "mask_10"]), ids_of_names(["cat", "dog"])
+    (([2, 10], False), ([1, 2], True))
+    """
+    ends = [re.search(r"[0-9]+$", stem) for stem in stems]
     ids = [int(m[0]) if m else 0 for m in ends]
-    usable = len(set(ids)) == len(ids) and min(ids) >= 1 and max(ids) <= 2**31
-    return ids if usable else list(range(1, len(paths) + 1))
+    if len(set(ids)) == len(ids) and min(ids) >= 1 and max(ids) <= 2**31:
+        return ids, False
+    return list(range(1, len(stems) + 1)), True

@@ -22,7 +22,17 @@ from maskferry.files import check_free
 from maskferry.formats._images import check_stem, list_pictures, picture_stem, read_pixels, write_pixels
 from maskferry.masks._labels import Overlap, label_dtype, to_label_map
 
-__all__ = ["VOID", "LabelMap", "Names", "read_label_map", "read_sequence", "voc_palette", "write_label_maps"]
+__all__ = [
+    "VOID",
+    "Color",
+    "LabelMap",
+    "Names",
+    "number_colors",
+    "read_label_map",
+    "read_sequence",
+    "voc_palette",
+    "write_label_maps",
+]
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +160,7 @@ def read_label_map(path: Path, colors: dict[Color, int] | None = None) -> LabelM
     pixels = read_pixels(path)
     if pixels.values.ndim == 2:
         return pixels.values
-    return _number_colors(pixels.values, {} if colors is None else colors, path)
+    return number_colors(pixels.values, {} if colors is None else colors, str(path))
 
 
 def read_sequence(folder: Path) -> Iterator[tuple[str, LabelMap]]:
@@ -179,12 +189,13 @@ def _dtype_for(largest_id: int) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if largest_id == VOID else label_dtype(largest_id)
 
 
-def _number_colors(rgb: NDArray[Any], colors: dict[Color, int], path: Path) -> LabelMap:
+def number_colors(rgb: NDArray[Any], colors: dict[Color, int], where: str) -> LabelMap:
+    """The label map of a picture in colour, uint8 (H, W, 3), as `read_label_map` numbers its colours."""
     codes = rgb.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     found, inverse = np.unique(codes, return_inverse=True)
     if found.size > 4096:
         raise InputError(
-            f"{path} has {found.size} colours: this looks like a photograph, or like a label map that was saved with "
+            f"{where} has {found.size} colours: this looks like a photograph, or like a label map that was saved with "
             "loss (JPEG) or smoothed; expected a colour an object"
         )
     triples = [(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in found]

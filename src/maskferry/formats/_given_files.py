@@ -26,10 +26,12 @@ __all__ = ["Found", "of_video", "read_file"]
 
 
 class Found(NamedTuple):
-    """What a file holds: prompts by frame and object, and {object id: name}."""
+    """What a file holds: prompts by frame and object, and {object id: name}; and whether the ids are only counted, so
+    that the names say which object it is."""
 
     prompts: list[MaskPrompt]
     labels: dict[int, str]
+    counted: bool = False
 
 
 def read_file(path: Path, frame: int | None, reading: Reading) -> Found:

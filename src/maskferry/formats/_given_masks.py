@@ -8,8 +8,10 @@ from pathlib import Path
 from maskferry._arguments import whole
 from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
+from maskferry.formats._given_arrays import read_arrays
 from maskferry.formats._given_files import Found, read_file
-from maskferry.formats._given_pictures import read_folder, read_picture
+from maskferry.formats._given_folders import read_folder
+from maskferry.formats._given_pictures import read_picture
 from maskferry.formats._given_zip import read_zip
 from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
@@ -24,14 +26,18 @@ class Seeds:
     Attributes:
         prompts: by frame, then by object id; masks have the size of their file.
         labels: {object id: name}, where the file has names.
+        kinds: how it was read, in a few words for each file: "COCO", "a label map".
         left_out: what the file holds and these masks do not, a line for each kind, with a count.
         notes: how the file was read, where it could be read in another way too.
+        counted: the file does not tell the ids, which are numbered; its names tell which object it is.
     """
 
     prompts: list[MaskPrompt]
     labels: dict[int, str]
+    kinds: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    counted: bool = False
 
 
 def read_seeds(
@@ -44,11 +50,11 @@ def read_seeds(
 ) -> Seeds:
     """Read masks to start from.
 
-    - A picture is a label map: value n is object n, and in 8 bits 255 is void and left out. A grey picture that holds
-      nothing but 0 and 255 (or 65535) is a binary mask and makes object 1. In RGB every colour is an object, see
-      `davis.read_label_map`. A JPEG is a binary mask, cut at 127.
-      In a grey picture whose values are all from 1000, 10000 is MOTS's region to ignore and left out.
-    - A folder holds a binary picture for each object, see `binary.read_masks`.
+    - A picture is a label map, or a mask in black and white, with hard edges or soft ones, see
+      `_mask_pictures.objects_of`. It is put on the frame whose picture has its name, or which it holds itself.
+    - A folder holds pictures of frames, of objects, folders of objects, or LabelMe files, see
+      `_given_folders.read_folder`.
+    - A .npy or .npz file holds masks or label maps, see `_given_arrays.read_arrays`.
     - A JSON file of one video, see `youtube_vis.read` and `coco_images.read`: every mask on its own frame; where states
       are recorded, only the masks that are "given". Of one picture (COCO): every annotation is an object, 1 to N in the
       order of the file. A list of ``{"segmentation": RLE, ...}``, as SAM's mask generator makes, is read likewise. Of
@@ -56,7 +62,7 @@ def read_seeds(
     - An XML file of CVAT, see `cvat.read`, or a text file of MOTS, see `mots.read`: every mask on its own frame.
 
     Args:
-        path: a picture, a folder of pictures, or a .json, .xml or .txt file.
+        path: a picture, a folder, or a .json, .xml, .txt, .npy or .npz file.
         frame: the frame that files belong to which do not say it themselves, 0-based; None for the first one.
         target: the video that the masks are for, as far as it is known: files that name a picture are put on its frame.
         strict: refuse a file of which something is left out; otherwise one warning says what, and how many.
@@ -73,13 +79,14 @@ def read_seeds(
         frame = whole(frame, "frame", least=0, most=MOST_FRAMES)
     if first_frame is not None and path.suffix.lower() not in (".txt", ".zip"):
         raise InputError(f"first_frame: only for text files of MOTS (.txt), not for {path}")
-    reading = Reading(str(path), target or Target(), strict, first_frame)
+    reading = Reading(str(path), target or Target(), strict, first_frame=first_frame)
     found = _read(path, frame, reading)
     if not found.prompts:
         why = f"; left out: {'; '.join(reading.told)}" if reading.told else ""
         raise InputError(f"{path} holds no mask: expected at least one pixel of an object{why}")
     reading.warn()
-    return Seeds(found.prompts, found.labels, tuple(reading.told), tuple(reading.notes))
+    told, notes = tuple(reading.told), tuple(reading.notes)
+    return Seeds(found.prompts, found.labels, (reading.kind,), told, notes, found.counted)
 
 
 def _read(path: Path, frame: int | None, reading: Reading) -> Found:
@@ -88,5 +95,8 @@ def _read(path: Path, frame: int | None, reading: Reading) -> Found:
         return read_file(path, frame, reading)
     if kind == ".zip":
         return read_zip(path, frame, reading, lambda inside: read_file(inside, frame, reading))
-    masks = read_folder(path, reading) if path.is_dir() else read_picture(path, reading)
-    return Found([MaskPrompt(frame or 0, i, mask) for i, mask in masks.items()], {})
+    if kind in (".npy", ".npz"):
+        return read_arrays(path, frame, reading)
+    if path.is_dir():
+        return read_folder(path, frame, reading)
+    return Found(read_picture(path, frame, reading), {})

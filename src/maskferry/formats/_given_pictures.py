@@ -1,57 +1,43 @@
-"""Pictures of masks, and folders of them -> {object id: mask}."""
+"""One picture of masks -> prompts on its frame."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from maskferry.data import Mask
+from maskferry.data import MaskPrompt
 from maskferry.errors import InputError
-from maskferry.formats import _binary as binary
-from maskferry.formats import _mots as mots
-from maskferry.formats._davis import VOID, LabelMap, read_label_map
-from maskferry.formats._images import list_pictures, read_pixels
+from maskferry.formats._frame_names import frame_of, own_frame
+from maskferry.formats._images import Pixels, read_pixels
+from maskferry.formats._mask_pictures import objects_of
 from maskferry.formats._reading import Reading
-from maskferry.masks._labels import split_labels
+from maskferry.images import PICTURE_SUFFIXES
 
-__all__ = ["read_folder", "read_picture"]
-
-
-def read_picture(path: Path, reading: Reading) -> dict[int, Mask]:
-    pixels = read_pixels(path)
-    labels: LabelMap
-    if pixels.lossy:
-        labels = binary.to_binary(pixels, path).astype(np.uint8)
-    elif pixels.values.ndim == 3 and not _is_gray(pixels.values):
-        return split_labels(read_label_map(path))
-    else:
-        labels = pixels.values if pixels.values.ndim == 2 else pixels.values[:, :, 0]
-    full = np.iinfo(labels.dtype).max
-    if not pixels.indexed and np.isin(labels, (0, full)).all():
-        labels = (labels == full).astype(np.uint8)
-    if labels.dtype == np.uint8:
-        return split_labels(labels, void=VOID)
-    return split_labels(labels, void=mots.IGNORED if (labels[labels > 0] >= 1000).all() else None)
+__all__ = ["read_picture"]
 
 
-def _is_gray(rgb: NDArray[np.unsignedinteger[Any]]) -> bool:
-    return bool((rgb == rgb[:, :, :1]).all())
+def read_picture(path: Path, said: int | None, reading: Reading) -> list[MaskPrompt]:
+    """Read a picture, see `objects_of`, on its frame, see `frame_of`.
+
+    Args:
+        path: the picture.
+        said: the frame that the caller says; None where he says none.
+        reading: the video, as far as it is known, and who is told.
+
+    Raises:
+        InputError: it cannot be read, or is not clear.
+    """
+    pixels = _read(path)
+    frame = frame_of(path, said, reading, own_frame(path))
+    return [MaskPrompt(frame, i, mask) for i, mask in objects_of(pixels, reading).items()]
 
 
-def read_folder(folder: Path, reading: Reading) -> dict[int, Mask]:
-    for path in list_pictures(folder):
-        pixels = read_pixels(path)
-        values = np.unique(pixels.values[pixels.values != 0]) if pixels.values.ndim == 2 else np.empty(0)
-        if values.size > 1 and not pixels.lossy:
-            raise InputError(
-                f"{path} has {values.size} values beside 0 and looks like a label map; expected a folder with a binary "
-                "mask for each object. Give the label map of one frame as a file"
-            )
-    masks = binary.read_masks(folder)
-    empty = [i for i, mask in masks.items() if not mask.any()]
-    if empty:
-        raise InputError(f"{folder}: the masks of objects {empty} are empty; expected at least one pixel in each")
-    return masks
+def _read(path: Path) -> Pixels:
+    try:
+        return read_pixels(path)
+    except InputError as err:
+        if path.suffix.lower() in PICTURE_SUFFIXES or not path.exists():
+            raise
+        raise InputError(
+            f"{path} is of no kind that masks are read from: expected a picture (PNG, TIFF, JPEG, ...), a folder of "
+            "them, or a .json, .xml, .txt, .npy or .npz file"
+        ) from err

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import PIL.PngImagePlugin
 from numpy.typing import NDArray
 
@@ -50,38 +51,46 @@ class Pixels:
     """A picture's values.
 
     Attributes:
-        values: uint8 or uint16 (H, W), or uint8 RGB (H, W, 3). The indices, where the file has a palette.
-        indexed: the file has a palette.
+        values: uint8 or uint16 (H, W), or uint8 RGB (H, W, 3). The indices, where the file has a palette in colour.
+        shown: uint8 RGB (H, W, 3), its colours; None where the values are no indices of a palette.
         lossy: the format does not keep values exactly (JPEG and its like).
+        alpha: uint8 (H, W), from transparent (0) to opaque (255); None where all of the picture is opaque. What is not
+            more opaque than transparent is black in ``values``.
+        own: maskferry wrote the file.
     """
 
     values: NDArray[np.uint8] | NDArray[np.uint16]
-    indexed: bool = False
+    shown: NDArray[np.uint8] | None = None
     lossy: bool = False
+    alpha: NDArray[np.uint8] | None = None
+    own: bool = False
 
 
 def read_pixels(path: Path) -> Pixels:
     """Read a picture of masks: any format of Pillow, 1 to 32 bits, with a palette, grey or RGB.
 
-    What is fully transparent counts as black. A palette that uses nothing but black and white is read as grey. Of a
-    file with several pages the first is read.
+    It is turned as its EXIF orientation says. What is more transparent than opaque counts as black. A palette in
+    which index n is grey n, or of black and white, is read as grey, and one whose background is not index 0 by its
+    colours. Of a file with several pages the first is read.
 
     Raises:
         InputError: there is no such file, it is no picture, or its values are no whole numbers from 0 to 65535.
     """
-    with translate_errors(path), open_picture(path, path) as image:
-        if (pages := getattr(image, "n_frames", 1)) > 1:
+    with translate_errors(path), open_picture(path, path) as file:
+        if (pages := getattr(file, "n_frames", 1)) > 1:
             log.warning("%s has %d pages: only the first is read", path, pages)
-        lossy = image.format in _LOSSY
-        if image.mode == "P":
-            if _is_black_and_white(image):
-                return Pixels(np.asarray(image.convert("RGB"))[:, :, 0].copy())
-            return Pixels(np.array(image), indexed=True)
-        if image.mode in ("1", "L"):
-            return Pixels(np.array(image.convert("L")), lossy=lossy)
+        lossy, own = file.format in _LOSSY, INFO_KEY in file.info or file.info.get("Software") == SOFTWARE
+        file.load()  # turns a TIFF by itself
+        image = PIL.ImageOps.exif_transpose(file)
         if image.mode.startswith(("I", "F")):
-            return Pixels(_as_uint16(np.array(image), path))
-        return Pixels(_opaque_rgb(image), lossy=lossy)
+            return Pixels(_as_uint16(np.array(image), path), own=own)
+        alpha = _alpha(image)
+        if image.mode == "P" and _is_label_map(image, alpha):
+            return Pixels(np.array(image), shown=np.array(image.convert("RGB")), own=own)
+        values = np.array(image.convert("L" if _is_grey(image) else "RGB"))
+        if alpha is not None:
+            values[alpha < 128] = 0
+        return Pixels(values, lossy=lossy, alpha=alpha, own=own)
 
 
 def write_pixels(
@@ -202,10 +211,34 @@ def _png_options(info: FrameInfo | None) -> dict[str, Any]:
     return {"pnginfo": text, "comment": SOFTWARE}
 
 
-def _is_black_and_white(image: PIL.Image.Image) -> bool:
-    """Whether the used part of a palette is black and white alone, in either order."""
-    colors = image.convert("RGB").getcolors(2)
-    return colors is not None and {color for _, color in colors} <= {(0, 0, 0), (255, 255, 255)}
+def _is_label_map(image: PIL.Image.Image, alpha: NDArray[np.uint8] | None) -> bool:
+    """Whether the indices of a picture with a palette are ids: it is more than grey, and 0 is its background."""
+    if _is_grey(image):
+        return False
+    indices = np.asarray(image)
+    if alpha is not None and indices[alpha < 128].any():
+        return False
+    border = np.concatenate([indices[0], indices[-1], indices[:, 0], indices[:, -1]])
+    if border.min() != border.max() or not border[0] or not (indices == 0).any():
+        return True
+    return image.convert("RGB").getpixel((0, 0)) not in ((0, 0, 0), (255, 255, 255))
+
+
+def _is_grey(image: PIL.Image.Image) -> bool:
+    """Whether a picture is grey by its mode; with a palette, whether it is black and white or index n is grey n."""
+    if image.mode != "P":
+        return image.mode in ("1", "L", "LA", "La")
+    colors = image.convert("RGB").getcolors(256) or []
+    if {color for _, color in colors} <= {(0, 0, 0), (255, 255, 255)}:
+        return True
+    return bool((np.asarray(image.convert("RGB")) == np.asarray(image)[:, :, None]).all())
+
+
+def _alpha(image: PIL.Image.Image) -> NDArray[np.uint8] | None:
+    if not image.has_transparency_data:
+        return None
+    alpha = np.array(image.convert("RGBA"))[:, :, 3]
+    return None if (alpha == 255).all() else alpha
 
 
 def _as_uint16(values: NDArray[Any], path: Path) -> NDArray[np.uint16]:
@@ -214,11 +247,3 @@ def _as_uint16(values: NDArray[Any], path: Path) -> NDArray[np.uint16]:
             f"{path}: expected whole numbers from 0 to 65535, got {values.dtype} from {values.min()} to {values.max()}"
         )
     return values.astype(np.uint16)
-
-
-def _opaque_rgb(image: PIL.Image.Image) -> NDArray[np.uint8]:
-    if not image.has_transparency_data:
-        return np.array(image.convert("RGB"))
-    rgba = np.array(image.convert("RGBA"))
-    rgba[rgba[:, :, 3] == 0] = 0
-    return rgba[:, :, :3].copy()

@@ -59,6 +59,7 @@ class Reading:
         target: the video that its masks are for.
         strict: refuse the file rather than leave something out.
         first_frame: what a file of MOTS calls the video's first frame, where the caller says it.
+        kind: how the file is read, in a few words: "COCO", "a label map".
         left_out: {what: [how many, where it was first]}.
         notes: how it was read, in a sentence each, where it could be read in another way too.
         doubts: the notes of which the caller is warned, as masks may be on another frame, or of another object.
@@ -68,6 +69,7 @@ class Reading:
     target: Target = field(default_factory=Target)
     strict: bool = False
     first_frame: int | None = None
+    kind: str = "masks"
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -112,6 +114,15 @@ class Reading:
         self.note(text)
         if text not in self.doubts:
             self.doubts.append(text)
+
+    @contextmanager
+    def at(self, where: object) -> Iterator[None]:
+        """Call what is read inside so, where it is one of several files."""
+        before, self.where = self.where, str(where)
+        try:
+            yield
+        finally:
+            self.where = before
 
     @property
     def told(self) -> list[str]:

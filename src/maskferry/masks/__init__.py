@@ -9,6 +9,7 @@ from maskferry import _lazy
 if TYPE_CHECKING:
     from maskferry.masks._appearance import appearance as appearance
     from maskferry.masks._appearance import similarity as similarity
+    from maskferry.masks._binarize import binarize as binarize
     from maskferry.masks._convert import as_mask as as_mask
     from maskferry.masks._convert import as_masks as as_masks
     from maskferry.masks._convert import resize_mask as resize_mask
@@ -36,6 +37,7 @@ __all__, __getattr__ = _lazy.attach(
     __name__,
     {
         "maskferry.masks._appearance": ("appearance", "similarity"),
+        "maskferry.masks._binarize": ("binarize",),
         "maskferry.masks._convert": ("as_mask", "as_masks", "resize_mask", "to_numpy"),
         "maskferry.masks._labels": ("Overlap", "label_dtype", "split_labels", "to_label_map"),
         "maskferry.masks._matching": ("assign", "iou_matrix", "share_matrix"),

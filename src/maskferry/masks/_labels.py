@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from maskferry._arguments import foreign
 from maskferry.data import FrameMasks, Mask, ObjectMask
 from maskferry.errors import InputError
 from maskferry.limits import most_pixels
+from maskferry.masks._convert import one_channel
 
 __all__ = ["Overlap", "label_dtype", "split_labels", "to_label_map"]
 
@@ -82,12 +83,22 @@ def _paint_key(overlap: Overlap) -> Any:  # noqa: ANN401
 
 
 @foreign("masks.split_labels")
-def split_labels(label_map: NDArray[np.integer[Any]], *, void: int | None = None) -> dict[int, Mask]:
+def split_labels(label_map: ArrayLike, *, void: int | None = None) -> dict[int, Mask]:
     """Take a label map apart: {object id: bool (H, W)}, by ascending id, without ids below 1 and ``void``.
 
+    `MaskTracker.add_masks_prompt` and `track` take what it returns. In a map of classes, 0 may be a class as well; its
+    mask is ``label_map == 0``.
+
+    Args:
+        label_map: (H, W), (1, H, W) or (H, W, 1), whole numbers of any type; a tensor of torch will do.
+        void: a number that is no object.
+
     Raises:
-        InputError: the masks of all objects together would fill the memory.
+        InputError: it is no label map, or the masks of all objects together would fill the memory.
     """
+    label_map = one_channel(label_map, "label_map")
+    if label_map.dtype.kind == "f" and not (label_map == np.rint(label_map)).all():
+        raise InputError("label_map: expected whole numbers, got fractions: this is a soft mask, or no label map")
     ids = [int(i) for i in np.unique(label_map) if i > 0 and i != void]
     most = _FULL_MASKS * most_pixels()
     if len(ids) * label_map.size > most:

@@ -12,6 +12,7 @@ from maskferry._locks import lock_path
 from maskferry._own_files import OwnKind, own_kind
 from maskferry._replacing import check_own, foreign_files, own_files, remove_own_files
 from maskferry.data import FrameTracks, Source
+from maskferry.drawing import check_font
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.files import check_free, put_in_order, translate_os_errors
 from maskferry.formats._frame_table import sidecar
@@ -75,6 +76,15 @@ class Outputs:
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise OutputExistsError(f"{self.folder} is a file; expected a folder, or a name for a new one")
+
+    def check_drawable(self) -> None:
+        """Refuse a font that cannot be read, where something is to be drawn.
+
+        Raises:
+            InputError: the environment names it.
+        """
+        if RENDERINGS.keys() & set(self.kinds):
+            check_font()
 
     def check_free(self) -> None:
         """Refuse to write where something is.

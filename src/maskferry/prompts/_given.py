@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +15,7 @@ from maskferry.formats._given_masks import Seeds, read_seeds
 from maskferry.formats._reading import Target
 from maskferry.images import PICTURE_SUFFIXES
 
-__all__ = ["GivenFiles", "mask_path", "target_of"]
+__all__ = ["GivenFiles", "mask_path", "target_of", "with_known_ids"]
 
 
 def mask_path(argument: str, frame: int | None = None) -> tuple[int | None, Path]:
@@ -30,7 +30,8 @@ def mask_path(argument: str, frame: int | None = None) -> tuple[int | None, Path
         frame, path = int(numbered[1]), Path(numbered[2])
     if not path.exists():
         raise InputError(
-            f"--masks: {path} does not exist: expected a picture, a folder of pictures, or a .json, .xml or .txt file"
+            f"--masks: {path} does not exist: expected a picture, a folder of pictures, or a .json, .xml, .txt, "
+            ".npy or .npz file"
         )
     return frame, path
 
@@ -67,7 +68,8 @@ class GivenFiles:
             target: the video that they are for, see `target_of`.
 
         Returns:
-            The prompts by frame, then by object id; masks have the size of their file.
+            The prompts by frame, then by object id; masks have the size of their file. Objects of files that give names
+            and no ids are those of an earlier file that have the same name.
 
         Raises:
             InputError: a file holds no masks, or two of them hold a mask of one object on one frame, or name it
@@ -75,17 +77,21 @@ class GivenFiles:
         """
         found: dict[tuple[int, int], tuple[MaskPrompt, Path]] = {}
         labels: dict[int, str] = {}
+        kinds: list[str] = []
         left_out: list[str] = []
         notes: list[str] = []
         for argument in self.arguments:
             index, path = mask_path(argument, self.frame)
             first = self.first_frame
             seeds = read_seeds(path, frame=index, target=target, strict=self.strict, first_frame=first)
+            seeds = with_known_ids(seeds, labels, {object_id for _, object_id in found}, str(path))
             _add_prompts(found, seeds, path)
             _add_labels(labels, seeds, path)
+            kinds += seeds.kinds
             left_out += seeds.left_out
             notes += seeds.notes
-        return Seeds([found[key][0] for key in sorted(found)], labels, tuple(left_out), tuple(notes))
+        prompts = [found[key][0] for key in sorted(found)]
+        return Seeds(prompts, labels, tuple(dict.fromkeys(kinds)), tuple(left_out), tuple(notes))
 
 
 def _add_prompts(found: dict[tuple[int, int], tuple[MaskPrompt, Path]], seeds: Seeds, path: Path) -> None:
@@ -103,6 +109,36 @@ def _add_labels(labels: dict[int, str], seeds: Seeds, path: Path) -> None:
     for object_id, label in seeds.labels.items():
         if labels.setdefault(object_id, label) != label:
             raise InputError(f"{path} calls object {object_id} {label!r}, an earlier file {labels[object_id]!r}")
+
+
+def with_known_ids(seeds: Seeds, known: Mapping[int, str], used: Collection[int], where: str) -> Seeds:
+    """Masks whose ids are only counted, with the ids that the objects of their names have already.
+
+    Args:
+        seeds: what a file holds; where it tells the ids, it is given back as it is.
+        known: {object id: name} of what was given before.
+        used: the ids of all that was given before.
+        where: how errors call the file.
+
+    Raises:
+        InputError: an object has the number of one that has no name: it may be that one, or another one.
+    """
+    if not seeds.counted or not used:
+        return seeds
+    often = Counter(known.values()) + Counter(seeds.labels.values())
+    id_of = {name: object_id for object_id, name in known.items() if often[name] <= 2}
+    ids = {i: id_of[name] for i, name in seeds.labels.items() if often[name] == 2 and name in id_of}
+    taken = {*used, *ids.values()}
+    for i in sorted({prompt.object_id for prompt in seeds.prompts} - ids.keys()):
+        if i in used and i not in known and i in seeds.labels:
+            raise InputError(
+                f"{where}: {seeds.labels[i]!r} may be object {i}, which has no name, or another one: put its id at the "
+                f"end of the name ({seeds.labels[i]}_{i})"
+            )
+        ids[i] = i if i not in seeds.labels else next(k for k in (i, *range(1, len(taken) + 2)) if k not in taken)
+        taken.add(ids[i])
+    prompts = [MaskPrompt(p.frame, ids[p.object_id], p.mask) for p in seeds.prompts]
+    return replace(seeds, prompts=prompts, labels={ids[i]: name for i, name in seeds.labels.items()})
 
 
 def target_of(source: Source) -> Target:

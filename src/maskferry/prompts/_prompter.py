@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from maskferry.data import BoxPrompt, Frame, FrameInfo, Mask, MaskPrompt, PointPrompt, Prompt, Source, TextPrompt
-from maskferry.detections import Detections, read_detections
+from maskferry.detections import Detections
+from maskferry.detections._reading import read_given
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError, PromptNotSupportedError
 from maskferry.formats._binary import read_mask
 from maskferry.formats._given_masks import read_seeds
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
-from maskferry.prompts._given import target_of
+from maskferry.prompts._given import target_of, with_known_ids
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._prompt_store import ObjectPrompt
 
@@ -56,8 +57,11 @@ class Prompter:
                 self._journal.tracks.note_inputs(path)
             return found_id
         if not isinstance(mask, np.ndarray):  # whatever else has one mask in it
+            one = read_masks([mask], video.size_hw)
+            if len(one) != 1:
+                raise InputError(f"mask: expected that of one object, got {len(one)}: pass them to add_masks_prompt")
             ids = None if obj_id is None else [obj_id]
-            return self.add_masks([mask], ids, frame_idx, None if label is None else [label], replace=replace)[0]
+            return self.add_masks(one, ids, frame_idx, None if label is None else [label], replace=replace)[0]
         found = as_mask(mask, video.size_hw, what="masks[0]")
         with self._journal.transaction():
             object_id = self._id(obj_id)
@@ -74,7 +78,7 @@ class Prompter:
         *,
         replace: bool,
     ) -> list[int]:
-        """Several masks of one frame, in any form that `read_detections` reads."""
+        """Several masks of one frame, in any form that `detections.read_detections` reads."""
         frame_idx = self._source.info.check_frame(frame_idx)
         found = read_masks(masks, self._source.info.size_hw)
         names = list(labels) if labels is not None else found.labels
@@ -98,6 +102,8 @@ class Prompter:
         target = target_of(self._source)
         given = read_seeds(path, frame=frame, target=target, strict=strict, first_frame=first_frame)
         with self._journal.transaction():  # all, or none
+            there = self._journal.tracks
+            given = with_known_ids(given, there.labels, there.object_ids, str(path))
             for frame, prompts in groupby(given.prompts, key=attrgetter("frame")):
                 masks: dict[int, Mask] = {prompt.object_id: prompt.mask for prompt in prompts}
                 names = [given.labels.get(i) for i in masks]
@@ -226,7 +232,4 @@ def read_masks(masks: Any, size_hw: tuple[int, int]) -> Detections:  # noqa: ANN
         raise InputError(f"masks: expected a stack or a list of masks, got the path {masks}: use add_masks_file")
     if isinstance(masks, Sequence) and any(isinstance(mask, str | Path) for mask in masks):
         masks = [read_mask(Path(mask)) if isinstance(mask, str | Path) else mask for mask in masks]
-    found = read_detections(masks, size_hw)
-    if not len(found):
-        raise InputError("masks: expected at least one, but nothing was found on this picture")
-    return found
+    return read_given(masks, size_hw)

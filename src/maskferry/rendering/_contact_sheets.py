@@ -10,7 +10,7 @@ import numpy as np
 
 from maskferry._palettes import Palette, check_palette
 from maskferry.data import Frame, FrameMasks, Image, VideoLike
-from maskferry.drawing import contact_sheet, draw_overlay, fitting_zoom
+from maskferry.drawing import check_font, contact_sheet, draw_overlay, fitting_zoom
 from maskferry.errors import InputError
 from maskferry.files import check_output, output
 from maskferry.rendering._tracked_video import pictures, reads_of, require_frames, source_of
@@ -44,6 +44,7 @@ def render_sheet(
     reads = reads_of(tracks, video)
     check_output(path, reads=reads, overwrite=overwrite)
     check_palette(palette)
+    check_font()
     require_frames(tracks)
     stride = max(1, -(-len(tracks) // count))
     captions: list[str] = []
@@ -84,6 +85,7 @@ def render_moments(
     reads = reads_of(tracks, video)
     check_output(path, reads=reads, overwrite=overwrite)
     check_palette(palette)
+    check_font()
     if not moments:
         raise InputError("there are no moments to show")
     shown: dict[int, tuple[Frame, FrameMasks]] = {}

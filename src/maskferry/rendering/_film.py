@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from maskferry._palettes import Palette, check_palette
 from maskferry.data import VideoLike
-from maskferry.drawing import draw_overlay
+from maskferry.drawing import check_font, draw_overlay
 from maskferry.errors import InputError
 from maskferry.files import check_output, output
 from maskferry.rendering._tracked_video import film_rate, pictures, reads_of, require_frames, source_of
@@ -83,6 +83,7 @@ def render(  # noqa: PLR0913
     if not 0 <= alpha <= 1 or zoom < 1:
         raise InputError(f"expected alpha from 0 to 1 and a zoom of at least 1, got {alpha} and {zoom}")
     check_palette(palette)
+    check_font()
     frames_per_second = film_rate(tracks, rate)
     names = {**{i: str(i) for i in tracks.object_ids}, **tracks.labels} if labels is True else labels
     with source_of(tracks, video) as source, output(path, reads=reads, overwrite=overwrite) as part:

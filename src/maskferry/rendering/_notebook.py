@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from maskferry._own_files import SOFTWARE
 from maskferry._palettes import Palette, check_palette
 from maskferry.data import Frame, FrameMasks, Image
-from maskferry.drawing import draw_overlay, fitting_zoom
+from maskferry.drawing import check_font, draw_overlay, fitting_zoom
 from maskferry.errors import MissingExtraError
 from maskferry.files import atomic_path
 
@@ -50,19 +50,22 @@ def plot_frame(  # noqa: PLR0913
 ) -> Figure:
     """Plot one frame under its masks.
 
-        Args:
-            frame: the picture.
-            masks: its objects.
-            figsize: inches (width, height); by default as wide as a notebook, in the shape of the video.
-            axis: "on" shows pixel coordinates, "off" hides them.
-            alpha: opacity of the masks.
-            labels: write ids, or {object id: name}.
-    from maskferry._own_files import SOFTWARE
-    from maskferry.data import Frame, FrameMasks, Image
-    from maskferry.drawing import Palette, check_palette, draw_overlay, fitting_zoom
-            MissingExtraError: matplotlib is not installed.
+    Args:
+        frame: the picture.
+        masks: its objects.
+        figsize: inches (width, height); by default as wide as a notebook, in the shape of the video.
+        axis: "on" shows pixel coordinates, "off" hides them.
+        alpha: opacity of the masks.
+        labels: write ids, or {object id: name}.
+        palette: colours of the objects, see `color_of`.
+        output: also save the picture here, in a format that its suffix names; an earlier one is replaced.
+
+    Raises:
+        InputError: there is no such palette, or no such font.
+        MissingExtraError: matplotlib is not installed.
     """
     check_palette(palette)
+    check_font()
     draw = partial(draw_overlay, alpha=alpha, labels=labels, palette=palette)
     height, width = frame.image.shape[:2]
     figure, (axes,) = _figure(1, 1, figsize or (10, 10 * height / width + 0.4))
@@ -84,10 +87,11 @@ def plot_frames(  # noqa: PLR0913
     """Plot several frames side by side; arguments as in `plot_frame`.
 
     Raises:
-        InputError: there is no such palette.
+        InputError: there is no such palette, or no such font.
         MissingExtraError: matplotlib is not installed.
     """
     check_palette(palette)
+    check_font()
     draw = partial(draw_overlay, alpha=alpha, labels=labels, palette=palette)
     ncols = max(1, min(ncols, len(frames)))
     nrows = max(1, math.ceil(len(frames) / ncols))

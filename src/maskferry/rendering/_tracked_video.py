@@ -6,16 +6,20 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from os import PathLike
 from pathlib import Path
 
 from maskferry._locks import lock_path
-from maskferry.data import Frame, FrameMasks, Source, VideoLike
+from maskferry.data import Frame, FrameMasks, Source, StretchOption, VideoLike
 from maskferry.errors import InputError, SourceError
 from maskferry.formats._frame_table import sidecar
-from maskferry.sources import open_source, parse_rate, video_digest
+from maskferry.sources import open_source, parse_rate, source_digest
+from maskferry.sources._file_object import disk_path, is_file_object
 from maskferry.tracks import Tracks, describe_pending
 
 _log = logging.getLogger(__name__)
+
+_ADVICE = "pass the video that was tracked, wherever it lies now (the VIDEO argument)"
 
 __all__ = ["film_rate", "pictures", "reads_of", "require_frames", "source_of"]
 
@@ -33,23 +37,50 @@ def source_of(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
     is_stored = video is None
     video = tracks.video.path if video is None else video
     if video is None:
-        raise InputError("these tracks do not name a file with their frames: pass the video too")
-    source = open_source(video, local_only=is_stored)
+        raise InputError(
+            "these tracks do not name a file with their frames, as they were made of pictures in memory, a stream or "
+            "an open file: pass the video too (the VIDEO argument)"
+        )
+    source = _open_stored(tracks, video) if is_stored else _open_named(tracks, video)
     try:
         if source.info.size_hw != tracks.video.size_hw:
             raise SourceError(
                 f"{source.info.name} is {source.info.width}x{source.info.height}, but the tracks are of a video of "
                 f"{tracks.video.width}x{tracks.video.height}: pass the video that was tracked"
             )
-        if is_stored and tracks.video_digest not in (None, video_digest(source.info.path)):
+        if is_stored and tracks.video_digest not in (None, source_digest(source)):
             raise SourceError(
-                f"{source.info.path} is not the video that was tracked: it has been changed or replaced since; pass "
-                "the video that was tracked, wherever it lies now (the VIDEO argument)"
+                f"{source.info.path} is not the video that was tracked: it has been changed or replaced since; "
+                f"{_ADVICE}"
             )
         yield source
     finally:
         if source is not video:
             source.close()
+
+
+def _open_stored(tracks: Tracks, path: VideoLike) -> Source:
+    """The video where the tracks say that it lies."""
+    try:
+        return open_source(path, stretch=_stretch_of(tracks), local_only=True)
+    except SourceError as err:
+        raise SourceError(f"{err}; {_ADVICE}") from err
+
+
+def _open_named(tracks: Tracks, video: VideoLike) -> Source:
+    """The video that the caller names. Another file of it will do, but is mentioned: it may be another video."""
+    if not (isinstance(video, str | PathLike) or is_file_object(video)):
+        return open_source(video)
+    source = open_source(video, stretch=_stretch_of(tracks))
+    there, here = tracks.video_digest, source_digest(source)
+    if there and here and there != here:
+        _log.warning("%s is not the very file that was tracked: see that it shows the same frames", source.info.name)
+    return source
+
+
+def _stretch_of(tracks: Tracks) -> StretchOption:
+    """How the frames were shown when they were tracked."""
+    return tracks.video.stretch or "none"
 
 
 def film_rate(tracks: Tracks, rate: float | str | Fraction | None) -> Fraction | None:
@@ -81,7 +112,9 @@ def _path_of(video: VideoLike | None) -> Path | None:
 
     A source that must not be opened again by its path, as it leaves out frames, names that as ``reads_from``.
     """
-    place = getattr(video, "reads_from", None) or getattr(getattr(video, "info", None), "path", video)
+    place = (
+        disk_path(video) or getattr(video, "reads_from", None) or getattr(getattr(video, "info", None), "path", video)
+    )
     if not isinstance(place, str | Path) or (isinstance(place, str) and "://" in place):
         return None
     return Path(place).expanduser()

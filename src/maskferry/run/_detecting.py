@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypedDict
 
@@ -11,7 +12,7 @@ from maskferry.association._options import AssociationOptions
 from maskferry.association._scheduler import DetectorScheduler
 from maskferry.data import Image, MaskPrompt
 from maskferry.detections import read_detections
-from maskferry.errors import InputError
+from maskferry.errors import InputError, SourceError, UnconfirmedWarning
 from maskferry.run._prepare import prepare
 from maskferry.run._runner import Progress, never, run
 from maskferry.run._workspace import Workspace
@@ -55,13 +56,21 @@ def steps(  # noqa: PLR0913
     if not callable(cancelled):
         raise InputError(f"cancelled: expected a function, got {show(cancelled)}")
     frame_range = FrameRange(start, ENDLESS if stop is None else stop, stride)
-    scheduler = None if detector is None else _scheduler(workspace, detector, association or AssociationOptions())
-    if scheduler is not None and not workspace.journal.prompts.prompt_frames():
-        _begin_with_finds(workspace, scheduler, frame_range)
+    if detector is None:
+        return _prepared(workspace, direction, frame_range, cancelled)
+    scheduler = _scheduler(workspace, detector, association or AssociationOptions())
+    if not _has_prompts(workspace):
+        if not _begin_with_finds(workspace, scheduler, frame_range):
+            every = scheduler.options.every
+            raise InputError(f"the detector found nothing on any {every}th frame: there is nothing to track")
+        if direction == "backward" and scheduler.options.confirm:  # it runs on forward passes only
+            return _end_with_nothing(workspace)
     forward = _prepared(workspace, direction, frame_range, cancelled, scheduler)
-    if scheduler is None or direction == "forward":
-        return forward
-    return _and_back(workspace, direction, frame_range, cancelled, forward)
+    return _to_the_end(workspace, direction, frame_range, cancelled, scheduler, forward)
+
+
+def _has_prompts(workspace: Workspace) -> bool:
+    return bool(workspace.journal.prompts.prompt_frames())
 
 
 def _prepared(
@@ -76,17 +85,37 @@ def _prepared(
     return run(workspace.journal, workspace.source, workspace.engine, cancelled=cancelled, scheduler=scheduler)
 
 
-def _and_back(
+def _to_the_end(
     workspace: Workspace,
     direction: Direction,
     frame_range: FrameRange,
     cancelled: Callable[[], bool],
+    scheduler: DetectorScheduler,
     forward: Iterator[Progress],
 ) -> Iterator[Progress]:
-    """The forward passes, then the way back of objects that were found on them."""
+    """The forward passes; where all finds were false, the search goes on after them; then the way back of objects that
+    were found on the way."""
     yield from forward
-    if not cancelled():
+    while not (cancelled() or _has_prompts(workspace)):
+        if not _begin_with_finds(workspace, scheduler, frame_range, after=scheduler.last_frame):
+            yield from _end_with_nothing(workspace)
+            return
+        yield from _prepared(workspace, direction, frame_range, cancelled, scheduler)
+    if direction != "forward" and not cancelled():
         yield from _prepared(workspace, direction, frame_range, cancelled)
+
+
+def _end_with_nothing(workspace: Workspace) -> Iterator[Progress]:
+    """Leave out what the detector has found, and say so."""
+    for object_id in workspace.journal.tracks.object_ids:
+        workspace.journal.drop_object(object_id)
+    workspace.save()
+    message = (
+        "no later run of the detector confirmed what it had found: no object is left. If its finds are right, pass "
+        "AssociationOptions(confirm=0), or let it run more often (every)"
+    )
+    warnings.warn(UnconfirmedWarning(message), stacklevel=2)
+    return iter(())
 
 
 def _scheduler(workspace: Workspace, detector: Detector, options: AssociationOptions) -> DetectorScheduler:
@@ -97,14 +126,24 @@ def _scheduler(workspace: Workspace, detector: Detector, options: AssociationOpt
     )
 
 
-def _begin_with_finds(workspace: Workspace, scheduler: DetectorScheduler, frame_range: FrameRange) -> None:
-    """Prompt with what the detector finds on the first frame on which it finds something."""
+def _begin_with_finds(
+    workspace: Workspace, scheduler: DetectorScheduler, frame_range: FrameRange, after: int = -1
+) -> bool:
+    """Prompt with what the detector finds on the first frame after this one on which it finds something; whether it
+    finds anything."""
     source, journal = workspace.source, workspace.journal
     limits = frame_range.within(source.info.frame_count)
     if not source.seekable:
         raise InputError("a stream cannot be searched for its first objects: add a mask of its first frame")
     for index in range(limits.start, limits.stop, scheduler.options.every * limits.stride):
-        frame = workspace.frame(index)
+        if index <= after:
+            continue
+        try:
+            frame = workspace.frame(index)
+        except (SourceError, InputError):
+            if after < 0:
+                raise
+            return False  # the video is damaged from here on; what came before is kept
         found = scheduler.detections(frame)
         if found:
             ids = journal.prompts.ids(None, len(found))
@@ -113,5 +152,5 @@ def _begin_with_finds(workspace: Workspace, scheduler: DetectorScheduler, frame_
             journal.add_prompts(prompts, frame.info, labels)
             scheduler.begin_with(ids)
             journal.detector_state = scheduler.save()
-            return
-    raise InputError(f"the detector found nothing on any {scheduler.options.every}th frame: there is nothing to track")
+            return True
+    return False

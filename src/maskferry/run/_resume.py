@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maskferry.data import Stretch
 from maskferry.tracks import Tracks
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._pending import last_run
@@ -18,12 +19,19 @@ def video_difference(there: Tracks, now: Tracks) -> str | None:
     size = f"{old.width}x{old.height}"
     if (old.size_hw, old.frame_count, old.rate) != (new.size_hw, new.frame_count, new.rate):
         return f"another video ({old.name}, {size}, {old.frame_count} frames) or another rate (--rate)"
+    if old.stretch != new.stretch:
+        return f"the same video with {_shown(old.stretch)} (pass that to resume it), not with {_shown(new.stretch)}"
     if there.video_digest and now.video_digest:
         if there.video_digest != now.video_digest:
             return f"another video: {old.name} has been changed or replaced since"
     elif old.name != new.name:
         return f"another video ({old.name}, {size}, {old.frame_count} frames)"
     return None
+
+
+def _shown(stretch: Stretch | None) -> str:
+    """How deep samples were shown, as the option says it."""
+    return "stretch none" if stretch is None else f"stretch {','.join(f'{value:.17g}' for value in stretch)}"
 
 
 def run_difference(there: Journal, wanted: Journal) -> str | None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from maskferry.data import Frame, Source, VideoLike
+from maskferry.data import Frame, Source, StretchOption, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import engine_status, load_engine, pick_engine
 from maskferry.errors import InputError
 from maskferry.run._resume import video_difference
-from maskferry.sources import open_source, video_digest
+from maskferry.sources import open_source, source_digest
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._saving import check_replaceable
 from maskferry.tracks._tracks import Tracks
@@ -48,9 +48,11 @@ class Workspace:
 
     # --- the video ----------------------------------------------------------------------------------------------
 
-    def set_video(self, video: VideoLike, rate: float | str | Fraction | None = None) -> None:
+    def set_video(
+        self, video: VideoLike, rate: float | str | Fraction | None = None, stretch: StretchOption | str = "auto"
+    ) -> None:
         """Open a video and its tracks; those of an earlier one are closed. See `MaskTracker.set_video`."""
-        source = open_source(video, rate=rate)
+        source = open_source(video, rate=rate, stretch=stretch)
         try:
             journal = Journal(self._open_tracks(source))
         except BaseException:
@@ -60,7 +62,7 @@ class Workspace:
         self._source, self._journal = source, journal
 
     def _open_tracks(self, source: Source) -> Tracks:
-        wanted = Tracks.begin(source.info, self._path, digest=video_digest(source.info.path))
+        wanted = Tracks.begin(source.info, self._path, digest=source_digest(source))
         if self._path is None:
             return wanted
         if not (self._resume and self._path.exists()):

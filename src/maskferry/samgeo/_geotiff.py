@@ -36,8 +36,11 @@ def refuse_geotiff(path: Path) -> None:
     Raises:
         InputError: it holds a GeoTIFF.
     """
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    first = next((p for p in files if p.suffix.lower() in (".tif", ".tiff") and p.is_file()), None)
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        first = next((p for p in files if p.suffix.lower() in (".tif", ".tiff") and p.is_file()), None)
+    except OSError:  # whoever opens it says why
+        return
     if first is not None and is_geotiff(first):
         raise InputError(
             f"{path}: a series of GeoTIFFs cannot be read yet ({first.name} is one): choose three bands, bring all "

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from maskferry.sources._checks import parse_rate as parse_rate
     from maskferry.sources._download import download_file as download_file
     from maskferry.sources._frame_info import frame_info_of as frame_info_of
+    from maskferry.sources._identity import source_digest as source_digest
     from maskferry.sources._identity import video_digest as video_digest
     from maskferry.sources._open import open_source as open_source
     from maskferry.sources._tiff import is_geotiff as is_geotiff
@@ -23,7 +24,7 @@ __all__, __getattr__ = _lazy.attach(
         "maskferry.sources._checks": ("parse_rate",),
         "maskferry.sources._download": ("download_file",),
         "maskferry.sources._frame_info": ("frame_info_of",),
-        "maskferry.sources._identity": ("video_digest",),
+        "maskferry.sources._identity": ("source_digest", "video_digest"),
         "maskferry.sources._open": ("open_source",),
         "maskferry.sources._tiff": ("is_geotiff",),
     },

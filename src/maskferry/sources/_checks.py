@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterable, Sequence, Sized
 from fractions import Fraction
+from pathlib import Path
 
 from maskferry._arguments import foreign, frames_per_second, show, whole
-from maskferry.errors import InputError
+from maskferry.errors import InputError, SourceError
 
-__all__ = ["check_indices", "parse_rate"]
+__all__ = ["check_indices", "no_permission", "parse_rate"]
 
 
 def parse_rate(rate: float | str | Fraction) -> Fraction:
@@ -28,6 +30,22 @@ def parse_rate(rate: float | str | Fraction) -> Fraction:
         return 1 / (1 / value).limit_denominator(1001)
     ntsc = Fraction(math.ceil(value) * 1000, 1001)
     return ntsc if abs(value - ntsc) < Fraction(1, 200) else value.limit_denominator(1001)
+
+
+def no_permission(path: Path) -> SourceError:
+    """The error of a file or folder that is there, and that the user may not read."""
+    closed = next((p for p in reversed(path.absolute().parents) if not _may_enter(p)), None)
+    if closed is not None:
+        return SourceError(
+            f"{path}: no permission to enter the folder {closed}: its owner can give it (chmod +x), or copy the file "
+            "from there"
+        )
+    needs = "chmod +rx" if path.is_dir() else "chmod +r"
+    return SourceError(f"{path}: no permission to read it: its owner can give it ({needs})")
+
+
+def _may_enter(folder: Path) -> bool:
+    return os.access(folder, os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def check_indices(indices: Sequence[int], frame_count: int | None) -> Sequence[int]:

@@ -29,10 +29,17 @@ _COVER = 0x400
 _TEXT_AND_PICTURES = ("tty", "image2", "_pipe")
 """Ends of the names of FFmpeg's demuxers that make a "video" of a text file or of a single picture."""
 
+_WITHOUT_PIXELS = {"skip_idct": "all", "skip_loop_filter": "all"}
+"""Options of FFmpeg's decoders that leave out work which decides no frame's order."""
+
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: Path, *, for_order: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file's video stream for decoding on several threads. Everything of it must be used inside the block.
+
+    Args:
+        path: the file.
+        for_order: only the order of the decoded frames matters, not their pixels, which saves time.
 
     Raises:
         SourceError: there is no such file, it is empty, no video, or has no video stream.
@@ -49,7 +56,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             problem := size_problem(stream.codec_context.width, stream.codec_context.height)
         ):
             raise SourceError(f"{path}: {problem}")
-        stream.codec_context.options = {"max_pixels": str(most_pixels())}  # frames may be larger than the header says
+        limits = {"max_pixels": str(most_pixels())}  # frames may be larger than the header says
+        stream.codec_context.options = limits | (_WITHOUT_PIXELS if for_order else {})
         stream.codec_context.thread_type = "AUTO"
         yield container, stream
 

@@ -145,9 +145,9 @@ def _check_decodable(part: Path, target: Path, url: str) -> None:
     """Open what was downloaded; where that fails, remove it."""
     try:
         if target.suffix.lower() in FRAME_SUFFIXES:
-            from maskferry.sources._pictures import read_header
+            from maskferry.sources._pages import pages_of
 
-            read_header(part)
+            pages_of(part)
         else:
             from maskferry.sources._container import open_video
 

@@ -1,71 +1,68 @@
-"""Frames from a folder of pictures, or from one picture file."""
+"""Frames from a folder of pictures, or from the pages of one picture file."""
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from maskferry.data import Frame, FrameInfo, VideoInfo
+from maskferry.data import Frame, FrameInfo, Stretch, StretchOption, VideoInfo
 from maskferry.errors import SourceError
 from maskferry.images import FRAME_SUFFIXES, natural_key
-from maskferry.sources._checks import check_indices
+from maskferry.sources._checks import check_indices, no_permission
 from maskferry.sources._frame_info import check_index, time_at
-from maskferry.sources._pictures import Header, Scale, decode_rgb, max_value, read_header
+from maskferry.sources._pages import Page, PageReader, pages_of
+from maskferry.sources._pictures import read_samples
 from maskferry.sources._read_ahead import ReadAheadSource
+from maskferry.sources._stretch import choose_stretch, spread, thin, warn_if_unused
 
 __all__ = ["FolderSource"]
 
-_SAMPLED = 16
-_FULL_SCALES = (255, 1023, 4095, 16383, 65535)
+_PIECE_BYTES = 256 * 2**20
+"""Decoded frames held while an animation is read backward."""
 
 
 class FolderSource(ReadAheadSource):
-    """The pictures of a folder in natural order (2 before 10), or a single picture.
+    """The pictures of a folder in natural order (2 before 10), or those of one file.
 
     Pictures may be of any format that Pillow or OpenCV reads. Alpha is dropped, palettes, grey and CMYK become RGB,
-    EXIF orientation is applied (8 bit). Deep pictures (16 bit, float) are brought to 8 bit by one scale for the whole
-    series, so that brightness stays comparable: the maximum of up to 16 pictures, spread evenly, decides. Samples are
-    divided by the smallest of 255, 1023, 4095, 16383 and 65535 that holds the maximum (8, 10, 12, 14, 16 bit); above
-    65535 by the maximum, and float samples up to 1 by 1. What is brighter than that, or negative, is clipped.
+    EXIF orientation is applied (8 bit). Deep pictures (16 bit, float) are brought to 8 bit by one stretch for the whole
+    series, so that brightness stays comparable. Of a TIFF every page is a frame, of an animation (WebP, APNG, AVIF)
+    every frame is one; smaller copies, masks, and the second view of a stereo JPEG are none.
 
     Attributes:
         info: size, rate, number of pictures.
         seekable: True.
-        scale: what deep samples are multiplied by; None where all pictures have 8 bit.
     """
 
     seekable = True
     announced_frame_count: int | None = None
 
-    def __init__(self, path: Path, *, rate: Fraction | None = None) -> None:
+    def __init__(self, path: Path, *, rate: Fraction | None = None, stretch: StretchOption = "auto") -> None:
         """List the pictures and check their sizes by their headers.
 
         Args:
-            path: a folder, or one picture.
-            rate: frames per second; without it frames have no time.
+            path: a folder, or one file.
+            rate: frames per second; without it frames have no time, but those of animations have their own.
+            stretch: of deep pictures, see `open_source`.
 
         Raises:
             SourceError: no pictures, pictures of several sizes, or one that cannot be read.
         """
         super().__init__()
-        self._files = _list_pictures(path) if path.is_dir() else [path]
-        self._headers = [read_header(file) for file in self._files]
-        first = self._headers[0]
-        if len(self._files) == 1 and first.pages > 1:
-            raise SourceError(
-                f"{self._files[0]} holds {first.pages} pictures: save each as a file of its own, or read them "
-                "into one array (T, H, W, 3) and pass that"
-            )
-        for file, header in zip(self._files, self._headers, strict=True):
-            if header.size_hw != first.size_hw:
-                raise _size_error(self._files[0], first, file, header.size_hw)
-        self.scale: Scale | None = self._common_scale()
-        height, width = first.size_hw
-        self.info = VideoInfo(width, height, rate, len(self._files), path.name, str(path))
+        files = _list_pictures(path) if path.is_dir() else [path]
+        self._pages = [page for file in files for page in pages_of(file)]
+        self._check_sizes()
+        self._times = None if rate is not None else _times(self._pages)
+        if self._times is not None:
+            rate = Fraction(len(self._pages) / self._times.pop()).limit_denominator(1001) or None
+        self._stretch = self._find_stretch(stretch, path.name)
+        height, width = self._pages[0].size_hw
+        self.info = VideoInfo(width, height, rate, len(self._pages), path.name, str(path), self._stretch)
 
     def frames(self, indices: Sequence[int]) -> Generator[Frame]:
         """Decode these pictures, a few ahead, on a thread; see `Source.frames`."""
@@ -77,41 +74,94 @@ class FolderSource(ReadAheadSource):
         return self._info(check_index(index, self.info))
 
     def _info(self, index: int) -> FrameInfo:
-        return FrameInfo(index, time_at(index, self.info.rate), self._files[index].name)
+        time = time_at(index, self.info.rate) if self._times is None else self._times[index]
+        is_numbered = self._pages[index].number is not None and self._pages[0].path == self._pages[-1].path
+        return FrameInfo(index, time, f"{index:06d}" if is_numbered else self._pages[index].name)
 
     def _produce(self, wanted: Sequence[int]) -> Generator[Frame | None]:
-        for index in wanted:
-            file, header = self._files[index], self._headers[index]
-            try:
-                image = decode_rgb(file, deep=header.deep, scale=self.scale or 1)
-            except SourceError as err:
-                raise SourceError(f"frame {index}: {err}", frame=index) from err
-            if image.shape[:2] != self.info.size_hw:
+        is_backward = len(wanted) > 1 and wanted[0] > wanted[-1]
+        with PageReader() as reader:
+            if is_backward and any(page.is_animated for page in self._pages):
+                yield from self._produce_backward(reader, wanted)
+                return
+            for index in wanted:
+                yield self._frame(reader, index)
+
+    def _produce_backward(self, reader: PageReader, wanted: Sequence[int]) -> Generator[Frame | None]:
+        """Animations are decoded forward only: some frames at a time, given in reverse."""
+        most_held = max(2, _PIECE_BYTES // (3 * self.info.width * self.info.height))
+        for start in range(0, len(wanted), most_held):
+            held: list[Frame] = []
+            piece = wanted[start : start + most_held]
+            for index in reversed(piece):
+                try:
+                    held.append(self._frame(reader, index))
+                except SourceError as err:
+                    raise SourceError(f"frame {piece[0]} builds on one that is damaged: {err}", frame=piece[0]) from err
+                yield None
+            while held:
+                yield held.pop()
+
+    def _frame(self, reader: PageReader, index: int) -> Frame:
+        page = self._pages[index]
+        try:
+            image = reader.read(page, self._stretch)
+        except SourceError as err:
+            raise SourceError(f"frame {index}: {err}", frame=index) from err
+        if image.shape[:2] != self.info.size_hw:
+            raise SourceError(
+                f"frame {index}: {page.path} has changed since it was opened: its size is now "
+                f"{image.shape[1]}x{image.shape[0]}",
+                frame=index,
+            )
+        return Frame(self._info(index), image)
+
+    def _check_sizes(self) -> None:
+        first = self._pages[0]
+        (height, width), where = first.size_hw, f"in {first.path.parent}"
+        for page in self._pages:
+            if page.size_hw != first.size_hw:
                 raise SourceError(
-                    f"frame {index}: {file} has changed since it was opened: its size is now "
-                    f"{image.shape[1]}x{image.shape[0]}",
-                    frame=index,
+                    f"all frames must have one size, but {_called(first)} is {width}x{height} and {_called(page)} is "
+                    f"{page.size_hw[1]}x{page.size_hw[0]} ({where}): bring them to one size, or move those that differ "
+                    "elsewhere"
                 )
-            yield Frame(self._info(index), image)
 
-    def _common_scale(self) -> Scale | None:
-        deep = [file for file, header in zip(self._files, self._headers, strict=True) if header.deep]
+    def _find_stretch(self, option: StretchOption, name: str) -> Stretch | None:
+        deep = [page for page in self._pages if page.deep]
         if not deep:
+            warn_if_unused(option, name)
             return None
-        picks = np.unique(np.linspace(0, len(deep) - 1, min(_SAMPLED, len(deep))).astype(int))
-        largest, floats = 0.0, True
-        for i in picks.tolist():
-            value, is_float = max_value(deep[i])
-            largest, floats = max(largest, value), floats and is_float
-        return 255 / _full_scale(largest, floats=floats)
+        return choose_stretch(option, _sampled(deep), name)
 
 
-def _full_scale(largest: float, *, floats: bool) -> float:
-    if not math.isfinite(largest):
-        raise SourceError("the pictures hold infinite samples: replace them by finite ones")
-    if floats and largest <= 1:
-        return 1
-    return next((float(full) for full in _FULL_SCALES if largest <= full), largest)
+def _sampled(pages: list[Page]) -> list[NDArray[Any]]:
+    """Samples of some deep pictures; those that cannot be decoded are left to whoever reads these frames.
+
+    Raises:
+        SourceError: not one of them can be decoded.
+    """
+    found, error = [], None
+    for i in spread(len(pages)):
+        try:
+            found.append(thin(read_samples(pages[i].path, pages[i].tiff)))
+        except SourceError as err:
+            error = error or err
+    if error is not None and not found:
+        raise error
+    return found
+
+
+def _times(pages: list[Page]) -> list[float] | None:
+    """When each frame of animations begins, in seconds, and when the last one ends; None where one does not say."""
+    seconds = [page.seconds for page in pages if page.seconds is not None]
+    if len(seconds) < len(pages):
+        return None
+    return [round(time, 6) for time in itertools.accumulate(seconds, initial=0.0)]
+
+
+def _called(page: Page) -> str:
+    return page.path.name if page.number is None else f"page {page.number + 1} of {page.path.name}"
 
 
 def _list_pictures(folder: Path) -> list[Path]:
@@ -122,21 +172,15 @@ def _list_pictures(folder: Path) -> list[Path]:
     """
     try:
         found = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
+    except PermissionError as err:
+        raise no_permission(folder) from err
     except OSError as err:
         raise SourceError(f"{folder} cannot be read: {err.strerror}") from err
     pictures = [p for p in found if p.suffix.lower() in FRAME_SUFFIXES]
     if not pictures:
         what = f"{len(found)} other files" if found else "no files"
         raise SourceError(
-            f"{folder} holds no pictures, but {what}: expected a folder of .jpg, .png, .tif or the like, one per "
-            "frame; a video file is given by its own path"
+            f"{folder} holds no pictures, but {what}: expected a folder of .jpg, .png, .tif or the like; a video file, "
+            "or an animation such as a GIF, is given by its own path"
         )
     return sorted(pictures, key=natural_key)
-
-
-def _size_error(first: Path, header: Header, other: Path, size_hw: tuple[int, int]) -> SourceError:
-    height, width = header.size_hw
-    return SourceError(
-        f"all frames must have one size, but {first.name} is {width}x{height} and {other.name} is "
-        f"{size_hw[1]}x{size_hw[0]} (in {first.parent}): bring them to one size, or move those that differ elsewhere"
-    )

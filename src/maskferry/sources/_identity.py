@@ -6,9 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import Protocol
 
+from maskferry.data import Source
 from maskferry.images import FRAME_SUFFIXES, natural_key
 
-__all__ = ["video_digest"]
+__all__ = ["source_digest", "video_digest"]
 
 
 class Digest(Protocol):
@@ -48,6 +49,15 @@ def video_digest(path: str | None) -> str | None:
         return found.hexdigest()
     except OSError:
         return None
+
+
+def source_digest(source: Source) -> str | None:
+    """What identifies an open source: `video_digest` of where it lies, or what it says itself (`digest`).
+
+    None for arrays and streams.
+    """
+    own = getattr(source, "digest", None)
+    return own if isinstance(own, str) else video_digest(source.info.path)
 
 
 def _add_file(found: Digest, path: Path) -> None:

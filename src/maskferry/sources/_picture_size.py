@@ -1,4 +1,4 @@
-"""The size of a picture by its header, of the kinds that Pillow may not read and OpenCV does."""
+"""The size and depth of a picture by its header, of the kinds that Pillow may not read as they are and OpenCV does."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from maskferry.sources._tiff import first_directory
+from maskferry.sources._tiff import read_pages
 
-__all__ = ["size_in_header"]
+__all__ = ["jpeg2000_depth", "size_in_header"]
 
 _HEAD = 2**16
 """Bytes in which the size must stand."""
@@ -31,10 +31,23 @@ def size_in_header(path: Path) -> Size:
     return _tiff(path) if head[:2] in (b"II", b"MM") else None
 
 
+def jpeg2000_depth(path: Path) -> int:
+    """Bits a sample of a JPEG 2000 file (ISO 15444-1, I.5.3.1: the box ihdr); 8 where it does not say."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    at = head.find(b"ihdr")
+    depth = head[at + 14] if 0 <= at < len(head) - 14 else 7
+    return 8 if depth == 255 else (depth & 127) + 1
+
+
+def _jpeg2000(head: bytes) -> Size:
+    height, width = struct.unpack_from(">II", head, head.index(b"ihdr") + 4)
+    return width, height
+
+
 def _tiff(path: Path) -> Size:
-    tags = first_directory(path)
-    width, height = tags.get(256), tags.get(257)
-    return (width, height) if width and height else None
+    pages, _ = read_pages(path, most=1)
+    return pages[0].size_wh if pages and all(pages[0].size_wh) else None
 
 
 def _png(head: bytes) -> Size:
@@ -80,6 +93,7 @@ def _pam(head: bytes) -> Size:
 
 _READERS: tuple[tuple[bytes, Callable[[bytes], Size]], ...] = (
     (b"\x89PNG", _png),
+    (b"\0\0\0\x0cjP  ", _jpeg2000),
     (b"BM", _bmp),
     (b"\x59\xa6\x6a\x95", _sun),
     (b"#?", _hdr),

@@ -12,20 +12,27 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from maskferry.data import Frame, FrameInfo, VideoInfo
+from maskferry.data import Frame, FrameInfo, StretchOption, VideoInfo
 from maskferry.errors import SourceError
+from maskferry.sources._announced import announced_frames
 from maskferry.sources._checks import check_indices
 from maskferry.sources._container import open_video
 from maskferry.sources._decoder import Decoder
+from maskferry.sources._deep_video import deep_samples, find_stretch
 from maskferry.sources._frame_info import check_index, time_at
+from maskferry.sources._numbering import scan_packets
 from maskferry.sources._ordered_reader import OrderedReader
 from maskferry.sources._orientation import read_orientation
-from maskferry.sources._packet_index import PacketIndex, scan_packets
+from maskferry.sources._pictures import three_channels
 from maskferry.sources._read_ahead import ReadAheadSource
+from maskferry.sources._stretch import to_8bit
 
 __all__ = ["VideoSource"]
 
 log = logging.getLogger(__name__)
+
+_MOST_PACKETS = 1.5
+"""For each frame; where there are more, the file's rate may be that of the packets."""
 
 
 class VideoSource(ReadAheadSource):
@@ -44,12 +51,13 @@ class VideoSource(ReadAheadSource):
 
     seekable = True
 
-    def __init__(self, path: Path, *, rate: Fraction | None = None) -> None:
+    def __init__(self, path: Path, *, rate: Fraction | None = None, stretch: StretchOption = "auto") -> None:
         """Index a video file.
 
         Args:
             path: the file.
             rate: frames per second to use instead of the file's; times are then index / rate.
+            stretch: of samples of more than 8 bits, see `open_source`.
 
         Raises:
             SourceError: there is no such file, it is no video, or not one frame of it can be decoded.
@@ -58,17 +66,17 @@ class VideoSource(ReadAheadSource):
         self._path = path
         self._index = scan_packets(path)
         with open_video(path) as (_, stream):
-            self.announced_frame_count = _announced_frames(stream, self._index)
+            self.announced_frame_count = announced_frames(path, stream, self._index)
             self._time_base = Fraction(stream.time_base or 0)
-            file_rate = stream.average_rate or stream.guessed_rate
-            has_table = bool(stream.frames)
+            file_rate = self._average_rate(stream)
+            self._is_live = not stream.frames
         self._forced_rate = rate
         rate = rate or (Fraction(file_rate) if file_rate else None)
-        first_shown = self._decode_first()
-        if not has_table:
-            self._drop_start(first_shown)
+        self._decode_first()
         height, width = self._orientation.shown_hw(self._stored_hw)
-        self.info = VideoInfo(width, height, rate, self._index.frame_count, path.name, str(path))
+        self._stretch = find_stretch(path, self._index, self._first, stretch)
+        del self._first
+        self.info = VideoInfo(width, height, rate, self._index.frame_count, path.name, str(path), self._stretch)
         self._warn_if_cut()
 
     def frames(self, indices: Sequence[int]) -> Generator[Frame]:
@@ -93,16 +101,28 @@ class VideoSource(ReadAheadSource):
             return float(int(shown[index] - shown[0]) * self._time_base)
         return time_at(index, self.info.rate)
 
-    def _decode_first(self) -> int:
-        """Learn size and orientation from the first frame that can be decoded; give its number."""
+    def _average_rate(self, stream: VideoStream) -> Fraction | None:
+        """The file's average rate; that of the times where it is missing, or counts dropped frames or fields."""
+        shown, given = self._index.shown_pts, stream.average_rate
+        if shown is None or len(shown) < 2 or not self._time_base:
+            return given or stream.guessed_rate
+        measured = ((len(shown) - 1) / (int(shown[-1] - shown[0]) * self._time_base)).limit_denominator(1001)
+        may_count_others = stream.container.format.name == "avi" or len(self._index.pts) > _MOST_PACKETS * len(shown)
+        return measured if not given or (may_count_others and given > _MOST_PACKETS * measured) else given
+
+    def _decode_first(self) -> None:
+        """Learn size and orientation from the first frame that can be decoded; leave out those before a keyframe."""
         with Decoder(self._path, self._index) as decoder:
             for shown in decoder.decode_from(0):
                 if shown is not None:
                     number, frame = shown
+                    self._first = frame
                     self._stored_hw = (frame.height, frame.width)
                     self._stored_bytes = sum(plane.buffer_size for plane in frame.planes)
                     self._orientation = read_orientation(frame)
-                    return number
+                    if not decoder.undecodable or self._is_live:
+                        self._drop_start(number)
+                    return
         raise SourceError(
             f"{self._path}: not one frame can be decoded: the file is damaged or encrypted; try to play it, and "
             "convert it to H.264 if it plays"
@@ -138,20 +158,9 @@ class VideoSource(ReadAheadSource):
                 f"{width}x{height}: split it there, or convert it to one size",
                 frame=number,
             )
-        image = np.asarray(convert.reformat(frame, format="rgb24").to_ndarray(), dtype=np.uint8)
+        samples = deep_samples(frame) if self._stretch else None
+        if self._stretch and samples is not None:
+            image = three_channels(to_8bit(samples, self._stretch))
+        else:
+            image = np.asarray(convert.reformat(frame, format="rgb24").to_ndarray(), dtype=np.uint8)
         return Frame(self._info(number), np.ascontiguousarray(self._orientation.apply(image)))
-
-
-def _announced_frames(stream: VideoStream, index: PacketIndex) -> int | None:
-    """How many frames the header promises: a count, or in Matroska what fits into the length of the track."""
-    if stream.frames:
-        return stream.frames
-    parts = stream.metadata.get("DURATION", "").split(":")
-    if not stream.average_rate or not stream.time_base or index.shown_pts is None or len(parts) != 3:
-        return None
-    try:
-        hours, minutes, seconds = (Fraction(part) for part in parts)
-    except ValueError:
-        return None
-    missing = hours * 3600 + minutes * 60 + seconds - int(index.shown_pts[-1]) * Fraction(stream.time_base)
-    return index.frame_count + max(0, round(missing * Fraction(stream.average_rate)) - 1)

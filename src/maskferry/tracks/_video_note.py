@@ -21,17 +21,15 @@ def write_video(notes: Notes, video: VideoInfo, digest: str | None) -> None:
     path = video.path
     if path is not None and "://" not in path:
         path = os.path.abspath(path)  # noqa: PTH100
-    notes.set_json(
-        "video",
-        {
-            "width": video.width,
-            "height": video.height,
-            "rate": str(video.rate) if video.rate else None,
-            "frame_count": video.frame_count,
-            "name": video.name,
-            "path": path,
-        },
-    )
+    known = {
+        "width": video.width,
+        "height": video.height,
+        "rate": str(video.rate) if video.rate else None,
+        "frame_count": video.frame_count,
+        "name": video.name,
+        "path": path,
+    }
+    notes.set_json("video", known if video.stretch is None else {**known, "stretch": video.stretch})
     notes.set("digest", digest)
 
 
@@ -67,6 +65,6 @@ def video_of(value: dict[str, Any]) -> VideoInfo:
     exact = None if rate is None else Fraction(str(rate))
     if exact is not None and exact <= 0:
         raise ValueError(f"its rate is {rate!r}")
-    if len(value) != 6:
+    if len(value) != 6 + ("stretch" in value):
         raise ValueError(f"it says more than is known: {', '.join(sorted(value))[:80]}")
-    return VideoInfo(width, height, exact, frame_count, name, path)
+    return VideoInfo(width, height, exact, frame_count, name, path, value.get("stretch"))

@@ -59,7 +59,7 @@ def save(state: SessionState, grid: Grid, options: FlowOptions, seed: int) -> by
     header["has_last"] = state.last is not None
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     out = io.BytesIO()
-    np.savez(out, allow_pickle=False, **arrays)
+    np.savez(out, **arrays)  # type: ignore[arg-type]  # numpy 2.0 would take allow_pickle for an array
     return out.getvalue()
 
 
