@@ -10,12 +10,15 @@ import PIL.Image
 import pytest
 from pycocotools import mask as reference
 
+from cli_tools import run
 from format_samples import SIZE_HW, VIDEO, disk, masks_of, tracks
+from maskferry import MaskTracker, Tracks
 from maskferry._own_files import own_kind
-from maskferry.data import FrameTracks
-from maskferry.errors import InputError, OutputExistsError
+from maskferry.data import FrameTracks, State
+from maskferry.errors import InputError, MaskPlacementWarning, OutputExistsError
 from maskferry.formats import _mots as mots
 from maskferry.formats._given_masks import read_seeds
+from maskferry.formats._reading import Target
 from maskferry.masks._labels import to_label_map
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -173,24 +176,62 @@ UNCLEAR = [
 
 @pytest.mark.parametrize("make", [text_of, folder_of])
 @pytest.mark.parametrize(("frames", "kinds", "size_hw", "expected"), CLEAR)
-def test_the_file_tells_how_it_counts(tmp_path, caplog, make, frames, kinds, size_hw, expected):
+def test_the_file_tells_how_it_counts(tmp_path, make, frames, kinds, size_hw, expected):
     path = make(tmp_path / "t.txt", frames, kinds, size_hw)
     back = mots.read(path) if path.is_file() else mots.read_folder(path)
     assert [f.info.index for f in back.frames] == expected
-    assert "count from" not in caplog.text
 
 
 @pytest.mark.parametrize("make", [text_of, folder_of])
 @pytest.mark.parametrize(("frames", "kinds", "size_hw", "expected"), UNCLEAR)
-def test_where_nothing_tells_it_a_warning_does(tmp_path, caplog, make, frames, kinds, size_hw, expected):
+def test_where_nothing_tells_it_a_warning_does(tmp_path, make, frames, kinds, size_hw, expected):
     path = make(tmp_path / "t.txt", frames, kinds, size_hw)
     read = mots.read if path.is_file() else mots.read_folder
-    assert [f.info.index for f in read(path).frames] == expected
-    assert caplog.text.count("nothing else tells whether frames count from 0") == 1
+    with pytest.warns(MaskPlacementWarning, match="nothing else tells whether frames count from 0") as caught:
+        assert [f.info.index for f in read(path).frames] == expected
+    assert len(caught) == 1
     for first in (0, 1):
-        caplog.clear()
         assert [f.info.index for f in read(path, first_frame=first).frames] == [i - first for i in frames]
-        assert not caplog.text
+
+
+@pytest.mark.parametrize(("frames", "kinds", "size_hw", "expected"), UNCLEAR)
+def test_the_video_may_tell_it(tmp_path, frames, kinds, size_hw, expected):
+    """Its last frame has a number that counting from 0 does not reach."""
+    path = text_of(tmp_path / "t.txt", frames, kinds, size_hw)
+    target = Target(size_hw, frames[-1])
+    assert sorted({p.frame for p in read_seeds(path, target=target).prompts}) == [i - 1 for i in frames]
+    with pytest.warns(MaskPlacementWarning, match="--first-frame") as caught:
+        found = read_seeds(path, target=Target(size_hw, frames[-1] + 5))
+    assert sorted({p.frame for p in found.prompts}) == expected
+    assert len(caught) == 1
+    for first in (0, 1):
+        found = read_seeds(path, target=target, first_frame=first)
+        assert sorted({p.frame for p in found.prompts}) == [i - first for i in frames]
+
+
+def test_other_files_have_no_first_frame(tmp_path):
+    PIL.Image.fromarray(disk((8, 8), 5)).save(tmp_path / "m.png")
+    (tmp_path / "yolo.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    for name in ("m.png", "yolo.txt"):
+        with pytest.raises(InputError, match="first_frame: only for text files of MOTS"):
+            read_seeds(tmp_path / name, target=Target(SIZE_HW, 5), first_frame=1)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_in_the_library_and_on_the_command_line(tmp_path, first):
+    path = text_of(tmp_path / "t.txt", [1, 2])
+    video = np.zeros((6, *SIZE_HW, 3), dtype=np.uint8)
+    with MaskTracker(video, engine="hold") as tracker:
+        assert tracker.add_masks_file(path, first_frame=first) == [2001]
+        assert list(tracker.tracks) == [1 - first, 2 - first]
+    (tmp_path / "frames").mkdir()
+    for i, picture in enumerate(video):
+        PIL.Image.fromarray(picture).save(tmp_path / "frames" / f"{i}.png")
+    out = tmp_path / "out"
+    arguments = ["--masks", path, "--first-frame", first, "--engine", "hold", "-o", out, "--write", "none"]
+    assert run("track", tmp_path / "frames", *arguments) == 0
+    with Tracks.open(out / "tracks.sqlite") as tracks:
+        assert [i for i, row in tracks.timeline(2001) if row.state is State.GIVEN] == [1 - first, 2 - first]
 
 
 @pytest.mark.parametrize("first_frame", [0, 1, 7])
@@ -204,6 +245,18 @@ def test_our_own_files_say_it_themselves(tmp_path, caplog, first_frame):
         assert [f.info.index for f in back.frames if len(f.masks)] == [2, 3]
     assert not caplog.text
     assert all(own_kind(tmp_path / name) is not None for name in ("t.txt", "t.frames.csv"))
+
+
+@pytest.mark.parametrize(("first_frame", "labels", "is_said"), [(1, {1: "person"}, True), (0, {}, False)])
+def test_objects_that_are_no_pedestrians_are_told_of(tmp_path, caplog, first_frame, labels, is_said):
+    more = {"labels": labels, "object_ids": (1, 7), "first_frame": first_frame}
+    mots.write(VIDEO, tracks(), tmp_path / "t.txt", **more)
+    mots.write_folder(VIDEO, tracks(), tmp_path / "t", **more)
+    assert caplog.text.count("objects that MOTSChallenge's tools leave out") == 2 * is_said
+    caplog.clear()
+    names = {1: "person", 7: "pedestrian"}
+    mots.write(VIDEO, tracks(), tmp_path / "u.txt", labels=names, object_ids=(1, 7), first_frame=1)
+    assert "leave out" not in caplog.text
 
 
 @pytest.mark.parametrize("first_frame", [-1, 0.5, True, "1"])

@@ -374,6 +374,11 @@ def test_empty_masks_are_left_out_with_a_line(sam, capsys):
     assert sam.add_masks_prompt(stack, [1, 2]) == [1, 2]
     assert sam.add_mask_prompt(-np.ones(SIZE_HW), 9) == 9
     assert list(sam._format_outputs()[0]) == [2, 101, 103]
+    for ids in (["a"], [0], 7, [1.5], [None]):
+        with pytest.raises(InputError, match="obj_ids"):
+            sam.add_masks_prompt([np.zeros(SIZE_HW)], ids)
+    with pytest.raises(InputError, match="frame_idx"):
+        sam.add_masks_prompt([np.zeros(SIZE_HW)], [1], COUNT)
     assert sam.add_masks_prompt([np.zeros(SIZE_HW)]) == [104]
     assert 104 not in sam._format_outputs()[0]
 
@@ -568,6 +573,8 @@ def test_results_stay_when_the_video_is_closed(sam):
     outputs = sam.propagate()
     sam.close()
     assert np.array_equal(outputs[5]["out_binary_masks"][0], block(0))
+    assert sam.outputs_per_frame is outputs
+    assert np.array_equal(sam._format_outputs()[5][100], block(0))
 
 
 def test_session_and_predictor(clip):

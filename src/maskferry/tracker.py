@@ -198,7 +198,13 @@ class MaskTracker(Closing, SessionViews):
         return self._prompter.add_masks(masks, obj_ids, frame_idx, labels, replace=replace)
 
     def add_masks_file(
-        self, path: str | Path, frame_idx: int | None = None, *, replace: bool = False, strict: bool = False
+        self,
+        path: str | Path,
+        frame_idx: int | None = None,
+        *,
+        replace: bool = False,
+        strict: bool = False,
+        first_frame: int | None = None,
     ) -> list[int]:
         """Track what a file of masks covers; ids and names are the file's.
 
@@ -211,6 +217,8 @@ class MaskTracker(Closing, SessionViews):
                 with masks of several frames say it themselves.
             replace: allow to replace prompts of the same objects on the same frames.
             strict: refuse a file of which something would be left out, with a warning otherwise.
+            first_frame: what a text file of MOTS calls the video's first frame, 0 (KITTI MOTS) or 1 (MOTSChallenge);
+                by default what the file tells.
 
         Returns:
             The objects' ids, ascending.
@@ -224,7 +232,7 @@ class MaskTracker(Closing, SessionViews):
         """
         with foreign("path"):
             path = Path(path)
-        return self._prompter.add_masks_file(path, frame_idx, replace=replace, strict=strict)
+        return self._prompter.add_masks_file(path, frame_idx, replace=replace, strict=strict, first_frame=first_frame)
 
     def add_point_prompts(
         self,

@@ -19,6 +19,7 @@ __all__ = [
     "Device",
     "Direction",
     "Engine",
+    "FirstFrame",
     "Json",
     "MaskFrame",
     "Overlap",
@@ -132,6 +133,17 @@ MaskFrame = Annotated[
         show_default=False,
         help="The frame that --masks belong to, where their file does not say it of each mask; the first one is 0.  "
         "[default: the one that the file names, or 0]",
+    ),
+]
+FirstFrame = Annotated[
+    int | None,
+    typer.Option(
+        "--first-frame",
+        metavar="N",
+        min=0,
+        show_default=False,
+        help="For MOTS: the number of the first frame, 0 in KITTI MOTS, 1 in MOTSChallenge.  "
+        "[default: told by the file]",
     ),
 ]
 Strict = Annotated[

@@ -59,6 +59,7 @@ def track(  # noqa: PLR0913
     ],
     frame: options.MaskFrame = None,
     strict: options.Strict = False,
+    first_frame: options.FirstFrame = None,
     engine: options.Engine = "auto",
     device: options.Device = None,
     checkpoint: options.Checkpoint = None,
@@ -125,7 +126,7 @@ def track(  # noqa: PLR0913
 
     request = Request(
         video,
-        GivenFiles(tuple(masks), frame, strict),
+        GivenFiles(tuple(masks), frame, strict, first_frame),
         Outputs(out, kinds, overlap.value, audio, palette=palette.value),
         engine,
         options.engine_options(device, checkpoint),

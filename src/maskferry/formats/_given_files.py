@@ -42,9 +42,11 @@ def read_file(path: Path, frame: int | None, reading: Reading) -> Found:
     if kind == ".xml":
         return of_video(path, cvat.read(path, reading=reading), frame, reading)
     if yolo.is_yolo(path):
+        if reading.first_frame is not None:
+            raise InputError(f"first_frame: only for text files of MOTS, and {reading.where} has YOLO's segments")
         return _from_yolo(path, frame, reading)
     try:
-        return of_video(path, mots.read(path), frame, reading)
+        return of_video(path, mots.read(path, reading=reading), frame, reading)
     except InputError as err:
         raise InputError(f'{err}; of texts, MOTS and YOLO\'s segments, "class x y x y ...", are read') from err
 

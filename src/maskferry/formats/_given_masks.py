@@ -46,7 +46,14 @@ class Seeds:
     counted: bool = False
 
 
-def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = None, strict: bool = False) -> Seeds:
+def read_seeds(
+    path: Path,
+    *,
+    frame: int | None = None,
+    target: Target | None = None,
+    strict: bool = False,
+    first_frame: int | None = None,
+) -> Seeds:
     """Read masks to start from.
 
     - A picture is a label map, or a mask in black and white, with hard edges or soft ones, see
@@ -76,6 +83,7 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
         frame: the frame that a file of one picture belongs to, 0-based; None for the one that it names, or the first.
         target: the video that the masks are for, as far as it is known: files that name a picture are put on its frame.
         strict: refuse a file of which something is left out; otherwise one warning says what, and how many.
+        first_frame: what a text file of MOTS calls the video's first frame, see `mots.read`; no other file takes it.
 
     Raises:
         InputError: nothing of this kind, or no mask in it.
@@ -86,7 +94,9 @@ def read_seeds(path: Path, *, frame: int | None = None, target: Target | None = 
     """
     if frame is not None:
         frame = whole(frame, "frame", least=0, most=MOST_FRAMES)
-    reading = Reading(str(path), target or Target(), strict)
+    if first_frame is not None and path.suffix.lower() not in (".txt", ".zip"):
+        raise InputError(f"first_frame: only for text files of MOTS (.txt), not for {path}")
+    reading = Reading(str(path), target or Target(), strict, first_frame=first_frame)
     found = _read(path, frame, reading)
     if not found.prompts:
         why = f"; left out: {'; '.join(reading.told)}" if reading.told else ""

@@ -25,6 +25,7 @@ from maskferry.formats._frame_table import noting, read_frames, sidecar, write_f
 from maskferry.formats._images import list_pictures, read_frame_info, read_pixels, write_pixels
 from maskferry.formats._mots_lines import Line, lines_of
 from maskferry.formats._mots_numbering import first_frame_of, first_picture_of, number_of
+from maskferry.formats._reading import Reading, reading_of
 from maskferry.limits import MOST_FRAMES, check_size_hw
 from maskferry.masks._labels import Overlap, to_label_map
 from maskferry.rle import Rle
@@ -127,7 +128,7 @@ def write(  # noqa: PLR0913
                     line = (tracks.info.index + first_frame, mots, mots // 1000, *video.size_hw, rle.counts.decode())
                     file.write(" ".join(str(v) for v in line) + "\n")
         write_frames(infos, sidecar(path), first_number=first_frame, overwrite=overwrite)
-    _warn(path, ids, shared)
+    _warn(path, ids, shared, first_frame)
 
 
 def write_folder(  # noqa: PLR0913
@@ -159,23 +160,33 @@ def write_folder(  # noqa: PLR0913
         path = folder / f"{tracks.info.index + first_frame:06d}.png"
         write_pixels(path, values, info=tracks.info, overwrite=overwrite)
         written.append(path)
-    _warn(folder, ids, shared)
+    _warn(folder, ids, shared, first_frame)
     return written
 
 
-def read(path: Path, *, first_frame: int | None = None) -> VideoTracks:
+def read(path: Path, *, first_frame: int | None = None, reading: Reading | None = None) -> VideoTracks:
     """Read the text form. The id of an object is its id in MOTS (such as 2001), its name "class 2". Regions to ignore
     are left out.
 
     Args:
         path: the file.
         first_frame: the number of the video's first frame; by default the one that the file tells: by its frame table,
-            by a mask on frame 0, by its sizes and classes. Where nothing tells it, a warning says so.
+            by a mask on frame 0, by its sizes and classes, or by the number of frames of the video.
+        reading: the video that the masks are for; says the first frame, too.
 
     Raises:
         InputError: no such file, or a line that is wrong; the message names line and field.
+
+    Warns:
+        MaskPlacementWarning: nothing tells the number of the first frame, and there is no ``reading`` that says so.
     """
-    first_frame = first_frame_of(path) if first_frame is None else _check_first_frame(first_frame)
+    with reading_of(str(path), reading) as reading:
+        said = reading.first_frame if first_frame is None else first_frame
+        return _read(path, first_frame_of(path, reading) if said is None else _check_first_frame(said))
+
+
+def _read(path: Path, first_frame: int) -> VideoTracks:
+    """Read the text form, whose first frame has this number."""
     rows = Rows()
     size: tuple[int, int] | None = None
     for line in lines_of(path):
@@ -194,10 +205,16 @@ def read_folder(folder: Path, *, first_frame: int | None = None) -> VideoTracks:
 
     Raises:
         InputError: no folder, a picture that is no label map of 16 bits, or pictures of several sizes.
+
+    Warns:
+        MaskPlacementWarning: as `read`.
     """
     rows, infos, size = Rows(), [], (0, 0)
     paths = list_pictures(folder)
-    first_frame = first_picture_of(folder, paths) if first_frame is None else _check_first_frame(first_frame)
+    if first_frame is None:
+        with reading_of(str(folder), None) as reading:
+            first_frame = first_picture_of(paths, reading)
+    first_frame = _check_first_frame(first_frame)
     for path in paths:
         if number_of(path) < first_frame:
             raise InputError(f"{path}: expected the number of a frame from {first_frame} as name")
@@ -271,8 +288,11 @@ def _apart(masks: FrameMasks, overlap: Overlap) -> Iterator[tuple[ObjectMask, Rl
         yield row, Rle.encode_crop(owner[y1:y2, x1:x2] == i, (x1, y1), masks.size_hw)
 
 
-def _warn(path: Path, ids: Mapping[int, int], shared: int) -> None:
+def _warn(path: Path, ids: Mapping[int, int], shared: int, first_frame: int) -> None:
     losses = dict.fromkeys(_LOSSES, 1)
     losses["ids, which are numbered anew as they are above 999"] = int(any(m % 1000 != i for i, m in ids.items()))
     losses["pixels that several objects claim, of which one keeps them"] = shared
+    if first_frame == 1:
+        others = sum(mots // 1000 != _KNOWN["person"] for mots in ids.values())
+        losses['objects that MOTSChallenge\'s tools leave out, as they are not named "person" or "pedestrian"'] = others
     warn_of_loss(path, losses)

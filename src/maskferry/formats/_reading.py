@@ -58,6 +58,7 @@ class Reading:
         where: how messages call the file.
         target: the video that its masks are for.
         strict: refuse the file rather than leave something out.
+        first_frame: what a file of MOTS calls the video's first frame, where the caller says it.
         kind: how the file is read, in a few words: "COCO", "a label map".
         left_out: {what: [how many, where it was first]}.
         notes: how it was read, in a sentence each, where it could be read in another way too.
@@ -67,6 +68,7 @@ class Reading:
     where: str
     target: Target = field(default_factory=Target)
     strict: bool = False
+    first_frame: int | None = None
     kind: str = "masks"
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

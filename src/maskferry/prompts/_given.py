@@ -44,11 +44,13 @@ class GivenFiles:
         arguments: each a path, or ``FRAME=PATH``.
         frame: the frame of those that say none; None where the command says none either.
         strict: refuse files of which something would be left out.
+        first_frame: what files of MOTS call the video's first frame; None where they tell it.
     """
 
     arguments: tuple[str, ...]
     frame: int | None = None
     strict: bool = False
+    first_frame: int | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -80,7 +82,8 @@ class GivenFiles:
         notes: list[str] = []
         for argument in self.arguments:
             index, path = mask_path(argument, self.frame)
-            seeds = read_seeds(path, frame=index, target=target, strict=self.strict)
+            first = self.first_frame
+            seeds = read_seeds(path, frame=index, target=target, strict=self.strict, first_frame=first)
             seeds = with_known_ids(seeds, labels, {object_id for _, object_id in found}, str(path))
             _add_prompts(found, seeds, path)
             _add_labels(labels, seeds, path)

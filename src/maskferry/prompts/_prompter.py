@@ -93,10 +93,13 @@ class Prompter:
             )
         return ids
 
-    def add_masks_file(self, path: Path, frame_idx: int | None, *, replace: bool, strict: bool) -> list[int]:
+    def add_masks_file(
+        self, path: Path, frame_idx: int | None, *, replace: bool, strict: bool, first_frame: int | None
+    ) -> list[int]:
         """The masks of a file, on the frames that it names."""
         frame = None if frame_idx is None else self._source.info.check_frame(frame_idx)
-        given = read_seeds(path, frame=frame, target=target_of(self._source), strict=strict)
+        target = target_of(self._source)
+        given = read_seeds(path, frame=frame, target=target, strict=strict, first_frame=first_frame)
         with self._journal.transaction():  # all, or none
             there = self._journal.tracks
             given = with_known_ids(given, there.labels, there.object_ids, str(path))

@@ -31,7 +31,7 @@ ShowIds = bool | Mapping[int, str]
 
 
 class ResultMethods:
-    """The half of `SamGeo3Video` that reads results."""
+    """The part of `SamGeo3Video` that reads results."""
 
     _tracker: MaskTracker
     _outputs: PerFrame[FrameOutputs] | None = None
