@@ -15,6 +15,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ from maskferry.formats import (
     read_label_map,
     read_seeds,
 )
+from maskferry.formats._reading import Target
 from maskferry.prompts._checks import box_prompt, point_prompt
 from maskferry.rle import Rle
 from maskferry.samgeo import SamGeo3Video
@@ -431,7 +433,35 @@ def samples(folder: Path) -> list[Sample]:
             {"annotations": [{"result": [result]}], "meta": {"maskferry": {"width": WIDTH, "height": HEIGHT}}}
         ],
     }
+    item = {
+        "id": "a",
+        "annotations": [
+            {"type": "mask", "rle": rle, "label_id": 0, "attributes": {"track_id": 1}},
+            {"type": "polygon", "points": [1, 1, 9, 1, 9, 9], "label_id": 0},
+            {"type": "ellipse", "points": [1, 1, 9, 9], "label_id": 0},
+        ],
+        "image": {"path": "a.jpg", "size": [HEIGHT, WIDTH]},
+        "attr": {"frame": 1},
+    }
+    trees["datumaro.json"] = {"categories": {"label": {"labels": [{"name": "dog"}]}}, "items": [item]}
+    trees["sa.json"] = {"image": {"width": WIDTH, "height": HEIGHT, "file_name": "a.jpg"}, "annotations": [annotation]}
+    outlines: list[tuple[str, dict[str, object]]] = [
+        ("polygonlabels", {"points": [[1, 1], [50, 1], [50, 50]], "polygonlabels": ["dog"]}),
+        ("rectanglelabels", {"x": 1, "y": 1, "width": 9, "height": 9, "rotation": 3}),
+        ("ellipselabels", {"x": 30, "y": 30, "radiusX": 9, "radiusY": 9, "rotation": 3}),
+    ]
+    results = [{"type": k, "value": v, "original_width": WIDTH, "original_height": HEIGHT} for k, v in outlines]
+    trees["pictures.json"] = [{"data": {"image": "a.jpg"}, "annotations": [{"result": results}]}]
     found += [Sample(name, json.dumps(tree).encode()) for name, tree in trees.items()]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("annotations/a.json", json.dumps(trees["coco.json"]))
+    found += [Sample("export.zip", buffer.getvalue()), Sample("yolo.txt", b"0 0.1 0.1 0.5 0.1 0.5 0.5\n")]
+    images = (
+        '<annotations><meta/><image id="0" name="a.jpg" width="33" height="24"><box label="a" xtl="1" ytl="1" xbr="9" '
+        'ybr="9" rotation="3"/><ellipse label="a" group_id="2" cx="9" cy="9" rx="3" ry="3"/></image></annotations>'
+    )
+    found.append(Sample("images.xml", images.encode()))
     cvat = (
         "<annotations><meta><task><size>2</size><original_size><width>33</width><height>24</height></original_size>"
         '<labels><label><name>a</name></label></labels></task></meta><track id="0" label="a"><polygon frame="0" '
@@ -516,6 +546,10 @@ READERS: dict[str, tuple[Callable[[Path], object], ...]] = {
     "studio.json": (_label_studio.read, lambda path: _label_studio.read(path, size_hw=SIZE)),
     "cvat.xml": (_cvat.read, read_seeds),
     "mots.txt": (_mots.read, read_seeds),
+    **dict.fromkeys(
+        ("datumaro.json", "sa.json", "pictures.json", "export.zip", "yolo.txt", "images.xml"),
+        (lambda path: read_seeds(path, target=Target(SIZE, COUNT)),),
+    ),
     "mot.csv": (_mot.read,),
     "table.csv": (_table.read,),
     "t.frames.csv": (lambda path: _frame_table.read_frames(path.with_name("t.txt")),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import PIL.Image
 import pytest
 
 from format_samples import SIZE_HW, VIDEO, disk, tracks
+from maskferry.data import State
 from maskferry.errors import InputError, LeftOutWarning, MaskPlacementWarning
+from maskferry.formats import _coco_images as coco_images
 from maskferry.formats import _youtube_vis as youtube_vis
 from maskferry.formats._davis import voc_palette
 from maskferry.formats._given_masks import read_seeds
@@ -96,6 +99,18 @@ def test_own_tracks_give_the_masks_that_were_given(tmp_path: Path):
     assert [(p.frame, p.object_id) for p in seeds.prompts] == [(0, 1), (2, 7)]
     np.testing.assert_array_equal(seeds.prompts[1].mask, tracks()[2].masks.mask(7))
     assert seeds.labels == {7: "duck"}
+
+
+@pytest.mark.parametrize("module", [youtube_vis, coco_images])
+def test_of_an_object_that_a_detector_has_found_every_mask_is_given(tmp_path: Path, module):
+    frames = tracks()
+    for i, frame in enumerate(frames):
+        rows = [replace(r, state=State.TRACKED) if r.object_id == 7 else r for r in frame.masks]
+        frames[i] = replace(frame, masks=replace(frame.masks, objects=tuple(rows)))
+    module.write(VIDEO, frames, tmp_path / "t.json")
+    seeds = read_seeds(tmp_path / "t.json")
+    assert [(p.frame, p.object_id) for p in seeds.prompts] == [(0, 1), (2, 7), (3, 7), (4, 7)]
+    assert any("3 masks that follow from others" in note for note in seeds.notes)
 
 
 def test_a_file_of_others_gives_every_mask_on_its_frame(tmp_path: Path):

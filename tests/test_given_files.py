@@ -321,6 +321,21 @@ def test_records_of_coco_that_cannot_be_read(tmp_path: Path) -> None:
         read_seeds(path, strict=True)
 
 
+def test_records_that_are_none(tmp_path: Path) -> None:
+    data = coco("a.png", used=[0] * 4)
+    data["annotations"][1] = None
+    data["annotations"][2]["image_id"] = 7
+    data["annotations"][3] = {"image_id": 1, "segments_info": [{"id": 3}], "file_name": "a.png"}
+    with pytest.warns(LeftOutWarning, match=r"no JSON objects.*1 annotations of images that.*1 .*panoptic"):
+        assert found(read_seeds(write_json(tmp_path / "a.json", data))) == [(0, 1, AREA)]
+    shapes = labelme(shapes=[{}, {"label": [3]}, {"shape_type": 3}])
+    shapes["shapes"].append("x")
+    with pytest.warns(
+        LeftOutWarning, match="1 records whose label is wrong.*1 records whose shape_type.*1 records that"
+    ):
+        assert found(read_seeds(write_json(tmp_path / "a.json", shapes))) == [(0, 1, AREA)]
+
+
 def test_scores_do_not_decide_what_is_given_in_files_of_others(tmp_path: Path) -> None:
     data = coco("a.png", used=[0, 0], videos=[{"id": 1, "name": "v"}], tracks=[{"id": 1}, {"id": 2}])
     data["images"][0].update(video_id=1, frame_index=0)

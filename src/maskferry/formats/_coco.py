@@ -75,16 +75,16 @@ def get(record: object, key: str, kind: type | tuple[type, ...], where: str) -> 
     """Take a field of a JSON object and check its type; an optional one has ``NoneType`` among its kinds.
 
     Raises:
-        InputError: the record is no object, or the field is missing or of another type; named by ``where``.
+        RecordError: the record is no object, or the field is missing or of another type; named by ``where``.
     """
     if not isinstance(record, dict):
-        raise InputError(f"{where}: expected a JSON object, got {_show(record)}")
+        raise RecordError("records that are no JSON objects", where, f"expected a JSON object, got {_show(record)}")
     value = record.get(key)
     is_huge = isinstance(value, int) and not -_HUGE <= value < _HUGE
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int) or is_huge:
         names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
         got = _show(value) if key in record else "nothing"
-        raise InputError(f"{where}.{key}: expected {names}, got {got}")
+        raise RecordError(f"records whose {key} is wrong", f"{where}.{key}", f"expected {names}, got {got}")
     return value
 
 

@@ -104,6 +104,8 @@ class CocoReader:
             return None
         if rle is None:
             what = "boxes without a mask" if record.get("bbox") else "annotations without a mask"
+            if record.get("segments_info"):
+                what = "annotations whose segments are in a picture (panoptic), which is not read"
             raise RecordError(what, at, "expected a mask")
         if not rle.area:
             raise RecordError("masks that cover no pixel of the picture", at, "expected a mask with an area")
