@@ -274,8 +274,8 @@ def test_one_mask_from_a_file(tmp_path: Path):
     np.save(tmp_path / "two.npy", np.stack([A, B]))
     save(tmp_path / "b.png", B)
     with MaskTracker(np.zeros((5, *SIZE_HW, 3), np.uint8), engine="hold") as tracker:
-        assert tracker.add_mask_prompt(tmp_path / "a.npy") == 1
-        assert tracker.add_masks_prompt([tmp_path / "b.png", tmp_path / "a.npy"], frame_idx=1) == [2, 3]
+        assert tracker.add_mask_prompt(tmp_path / "a.npy", obj_id=1) == 1
+        assert tracker.add_masks_prompt([tmp_path / "b.png", tmp_path / "a.npy"], [2, 3], 1) == [2, 3]
         with pytest.raises(InputError, match="holds 2 objects; expected one mask"):
             tracker.add_mask_prompt(tmp_path / "two.npy")
 
