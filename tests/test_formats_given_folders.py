@@ -109,6 +109,15 @@ def test_frames_counted_from_one(tmp_path: Path):
         assert places(read_seeds(tmp_path, target=TARGET)) == [(i, 1) for i in range(5)]
 
 
+def test_frames_that_are_said_to_be_objects_are_told(tmp_path: Path):
+    for i in range(2):
+        save(tmp_path / f"{i:05d}.png")
+    with pytest.warns(
+        MaskPlacementWarning, match="2 pictures are put on frame 3, as asked for, though they are numbered"
+    ):
+        assert places(read_seeds(tmp_path, target=TARGET, frame=3)) == [(3, 1), (3, 2)]
+
+
 def test_a_colour_is_one_object_on_all_frames(tmp_path: Path):
     red, blue = np.array([255, 0, 0], np.uint8), np.array([0, 0, 255], np.uint8)
     save(tmp_path / "00000.png", np.where(A[..., None], red, np.uint8(0)) + np.where(B[..., None], blue, np.uint8(0)))
@@ -274,8 +283,8 @@ def test_one_mask_from_a_file(tmp_path: Path):
     np.save(tmp_path / "two.npy", np.stack([A, B]))
     save(tmp_path / "b.png", B)
     with MaskTracker(np.zeros((5, *SIZE_HW, 3), np.uint8), engine="hold") as tracker:
-        assert tracker.add_mask_prompt(tmp_path / "a.npy") == 1
-        assert tracker.add_masks_prompt([tmp_path / "b.png", tmp_path / "a.npy"], frame_idx=1) == [2, 3]
+        assert tracker.add_mask_prompt(tmp_path / "a.npy", obj_id=1) == 1
+        assert tracker.add_masks_prompt([tmp_path / "b.png", tmp_path / "a.npy"], [2, 3], 1) == [2, 3]
         with pytest.raises(InputError, match="holds 2 objects; expected one mask"):
             tracker.add_mask_prompt(tmp_path / "two.npy")
 

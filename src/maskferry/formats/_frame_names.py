@@ -11,7 +11,7 @@ from maskferry.errors import InputError
 from maskferry.formats._images import read_frame_info
 from maskferry.formats._reading import Reading
 
-__all__ = ["frame_of", "frames_of_pictures", "own_frame"]
+__all__ = ["are_numbered_as_frames", "frame_of", "frames_of_pictures", "own_frame"]
 
 _PADDED = 4
 """Digits, with zeros in front: so are frames numbered, and hardly ever objects."""
@@ -104,6 +104,13 @@ def frames_of_pictures(paths: Sequence[Path], reading: Reading, *, label_maps: b
             raise _unclear(paths, reading)
         return named
     return None if numbers is None and not label_maps else _by_number(paths, numbers, reading, label_maps=label_maps)
+
+
+def are_numbered_as_frames(paths: Sequence[Path]) -> bool:
+    """Whether the names are numbers with zeros in front, of four digits or more, or maskferry wrote all pictures."""
+    numbers = _numbers([path.stem for path in paths])
+    is_padded = numbers is not None and numbers.padded >= _PADDED
+    return is_padded or all(own_frame(path) is not None for path in paths)
 
 
 def _by_number(

@@ -14,7 +14,7 @@ from maskferry.formats import _labelme as labelme
 from maskferry.formats._binary import ids_of_names
 from maskferry.formats._coco import load_json
 from maskferry.formats._davis import VOID, Color
-from maskferry.formats._frame_names import frame_of, frames_of_pictures, own_frame
+from maskferry.formats._frame_names import are_numbered_as_frames, frame_of, frames_of_pictures, own_frame
 from maskferry.formats._given_files import Found, of_video
 from maskferry.formats._images import Pixels, read_pixels
 from maskferry.formats._mask_pictures import objects_of
@@ -98,8 +98,10 @@ def _read_pictures(paths: Sequence[Path], frame: int | None, reading: Reading) -
         frames = frames_of_pictures(paths, reading, label_maps=bool(several))
         if frames is not None:
             return Found(_on_frames(paths, objects, frames, reading), {})
-    elif all(own_frame(path) is not None for path in paths):
-        reading.doubt(f"{len(paths)} pictures are put on frame {frame}, as asked for, though each names its own")
+    elif are_numbered_as_frames(paths):
+        reading.doubt(
+            f"{len(paths)} pictures are put on frame {frame}, as asked for, though they are numbered as frames"
+        )
     if several and len(paths) > 1:
         raise InputError(
             f"{several[0]} has several values beside 0 and looks like a label map; expected a folder with a black and "
