@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from maskferry.errors import InputError, LeftOutWarning
 from maskferry.formats import Seeds, read_seeds
@@ -191,3 +192,83 @@ def test_objects_of_a_video(tmp_path_factory: pytest.TempPathFactory, found: lis
             return
     assert [(p.frame, p.object_id, int(p.mask.sum())) for p in seeds.prompts] == sorted(good)
     assert counted(seeds) == sum(kind in ("other", "code") for item in found for kind, _ in item)
+
+
+def filled(box: Box, value: int = 1) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[box[1] : box[3], box[0] : box[2]] = value
+    return mask
+
+
+def sums(seeds: Seeds) -> dict[tuple[int, int], int]:
+    """{(frame, object id): pixels}."""
+    return {(p.frame, p.object_id): int(p.mask.sum()) for p in seeds.prompts}
+
+
+def read_quietly(path: Path, **options: Any) -> Seeds | None:
+    """What a file holds; None where it is refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return read_seeds(path, target=VIDEO, **options)
+        except InputError:
+            return None
+
+
+@given(found=st.lists(st.tuples(st.sampled_from(("car", "ignored")), boxes()), min_size=1, max_size=6))
+@settings(max_examples=15, deadline=None)
+def test_lines_of_mots(tmp_path_factory: pytest.TempPathFactory, found: Sequence[tuple[str, Box]]) -> None:
+    path = tmp_path_factory.mktemp("given") / "0001.txt"
+    lines = []
+    for frame, (kind, box) in enumerate(found):
+        numbers = "1001 1" if kind == "car" else "10000 10"
+        counts = Rle.encode(filled(box).astype(bool)).to_coco()["counts"]
+        lines.append(f"{frame} {numbers} {HEIGHT} {WIDTH} {counts}\n")
+    path.write_text("".join(lines))
+    good = {(frame, 1001): area(box) for frame, (kind, box) in enumerate(found) if kind == "car"}
+    seeds = read_quietly(path, first_frame=0)
+    assert good if seeds else not good
+    if seeds is not None:
+        assert sums(seeds) == good
+        assert counted(seeds) == len(found) - len(good)
+
+
+@given(found=st.lists(boxes(), min_size=1, max_size=4), others=st.integers(0, 3))
+@settings(max_examples=15, deadline=None)
+def test_a_folder_of_objects(tmp_path_factory: pytest.TempPathFactory, found: Sequence[Box], others: int) -> None:
+    folder = tmp_path_factory.mktemp("given") / "objects"
+    folder.mkdir()
+    for i, box in enumerate(found, 1):
+        Image.fromarray(filled(box, 255)).save(folder / f"car_{i}.png")
+    for i in range(others):
+        (folder / f"notes{i}.doc").write_text("")
+    seeds = read_quietly(folder, frame=3)
+    assert seeds is not None
+    assert sums(seeds) == {(3, i): area(box) for i, box in enumerate(found, 1)}
+    assert counted(seeds) == others
+
+
+@given(found=st.lists(st.one_of(st.none(), boxes()), min_size=1, max_size=5))
+@settings(max_examples=15, deadline=None)
+def test_a_folder_of_frames(tmp_path_factory: pytest.TempPathFactory, found: Sequence[Box | None]) -> None:
+    folder = tmp_path_factory.mktemp("given") / "frames"
+    folder.mkdir()
+    for frame, box in enumerate(found):
+        Image.fromarray(filled(box or (0, 0, 0, 0), 255)).save(folder / f"{frame:05d}.png")
+    good = {(frame, 1): area(box) for frame, box in enumerate(found) if box is not None}
+    seeds = read_quietly(folder)
+    assert (sums(seeds) if seeds else {}) == good
+
+
+@given(found=st.lists(st.one_of(st.integers(0, 9), boxes()), min_size=1, max_size=5))
+@settings(max_examples=15, deadline=None)
+def test_arrays_of_numpy(tmp_path_factory: pytest.TempPathFactory, found: Sequence[Box | int]) -> None:
+    path = tmp_path_factory.mktemp("given") / "masks.npz"
+    arrays = {f"part_{i}": np.zeros(f) if isinstance(f, int) else filled(f) for i, f in enumerate(found, 1)}
+    np.savez(path, **arrays)
+    good = [area(f) for f in found if not isinstance(f, int)]
+    seeds = read_quietly(path)
+    assert good if seeds else not good
+    if seeds is not None:
+        assert sorted(sums(seeds).values()) == sorted(good)
+        assert counted(seeds) == len(found) - len(good)

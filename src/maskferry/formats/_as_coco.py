@@ -58,11 +58,14 @@ def as_coco(data: Any, reading: Reading) -> AsCoco | None:  # noqa: ANN401
         InputError: a field is wrong; the message names it.
     """
     if isinstance(data, dict) and {"image", "annotations"} <= data.keys():
+        reading.read_as("SA-1B")
         return _of_sa_1b(data, reading)
     if isinstance(data, dict) and {"items", "categories"} <= data.keys():
+        reading.read_as("Datumaro")
         return _of_datumaro(data, reading)
     tasks = data if isinstance(data, list) else [data]
     if tasks and all(isinstance(task, dict) and {"data", "annotations"} <= task.keys() for task in tasks):
+        reading.read_as("Label Studio")
         return _of_label_studio(tasks, reading)
     return None
 

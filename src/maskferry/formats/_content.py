@@ -48,6 +48,7 @@ class VideoTracks:
         frames_by: how the file says which frames of the video its own are: by their "index"; by the "name" of their
             pictures, or their index where no picture is called so; or by names alone, as the index is the "order" in
             the file.
+        counted: the file does not tell the objects' ids, which are numbered in its order.
     """
 
     video: VideoInfo
@@ -55,6 +56,7 @@ class VideoTracks:
     labels: dict[int, str]
     derived: frozenset[tuple[int, int]] = frozenset()
     frames_by: FramesBy = "index"
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,9 @@ class Rows:
             frames.append(FrameTracks(info, FrameMasks(info.index, video.size_hw, objects)))
         labels = {ids[key]: name for key, name in self.labels.items() if key in ids}
         derived = frozenset((frame, ids[key]) for frame, key in self.derived)
-        return VideoTracks(video, tuple(frames), labels, derived, frames_by)
+        return VideoTracks(
+            video, tuple(frames), labels, derived, frames_by, counted=any(k != i for k, i in ids.items())
+        )
 
     def _ids(self, where: str) -> dict[Hashable, int]:
         """{key: object id}."""

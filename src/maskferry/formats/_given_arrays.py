@@ -46,6 +46,7 @@ def read_arrays(path: Path, frame: int | None, reading: Reading) -> Found:
         InputError: it cannot be read, holds no masks, or what they are is not clear.
     """
     arrays = _load(path)
+    reading.read_as("arrays of numpy")
     masks = {name: array for name, array in arrays.items() if array.ndim >= 2}
     for name in arrays.keys() - masks.keys():
         reading.leave_out("arrays that are no masks", f"{name} {arrays[name].shape}")

@@ -40,11 +40,14 @@ def read_file(path: Path, frame: int | None, reading: Reading) -> Found:
     if kind == ".json":
         return read_json(path, frame, reading)
     if kind == ".xml":
+        reading.read_as("CVAT")
         return of_video(path, cvat.read(path, reading=reading), frame, reading)
     if yolo.is_yolo(path):
         if reading.first_frame is not None:
             raise InputError(f"first_frame: only for text files of MOTS, and {reading.where} has YOLO's segments")
+        reading.read_as("YOLO segments")
         return _from_yolo(path, frame, reading)
+    reading.read_as("MOTS")
     try:
         return of_video(path, mots.read(path, reading=reading), frame, reading)
     except InputError as err:
@@ -65,12 +68,16 @@ def read_json(path: Path, frame: int | None, reading: Reading) -> Found:
     data, where = load_json(path), reading.where
     keys = set(data) if isinstance(data, dict) else set()
     if ("videos" in keys and "images" not in keys) or _is_list_with(data, "segmentations"):
+        reading.read_as("YouTube-VIS")
         return _of_one_video(path, youtube_vis.parse(data, where, reading), frame, reading)
     if _is_list_with(data, "segmentation"):
+        reading.read_as("a list of masks, as COCO writes them")
         return _from_masks(path, data, frame, reading)
     if "shapes" in keys:
+        reading.read_as("LabelMe")
         return _from_labelme(path, data, frame, reading)
     if "images" in keys:
+        reading.read_as("COCO")
         return _of_one_video(path, coco_images.parse(data, where, reading), frame, reading)
     if (found := as_coco(data, reading)) is not None:
         return _of_one_video(path, CocoReader(found.data, where, reading, found.places).videos(), frame, reading)
@@ -105,7 +112,7 @@ def of_video(path: Path, found: VideoTracks, frame: int | None, reading: Reading
     prompts = _decoded(path, [(frames[i], row.object_id, row.rle) for i, row in given if i in frames], reading)
     taken = {prompt.object_id for prompt in prompts}
     labels = {object_id: name for object_id, name in found.labels.items() if object_id in taken}
-    return Found(sorted(prompts, key=lambda p: (p.frame, p.object_id)), labels)
+    return Found(sorted(prompts, key=lambda p: (p.frame, p.object_id)), labels, found.counted)
 
 
 def _decoded(path: Path, found: list[tuple[int, int, Rle]], reading: Reading) -> list[MaskPrompt]:
@@ -131,7 +138,7 @@ def _from_labelme(path: Path, data: Any, frame: int | None, reading: Reading) ->
         found.append((index, object_id, item.rle))
         if item.label and object_id not in picture.extra.get("unnamed", ()):
             labels[object_id] = item.label
-    return Found(_decoded(path, sorted(found, key=lambda row: row[1]), reading), labels)
+    return Found(_decoded(path, sorted(found, key=lambda row: row[1]), reading), labels, not by_group)
 
 
 def _from_yolo(path: Path, frame: int | None, reading: Reading) -> Found:

@@ -88,6 +88,7 @@ def _read_labelme(folder: Path, found: _Entries, frame: int | None, reading: Rea
     stems = {path.stem for path in found.json}
     for path in (*found.others, *found.folders, *(p for p in found.pictures if p.stem not in stems)):
         reading.leave_out("files and folders beside the files of LabelMe", path.name)
+    reading.read_as("LabelMe, a file for each frame")
     return of_video(folder, labelme.read_folder(folder, reading=reading), frame, reading)
 
 
@@ -97,6 +98,7 @@ def _read_pictures(paths: Sequence[Path], frame: int | None, reading: Reading) -
     if frame is None:
         frames = frames_of_pictures(paths, reading, label_maps=bool(several))
         if frames is not None:
+            reading.read_as("a picture for each frame")
             return Found(_on_frames(paths, objects, frames, reading), {})
     elif are_numbered_as_frames(paths):
         reading.doubt(
@@ -109,12 +111,14 @@ def _read_pictures(paths: Sequence[Path], frame: int | None, reading: Reading) -
             "picture is of its own"
         )
     if several:
+        reading.read_as("a picture of masks")
         return Found(_on_frame(frame or 0, objects[0]), {})
-    return _one_each(paths, objects, frame_of(paths[0].parent, frame, reading))
+    return _one_each(paths, objects, frame_of(paths[0].parent, frame, reading), reading)
 
 
-def _one_each(paths: Sequence[Path], objects: Sequence[dict[int, Mask]], frame: int) -> Found:
+def _one_each(paths: Sequence[Path], objects: Sequence[dict[int, Mask]], frame: int, reading: Reading) -> Found:
     """A picture for each object."""
+    reading.read_as("a picture for each object")
     ids, labels = _names([path.stem for path in paths])
     empty = [i for i, masks in zip(ids, objects, strict=True) if not masks]
     if empty:
@@ -126,6 +130,7 @@ def _one_each(paths: Sequence[Path], objects: Sequence[dict[int, Mask]], frame: 
 
 def _read_objects(folders: Sequence[Path], frame: int | None, reading: Reading) -> Found:
     """A folder of pictures for each object; a single one with label maps is read for itself."""
+    reading.read_as("a folder for each object, with a picture for each frame")
     ids, labels = _names([path.name for path in folders])
     prompts = []
     for object_id, folder in zip(ids, folders, strict=True):

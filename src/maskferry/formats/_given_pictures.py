@@ -27,6 +27,7 @@ def read_picture(path: Path, said: int | None, reading: Reading) -> list[MaskPro
         InputError: it cannot be read, or is not clear.
     """
     pixels = _read(path)
+    reading.read_as("a picture of masks")
     frame = frame_of(path, said, reading, own_frame(path))
     return [MaskPrompt(frame, i, mask) for i, mask in objects_of(pixels, reading).items()]
 

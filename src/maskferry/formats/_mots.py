@@ -178,20 +178,21 @@ def read(path: Path, *, first_frame: int | None = None, reading: Reading | None 
         InputError: no such file, or a line that is wrong; the message names line and field.
 
     Warns:
+        LeftOutWarning: there are regions to ignore; the message counts them.
         MaskPlacementWarning: nothing tells the number of the first frame, and there is no ``reading`` that says so.
     """
     with reading_of(str(path), reading) as reading:
         said = reading.first_frame if first_frame is None else first_frame
-        return _read(path, first_frame_of(path, reading) if said is None else _check_first_frame(said))
+        return _read(path, first_frame_of(path, reading) if said is None else _check_first_frame(said), reading)
 
 
-def _read(path: Path, first_frame: int) -> VideoTracks:
+def _read(path: Path, first_frame: int, reading: Reading) -> VideoTracks:
     """Read the text form, whose first frame has this number."""
     rows = Rows()
     size: tuple[int, int] | None = None
     for line in lines_of(path):
         size = size or check_size_hw(line.height, line.width, line.at)
-        _read_line(line, size, first_frame, rows)
+        _read_line(line, size, first_frame, rows, reading)
     if size is None:
         raise InputError(f'{path}: expected lines "frame id class height width rle", found none')
     infos = read_frames(path) or {i: FrameInfo(i, None, f"{i:06d}") for i in sorted(rows.found)}
@@ -242,8 +243,8 @@ def _check_first_frame(first_frame: int) -> int:
     return whole(first_frame, "first_frame", least=0, most=MOST_FRAMES)
 
 
-def _read_line(line: Line, size_hw: tuple[int, int], first_frame: int, rows: Rows) -> None:
-    """Add the row that a line holds; regions to ignore are left out."""
+def _read_line(line: Line, size_hw: tuple[int, int], first_frame: int, rows: Rows, reading: Reading) -> None:
+    """Add the row that a line holds; regions to ignore are left out, and counted."""
     at, kind = line.at, line.kind
     if (line.height, line.width) != size_hw:
         was = f"{size_hw[0]} x {size_hw[1]}"
@@ -252,6 +253,7 @@ def _read_line(line: Line, size_hw: tuple[int, int], first_frame: int, rows: Row
         raise InputError(f"{at}: expected a frame from {first_frame}, got {line.frame}")
     rle = read_segmentation({"size": list(size_hw), "counts": line.counts}, size_hw, f"{at}: rle")
     if line.mots == IGNORED or kind == IGNORED // 1000 or rle is None:
+        reading.leave_out("regions to ignore", at)
         return
     if line.mots // 1000 != kind:
         raise InputError(f"{at}: id {line.mots} is of class {line.mots // 1000}, the line says {kind}")

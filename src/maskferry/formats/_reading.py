@@ -74,6 +74,10 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
+    def read_as(self, kind: str) -> None:
+        """Say what the file is taken for; what was said last counts."""
+        self.kind = kind
+
     def leave_out(self, what: str, at: str, *, count: int = 1) -> None:
         """Count something that is in the file and does not come out of it.
 

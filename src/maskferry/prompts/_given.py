@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +12,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from maskferry.data import MaskPrompt, Source
-from maskferry.errors import InputError
+from maskferry.errors import InputError, MaskPlacementWarning
 from maskferry.formats._given_masks import Seeds, read_seeds
 from maskferry.formats._reading import Target
 from maskferry.images import PICTURE_SUFFIXES
@@ -122,21 +124,37 @@ def with_known_ids(seeds: Seeds, known: Mapping[int, str], used: Collection[int]
 
     Raises:
         InputError: an object has the number of one that has no name: it may be that one, or another one.
+
+    Warns:
+        MaskPlacementWarning: a name is that of several objects, which are told apart by their order alone.
     """
     if not seeds.counted or not used:
         return seeds
-    often = Counter(known.values()) + Counter(seeds.labels.values())
-    id_of = {name: object_id for object_id, name in known.items() if often[name] <= 2}
-    ids = {i: id_of[name] for i, name in seeds.labels.items() if often[name] == 2 and name in id_of}
-    taken = {*used, *ids.values()}
+    often = Counter(known.values())
+    id_of = {name: object_id for object_id, name in known.items() if often[name] == 1}
+    several = {name for name, n in Counter(seeds.labels.values()).items() if n > 1} | (often.keys() - id_of.keys())
+    ids = {i: id_of[name] for i, name in seeds.labels.items() if name not in several and name in id_of}
+    taken = set(ids.values())
     for i in sorted({prompt.object_id for prompt in seeds.prompts} - ids.keys()):
-        if i in used and i not in known and i in seeds.labels:
+        name = seeds.labels.get(i)
+        if name is not None and i in used and i not in known:
             raise InputError(
-                f"{where}: {seeds.labels[i]!r} may be object {i}, which has no name, or another one: put its id at the "
-                f"end of the name ({seeds.labels[i]}_{i})"
+                f"{where}: {name!r} may be object {i}, which has no name, or another one: put its id at the end of the "
+                f"name ({name}_{i})"
             )
-        ids[i] = i if i not in seeds.labels else next(k for k in (i, *range(1, len(taken) + 2)) if k not in taken)
+        is_free = i not in taken if name is None or name == known.get(i) else i not in taken.union(used)
+        ids[i] = i if is_free else next(k for k in itertools.count(1) if k not in taken.union(used))
         taken.add(ids[i])
+    told_apart = sorted(several & {seeds.labels[i] for i in ids if ids[i] in used and i in seeds.labels})
+    if told_apart:
+        warnings.warn(
+            MaskPlacementWarning(
+                f"{where}: several objects are called {', '.join(map(repr, told_apart))}, and the file has no ids: "
+                "the first is taken for the first of the files before, and so on; if that is wrong, give ids (groups "
+                "in LabelMe, track_id in COCO)"
+            ),
+            stacklevel=3,
+        )
     prompts = [MaskPrompt(p.frame, ids[p.object_id], p.mask) for p in seeds.prompts]
     return replace(seeds, prompts=prompts, labels={ids[i]: name for i, name in seeds.labels.items()})
 
