@@ -43,6 +43,7 @@ def inspect(  # noqa: PLR0913
     ] = None,
     frame: options.MaskFrame = None,
     strict: options.Strict = False,
+    first_frame: options.FirstFrame = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
@@ -56,7 +57,7 @@ def inspect(  # noqa: PLR0913
     from maskferry.prompts import GivenFiles, target_of
     from maskferry.sources import open_source
 
-    given = GivenFiles(tuple(masks), frame, strict)
+    given = GivenFiles(tuple(masks), frame, strict, first_frame)
     if not given.paths:
         return
     if video is None:

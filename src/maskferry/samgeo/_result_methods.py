@@ -14,6 +14,7 @@ from maskferry import MaskTracker
 from maskferry.errors import InputError
 from maskferry.files import output
 from maskferry.formats import VOID, write_pixels
+from maskferry.images import PICTURE_SUFFIXES
 from maskferry.masks import to_label_map
 from maskferry.outputs import SessionViews
 from maskferry.rendering import play_in_notebook, reads_of
@@ -209,6 +210,8 @@ class ResultMethods:
             OutputError: it cannot be written.
         """
         wanted = Path(output_path)
+        if wanted.suffix.lower() in PICTURE_SUFFIXES:
+            raise InputError(f"output_path: expected a film (.mp4), got the picture {wanted.name!r:.80}")
         if wanted.suffix.lower() != ".mp4":
             wanted = wanted.with_suffix(".mp4")
             say(f"Films are MP4: this one is saved as {wanted.name}.")
