@@ -17,7 +17,7 @@ from PIL import Image
 import sam_models
 from cli_tools import label_map, run
 from clips import SIZE_HW, make_clip
-from maskferry.errors import EngineError, InputError
+from maskferry.errors import EngineError
 from maskferry.formats import _table as table
 from maskferry.samgeo import SamGeo3Video
 
@@ -69,9 +69,10 @@ def test_a_notebook_from_its_first_cell_to_its_last(offline, tmp_path, capsys):
 
     # the same masks as another model's, one by one
     sam.init_tracker()
-    assert len(sam.outputs_per_frame) == 0
-    with pytest.raises(InputError, match="nothing to track"):
-        sam.propagate()
+    assert list(sam.outputs_per_frame) == list(range(COUNT))
+    assert not any(found["out_obj_ids"].size for found in sam.outputs_per_frame.values())
+    assert not any(found["out_obj_ids"].size for found in sam.propagate().values())
+    assert "There are no objects to follow yet." in capsys.readouterr().out
     external = [masks[0], masks[1].astype(np.uint8) * 255, masks[2].astype(np.float32)]
     for number, mask in enumerate(external[:2]):
         assert sam.add_mask_prompt(mask, obj_id=10 + number, frame_idx=0, num_points=5) == 10 + number
@@ -127,10 +128,10 @@ def test_words_that_name_nothing_leave_nothing(offline, capsys, monkeypatch):
     sam.set_video(np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8))
     assert len(sam.generate_masks("car", propagate=False)) == 1
     monkeypatch.setattr(sam._tracker.engine._models[0].detector, "_min_score", 0.9999)
-    assert len(sam.generate_masks("zebra")) == 0
+    assert not any(found["out_obj_ids"].size for found in sam.generate_masks("zebra").values())
     assert "Found 0 object(s) matching 'zebra' on frame 0." in capsys.readouterr().out
-    with pytest.raises(InputError, match="nothing to track"):
-        sam.propagate()
+    sam.propagate()
+    assert "There are no objects to follow yet." in capsys.readouterr().out
     sam.shutdown()
 
 

@@ -180,8 +180,13 @@ def test_labels_do_not_command_a_terminal(tracked: Path, capsys) -> None:
 def test_names_of_files_do_not_command_a_terminal(more: list[str], tmp_path: Path, capsys) -> None:
     path = tmp_path / f"a{ESCAPE}\u202e.png"
     path.write_bytes(b"no picture")
-    for words in (["track", str(path), "--masks", str(path)], ["render", str(path)], ["review", f"{path}.not there"]):
-        assert main([*words, "-o", str(tmp_path / "out"), *more]) == 2
+    for words, code in (
+        (["track", str(path), "--masks", str(path), "-o", str(tmp_path / "out")], 1),  # the video cannot be read
+        (["inspect", str(path)], 2),
+        (["render", str(path), "-o", str(tmp_path / "out")], 2),
+        (["review", f"{path}.not there", "-o", str(tmp_path / "out")], 2),
+    ):
+        assert main([*words, *more]) == code
     out, err = capsys.readouterr()
     assert is_harmless(out + err)
     assert r"\x1b[31m" in err
