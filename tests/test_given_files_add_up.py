@@ -272,3 +272,24 @@ def test_arrays_of_numpy(tmp_path_factory: pytest.TempPathFactory, found: Sequen
     if seeds is not None:
         assert sorted(sums(seeds).values()) == sorted(good)
         assert counted(seeds) == len(found) - len(good)
+
+
+@given(pages=st.integers(1, 4), box=boxes())
+@settings(max_examples=8, deadline=None)
+def test_pages_of_a_picture(tmp_path_factory: pytest.TempPathFactory, pages: int, box: Box) -> None:
+    path = tmp_path_factory.mktemp("given") / "stack.tif"
+    page = Image.fromarray(filled(box))
+    page.save(path, save_all=True, append_images=[page] * (pages - 1))
+    seeds = read_quietly(path)
+    assert seeds is not None
+    assert sums(seeds) == {(0, 1): area(box)}
+    assert counted(seeds) == pages - 1
+    assert (read_quietly(path, strict=True) is None) == (pages > 1)
+
+
+def test_run_lengths_that_are_floats() -> None:
+    mask = filled((3, 4, 9, 12)).astype(bool)
+    counts = [float(n) for n in Rle.encode(mask).runs]
+    assert np.array_equal(Rle.from_coco({"size": [float(HEIGHT), float(WIDTH)], "counts": counts}).decode(), mask)
+    with pytest.raises(InputError):
+        Rle.from_coco({"size": [HEIGHT, WIDTH], "counts": [0.5, *counts[1:]]})

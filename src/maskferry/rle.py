@@ -96,7 +96,7 @@ class Rle:
             InputError: the value is no RLE, or its runs do not add up to H * W.
         """
         try:
-            height, width = (operator.index(v) for v in value["size"])
+            height, width = (_whole(v) for v in value["size"])
             runs = _read_counts(value["counts"])
         except InputError:
             raise
@@ -227,7 +227,12 @@ def _read_counts(counts: Any) -> Runs:  # noqa: ANN401
         return _expand(counts.encode() if isinstance(counts, str) else counts)
     if not isinstance(counts, list | tuple | np.ndarray):
         raise InputError(f"RLE counts: expected an RLE's string or a list of run lengths, got {show(counts)}")
-    return np.array([operator.index(n) for n in counts], dtype=np.int64)
+    return np.array([_whole(n) for n in counts], dtype=np.int64)
+
+
+def _whole(value: Any) -> int:  # noqa: ANN401
+    """A whole number; some tools write floats for it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
 
 
 def _compress(runs: Runs) -> bytes:

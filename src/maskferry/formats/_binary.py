@@ -33,7 +33,7 @@ def read_mask(path: Path, reading: Reading | None = None) -> Mask:
         InputError: no picture, one in colour, one of several objects, or it is not clear what it means.
     """
     with reading_of(str(path), reading) as reading:
-        return mask_of(read_pixels(path), reading)
+        return mask_of(read_pixels(path, reading), reading)
 
 
 def read_masks(folder: Path) -> dict[int, Mask]:

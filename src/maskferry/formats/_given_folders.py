@@ -168,7 +168,7 @@ def _objects_of_all(paths: Sequence[Path], reading: Reading) -> list[dict[int, M
     colors: dict[Color, int] = {}
     found, levels = [], []
     for path in paths:
-        pixels = read_pixels(path)
+        pixels = read_pixels(path, reading)
         with reading.at(path):
             found.append(objects_of(pixels, reading, colors))
         levels.append(_levels(pixels))

@@ -16,7 +16,7 @@ __all__ = ["frames_of", "place_picture"]
 _NUMBERED = re.compile(r"(?:frame_)?([0-9]{6})")
 """What CVAT, Datumaro and maskferry call the picture of a video's frame, counted from 0."""
 
-_SAY = 'say its frame: FRAME=PATH, or "frame" in Python'
+_SAY = "say its frame: FRAME=PATH, or frame_idx in Python"
 
 
 def place_picture(names: Sequence[str], said: int | None, reading: Reading, known: int | None = None) -> int:

@@ -26,15 +26,15 @@ def read_picture(path: Path, said: int | None, reading: Reading) -> list[MaskPro
     Raises:
         InputError: it cannot be read, or is not clear.
     """
-    pixels = _read(path)
+    pixels = _read(path, reading)
     reading.read_as("a picture of masks")
     frame = frame_of(path, said, reading, own_frame(path))
     return [MaskPrompt(frame, i, mask) for i, mask in objects_of(pixels, reading).items()]
 
 
-def _read(path: Path) -> Pixels:
+def _read(path: Path, reading: Reading) -> Pixels:
     try:
-        return read_pixels(path)
+        return read_pixels(path, reading)
     except InputError as err:
         if path.suffix.lower() in PICTURE_SUFFIXES or not path.exists():
             raise

@@ -20,6 +20,7 @@ from maskferry._staging import final_path
 from maskferry.data import FrameInfo
 from maskferry.errors import InputError
 from maskferry.files import atomic_path
+from maskferry.formats._reading import Reading
 from maskferry.images import PICTURE_SUFFIXES, natural_key
 
 __all__ = [
@@ -66,19 +67,22 @@ class Pixels:
     own: bool = False
 
 
-def read_pixels(path: Path) -> Pixels:
+def read_pixels(path: Path, reading: Reading | None = None) -> Pixels:
     """Read a picture of masks: any format of Pillow, 1 to 32 bits, with a palette, grey or RGB.
 
     It is turned as its EXIF orientation says. What is more transparent than opaque counts as black. A palette in
     which index n is grey n, or of black and white, is read as grey, and one whose background is not index 0 by its
-    colours. Of a file with several pages the first is read.
+    colours. Of a file with several pages the first is read; ``reading`` counts the others, without it the log says so.
 
     Raises:
         InputError: there is no such file, it is no picture, or its values are no whole numbers from 0 to 65535.
     """
     with translate_errors(path), open_picture(path, path) as file:
         if (pages := getattr(file, "n_frames", 1)) > 1:
-            log.warning("%s has %d pages: only the first is read", path, pages)
+            if reading is None:
+                log.warning("%s has %d pages: only the first is read", path, pages)
+            else:
+                reading.leave_out("pages behind the first", str(path), count=pages - 1)
         lossy, own = file.format in _LOSSY, _info_in(file) is not None
         file.load()  # turns a TIFF by itself
         image = PIL.ImageOps.exif_transpose(file)
