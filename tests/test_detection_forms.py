@@ -431,6 +431,25 @@ def counted(value):
     return len(found), sum(record.args[1] for record in records)
 
 
+def boxes_and_rles(masks):
+    return {
+        "scores": [0.5] * len(masks),
+        "bboxes": [[0, 0, 1, 1]] * len(masks),
+        "masks": [Rle.encode(mask).to_coco() for mask in masks],
+    }
+
+
+def in_roboflow(mask):
+    place = {"x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0, "confidence": 0.5, "class": "cell", "class_id": 0}
+    return {**place, "rle": Rle.encode(mask).to_coco(), "mask_format": "rle"}
+
+
+def apart(masks):
+    """As many masks, no two of which share a pixel: those that are not empty get a line each."""
+    lines = np.arange(SIZE[0])[:, None] == np.arange(len(masks))[:, None, None]
+    return [mask.any() & np.broadcast_to(line, SIZE) for mask, line in zip(masks, lines, strict=True)]
+
+
 COLUMNS = {
     "ultralytics": lambda masks: results(
         boxes=Columns(xyxy=np.zeros((len(masks), 4)), conf=np.full(len(masks), 0.5), cls=np.zeros(len(masks)), id=None),
@@ -451,6 +470,22 @@ COLUMNS = {
     },
     "SAM 3": lambda masks: {"masks": np.reshape(masks, (-1, *SIZE)), "scores": np.full(len(masks), 0.5)},
     "pipeline": lambda masks: [{"label": "a", "mask": Image.fromarray(mask)} for mask in masks],
+    "DetInferencer": lambda masks: {
+        "predictions": [{**inferencer(0)["predictions"][0], "labels": [0] * len(masks), **boxes_and_rles(masks)}],
+        "visualization": [],
+    },
+    "Roboflow": lambda masks: {**roboflow(0), "predictions": [in_roboflow(mask) for mask in masks]},
+    "segments": lambda masks: {
+        "segmentation": sum(((i + 1) * m.astype(int) for i, m in enumerate(apart(masks))), np.zeros(SIZE, int)),
+        "segments_info": [{"id": i + 1, "label_id": 0, "score": 0.5} for i in range(len(masks))],
+    },
+    "COCO results": lambda masks: [
+        {"image_id": 3, "category_id": 1, "segmentation": Rle.encode(mask).to_coco(), "score": 0.5} for mask in masks
+    ],
+    "GroundingDINO": lambda masks: (
+        {"boxes": np.zeros((len(masks), 4)), "scores": np.full(len(masks), 0.5), "text_labels": ["a"] * len(masks)},
+        np.reshape(masks, (-1, 1, *SIZE)),
+    ),
     "a stack": lambda masks: np.reshape(masks, (-1, *SIZE)),
     "masks": list,
     "by id": lambda masks: dict(enumerate(masks, 1)),
