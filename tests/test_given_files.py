@@ -19,6 +19,7 @@ from maskferry.errors import InputError, LeftOutWarning, MaskPlacementWarning
 from maskferry.formats import Seeds, read_seeds
 from maskferry.formats._labelme import read_folder
 from maskferry.formats._reading import Target
+from maskferry.prompts import GivenFiles
 from maskferry.rle import Rle
 
 SIZE_HW = (96, 128)
@@ -548,3 +549,31 @@ def test_a_mask_in_base64_keeps_its_place(tmp_path: Path) -> None:
     with warnings.catch_warnings(action="error"):
         mask = read_seeds(write_json(tmp_path / "a.json", labelme(shapes=[shape]))).prompts[0].mask
     assert mask[20:40, 10:34].all() and mask.sum() == AREA
+
+
+def labelme_file(path: Path, *labels: str) -> Path:
+    """A square for each label, a row each; no groups."""
+    shapes = [
+        {"label": name, "points": [[0, y], [8, y], [8, y + 4], [0, y + 4]], "shape_type": "polygon"}
+        for y, name in enumerate(labels)
+    ]
+    record = {"imagePath": "", "imageHeight": SIZE_HW[0], "imageWidth": SIZE_HW[1], "shapes": shapes}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return path
+
+
+def test_objects_of_files_without_ids_match_by_name(tmp_path: Path) -> None:
+    first = labelme_file(tmp_path / "a.json", "mouse", "cage")
+    second = labelme_file(tmp_path / "b.json", "cage", "mouse", "wheel")
+    found = GivenFiles((f"0={first}", f"9={second}")).read(VIDEO)
+    assert found.labels == {1: "mouse", 2: "cage", 3: "wheel"}
+    top = {(p.frame, p.object_id): int(np.argwhere(p.mask)[0, 0]) for p in found.prompts}
+    assert top == {(0, 1): 0, (0, 2): 1, (9, 2): 0, (9, 1): 1, (9, 3): 2}
+
+
+def test_objects_of_one_name_in_several_files_are_warned_of(tmp_path: Path) -> None:
+    first = labelme_file(tmp_path / "a.json", "mouse", "mouse")
+    second = labelme_file(tmp_path / "b.json", "mouse", "mouse")
+    with pytest.warns(MaskPlacementWarning, match="several objects are called 'mouse', and the file has no ids"):
+        found = GivenFiles((f"0={first}", f"9={second}")).read(VIDEO)
+    assert [(p.frame, p.object_id) for p in found.prompts] == [(0, 1), (0, 2), (9, 1), (9, 2)]
