@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from format_samples import SIZE_HW, VIDEO, disk, masks_of, tracks
 from maskferry import MaskTracker, Tracks
 from maskferry._own_files import own_kind
 from maskferry.data import FrameTracks, State
-from maskferry.errors import InputError, MaskPlacementWarning, OutputExistsError
+from maskferry.errors import InputError, LeftOutWarning, MaskPlacementWarning, OutputExistsError
 from maskferry.formats import _mots as mots
 from maskferry.formats._given_masks import read_seeds
 from maskferry.formats._reading import Target
@@ -178,7 +179,8 @@ UNCLEAR = [
 @pytest.mark.parametrize(("frames", "kinds", "size_hw", "expected"), CLEAR)
 def test_the_file_tells_how_it_counts(tmp_path, make, frames, kinds, size_hw, expected):
     path = make(tmp_path / "t.txt", frames, kinds, size_hw)
-    back = mots.read(path) if path.is_file() else mots.read_folder(path)
+    with pytest.warns(LeftOutWarning, match="2 regions to ignore") if 10 in kinds and path.is_file() else nullcontext():
+        back = mots.read(path) if path.is_file() else mots.read_folder(path)
     assert [f.info.index for f in back.frames] == expected
 
 
@@ -277,3 +279,16 @@ def test_a_number_in_the_frame_table_that_is_none(tmp_path):
     (tmp_path / "t.frames.csv").write_text("index,time,name,number\n0,,a,x\n1,,b,2\n")
     with pytest.raises(InputError, match=r"t\.frames\.csv:2\.number: expected a whole number"):
         mots.read(path)
+
+
+def test_regions_to_ignore_are_counted(tmp_path):
+    folder = folder_of(tmp_path / "m", range(2))
+    values = np.array(PIL.Image.open(folder / "000001.png"))
+    values[-1] = mots.IGNORED
+    PIL.Image.fromarray(values).save(folder / "000001.png")
+    with pytest.warns(LeftOutWarning, match=r"1 regions to ignore \(the first: 000001.png\)"):
+        assert [len(f.masks) for f in mots.read_folder(folder, first_frame=0).frames] == [1, 1]
+    with pytest.warns(LeftOutWarning, match="1 regions to ignore"):
+        assert [p.object_id for p in read_seeds(folder / "000001.png", frame=0).prompts] == [2001]
+    with pytest.raises(InputError, match="strict"):
+        read_seeds(folder / "000001.png", frame=0, strict=True)

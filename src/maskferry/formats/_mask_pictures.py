@@ -149,7 +149,10 @@ def _of_gray(gray: _Gray, reading: Reading, *, own: bool) -> dict[int, Mask]:
         return _white(_cut(gray, reading), reading)
     if gray.dtype == np.uint8:
         return split_labels(gray, void=_void(gray, values[values > 0], reading))
-    return split_labels(gray, void=mots.IGNORED if values[values > 0].min() >= 1000 else None)
+    is_mots = values[values > 0].min() >= 1000
+    if is_mots and mots.IGNORED in values:
+        reading.leave_out("regions to ignore", reading.where)
+    return split_labels(gray, void=mots.IGNORED if is_mots else None)
 
 
 def _is_soft(gray: _Gray) -> bool:

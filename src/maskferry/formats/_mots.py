@@ -8,7 +8,7 @@ the file, see `_mots_numbering`. No two objects share a pixel.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,14 +208,18 @@ def read_folder(folder: Path, *, first_frame: int | None = None) -> VideoTracks:
         InputError: no folder, a picture that is no label map of 16 bits, or pictures of several sizes.
 
     Warns:
+        LeftOutWarning: there are regions to ignore; the message counts them.
         MaskPlacementWarning: as `read`.
     """
-    rows, infos, size = Rows(), [], (0, 0)
     paths = list_pictures(folder)
-    if first_frame is None:
-        with reading_of(str(folder), None) as reading:
-            first_frame = first_picture_of(paths, reading)
-    first_frame = _check_first_frame(first_frame)
+    with reading_of(str(folder), None) as reading:
+        first = first_picture_of(paths, reading) if first_frame is None else first_frame
+        return _read_pictures(folder, paths, _check_first_frame(first), reading)
+
+
+def _read_pictures(folder: Path, paths: Sequence[Path], first_frame: int, reading: Reading) -> VideoTracks:
+    """Read the form of pictures, whose first frame has this number."""
+    rows, infos, size = Rows(), [], (0, 0)
     for path in paths:
         if number_of(path) < first_frame:
             raise InputError(f"{path}: expected the number of a frame from {first_frame} as name")
@@ -227,6 +231,8 @@ def read_folder(folder: Path, *, first_frame: int | None = None) -> VideoTracks:
         infos.append(read_frame_info(path) or FrameInfo(index, None, path.stem))
         for mots, mask in split_mots(values, path).items():
             rows.add(infos[-1].index, mots, Rle.encode(mask), str(path), label=f"class {mots // 1000}")
+        if (values == IGNORED).any():
+            reading.leave_out("regions to ignore", path.name)
     video = VideoInfo(size[1], size[0], frame_count=max(i.index for i in infos) + 1, name=folder.name)
     return rows.tracks(video, infos, str(folder))
 

@@ -91,7 +91,7 @@ class Reading:
         """
         if self.strict:
             raise InputError(f"{at}: {what} are left out, which strict reading refuses")
-        known, first = self.left_out.get(what, (0, at.removeprefix(f"{self.where}: ")))
+        known, first = self.left_out.get(what, (0, at.removeprefix(f"{self.where}:").lstrip()))
         self.left_out[what] = known + count, first
 
     @contextmanager
