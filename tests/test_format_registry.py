@@ -68,12 +68,12 @@ def test_names_in_a_runs_folder_differ():
 
 
 def test_readme_shows_the_table():
-    module = importlib.util.spec_from_file_location("formats_table", ROOT / "docs" / "formats_table.py")
+    module = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
     script = importlib.util.module_from_spec(module)
     module.loader.exec_module(script)
-    text = script.README.read_text(encoding="utf-8")
-    assert text == script.with_table(text), "README is stale: run `python docs/formats_table.py`"
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", script.table(), re.MULTILINE)) == set(BUILT_IN)
+    text, wanted = script.pages("formats")
+    assert text == wanted, "README is stale: run `python docs/tables.py`"
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", script.formats(), re.MULTILINE)) == set(BUILT_IN)
 
 
 def test_help_names_every_format(capsys):

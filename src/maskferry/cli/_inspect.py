@@ -58,8 +58,6 @@ def inspect(  # noqa: PLR0913
     from maskferry.sources import open_source
 
     given = GivenFiles(tuple(masks), frame, strict, first_frame)
-    if not given.paths:
-        return
     if video is None:
         found = given.read()
     else:

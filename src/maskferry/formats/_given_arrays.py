@@ -12,11 +12,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskferry.data import Mask, MaskPrompt
+from maskferry.data import Mask
 from maskferry.errors import InputError
 from maskferry.formats._binary import ids_of_names
 from maskferry.formats._frame_names import frame_of
 from maskferry.formats._given_files import Found
+from maskferry.formats._given_pictures import on_frame
 from maskferry.formats._images import Pixels
 from maskferry.formats._mask_pictures import objects_of
 from maskferry.formats._reading import Reading
@@ -55,7 +56,7 @@ def read_arrays(path: Path, frame: int | None, reading: Reading) -> Found:
     if len(masks) > 1:
         return _of_several(masks, frame, frame_of(path, frame, reading), reading)
     found = _objects_of(next(iter(masks.values())), frame, reading)
-    return Found(_on_frame(frame_of(path, frame, reading), found), {})
+    return Found(on_frame(frame_of(path, frame, reading), found), {})
 
 
 def _of_several(arrays: Mapping[str, _Array], said: int | None, frame: int, reading: Reading) -> Found:
@@ -72,11 +73,7 @@ def _of_several(arrays: Mapping[str, _Array], said: int | None, frame: int, read
                 raise InputError(f"{reading.where} holds {len(found)} objects; expected an array for each object")
         masks[i] = next(iter(found.values()))
     labels = dict(zip(ids, names, strict=True)) if counted else {}
-    return Found(_on_frame(frame, masks), labels, counted)
-
-
-def _on_frame(frame: int, masks: Mapping[int, Mask]) -> list[MaskPrompt]:
-    return [MaskPrompt(frame, i, mask) for i, mask in sorted(masks.items())]
+    return Found(on_frame(frame, masks), labels, counted)
 
 
 def _objects_of(array: _Array, frame: int | None, reading: Reading) -> dict[int, Mask]:

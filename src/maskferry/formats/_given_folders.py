@@ -16,6 +16,7 @@ from maskferry.formats._coco import load_json
 from maskferry.formats._davis import VOID, Color
 from maskferry.formats._frame_names import are_numbered_as_frames, frame_of, frames_of_pictures, own_frame
 from maskferry.formats._given_files import Found, of_video
+from maskferry.formats._given_pictures import on_frame
 from maskferry.formats._images import Pixels, read_pixels
 from maskferry.formats._mask_pictures import objects_of
 from maskferry.formats._reading import Reading
@@ -112,7 +113,7 @@ def _read_pictures(paths: Sequence[Path], frame: int | None, reading: Reading) -
         )
     if several:
         reading.read_as("a picture of masks")
-        return Found(_on_frame(frame or 0, objects[0]), {})
+        return Found(on_frame(frame or 0, objects[0]), {})
     return _one_each(paths, objects, frame_of(paths[0].parent, frame, reading), reading)
 
 
@@ -125,7 +126,7 @@ def _one_each(paths: Sequence[Path], objects: Sequence[dict[int, Mask]], frame: 
         folder = paths[0].parent
         raise InputError(f"{folder}: the masks of objects {empty} are empty; expected at least one pixel in each")
     masks = {i: next(iter(found.values())) for i, found in zip(ids, objects, strict=True)}
-    return Found(_on_frame(frame, dict(sorted(masks.items()))), labels, bool(labels))
+    return Found(on_frame(frame, dict(sorted(masks.items()))), labels, bool(labels))
 
 
 def _read_objects(folders: Sequence[Path], frame: int | None, reading: Reading) -> Found:
@@ -188,10 +189,6 @@ def _levels(pixels: Pixels) -> frozenset[int] | None:
     return frozenset(np.unique(pixels.values).tolist())
 
 
-def _on_frame(frame: int, masks: dict[int, Mask]) -> list[MaskPrompt]:
-    return [MaskPrompt(frame, i, mask) for i, mask in masks.items()]
-
-
 def _on_frames(
     paths: Sequence[Path], objects: Sequence[dict[int, Mask]], frames: Sequence[int | None], reading: Reading
 ) -> list[MaskPrompt]:
@@ -203,5 +200,5 @@ def _on_frames(
         elif taken.setdefault(frame, path) != path:
             raise InputError(f"{path} and {taken[frame].name} are both of frame {frame}: expected one picture a frame")
         else:
-            prompts += _on_frame(frame, masks)
+            prompts += on_frame(frame, masks)
     return sorted(prompts, key=lambda p: (p.frame, p.object_id))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from maskferry.data import MaskPrompt
+from maskferry.data import Mask, MaskPrompt
 from maskferry.errors import InputError
 from maskferry.formats._frame_names import frame_of, own_frame
 from maskferry.formats._images import Pixels, read_pixels
@@ -12,7 +13,7 @@ from maskferry.formats._mask_pictures import objects_of
 from maskferry.formats._reading import Reading
 from maskferry.images import PICTURE_SUFFIXES
 
-__all__ = ["read_picture"]
+__all__ = ["on_frame", "read_picture"]
 
 
 def read_picture(path: Path, said: int | None, reading: Reading) -> list[MaskPrompt]:
@@ -29,7 +30,12 @@ def read_picture(path: Path, said: int | None, reading: Reading) -> list[MaskPro
     pixels = _read(path, reading)
     reading.read_as("a picture of masks")
     frame = frame_of(path, said, reading, own_frame(path))
-    return [MaskPrompt(frame, i, mask) for i, mask in objects_of(pixels, reading).items()]
+    return on_frame(frame, objects_of(pixels, reading))
+
+
+def on_frame(frame: int, masks: Mapping[int, Mask]) -> list[MaskPrompt]:
+    """The masks of one frame as prompts, by ascending id."""
+    return [MaskPrompt(frame, i, mask) for i, mask in sorted(masks.items())]
 
 
 def _read(path: Path, reading: Reading) -> Pixels:
