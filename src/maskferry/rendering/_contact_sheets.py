@@ -51,9 +51,9 @@ def render_sheet(
     images = []
     with source_of(tracks, video) as source:
         for frame, masks in pictures(tracks, source, stride=stride):
-            time = "" if frame.info.time is None else f"   {frame.info.time:.2f} s"
+            time = "" if frame.info.time is None else f", {frame.info.time:.2f} s"
             lost = sum(not row.rle.area for row in masks)
-            captions.append(f"frame {frame.index}{time}" + (f"   {lost} lost" if lost else ""))
+            captions.append(f"frame {frame.index}{time}" + (f", {lost} lost" if lost else ""))
             zoom = fitting_zoom(masks.size_hw)
             labels = tracks.labels or True
             images.append(draw_overlay(frame.image, masks, labels=labels, zoom=zoom, palette=palette))
