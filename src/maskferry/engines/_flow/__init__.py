@@ -1,4 +1,4 @@
-"""The embedded engines ``flow`` and ``flow-accurate``: optical flow and a small appearance model, without weights.
+"""The embedded engines ``flow`` and ``flow-accurate``: optical flow, a small appearance model and a memory network.
 
 A frame passes through these modules, in this order:
 
@@ -7,6 +7,10 @@ A frame passes through these modules, in this order:
     scene         what a cell looks like, whether a frame begins a new shot; all of a frame that objects share
     appearance    one ridge classifier an object: what belongs to it, what is its background
     propagation   one object's evidence: where the flow carries it, what moves like it; where to look for a lost one
+    lens          what the network looks at: a window around an object, at a scale that suits it
+    network       the memory network's three graphs, and how they are run
+    viewing       how it is asked about many objects: shared pictures, fewer pixels each, two threads
+    recollection  what the network remembers of one object, and what it sees of it
     segmentation  evidence -> mask, by weighted total variation; one pixel, one object
     target        what is remembered of an object: its normal equations, area and state; how far a mask can be believed
     finding       the order of the above for one object; the finer lattice of a small one

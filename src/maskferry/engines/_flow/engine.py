@@ -20,7 +20,7 @@ class FlowEngine:
     wherever a run was resumed.
 
     Args:
-        preset: "fast" or "best", see `maskferry.engines._flow.options.PRESETS`.
+        preset: "fast", "best" or "memory", see `maskferry.engines._flow.options.PRESETS`.
         seed: of the random features and of what is sampled, a whole number >= 0.
         overrides: single numbers of `FlowOptions`.
 

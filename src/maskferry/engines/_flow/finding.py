@@ -15,6 +15,8 @@ import numpy as np
 from maskferry.data import Frame, Mask
 from maskferry.engines._flow.appearance import Model, Place, evaluate
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of, union
+from maskferry.engines._flow.lens import Place as Around
+from maskferry.engines._flow.lens import lens_for
 from maskferry.engines._flow.motion import Camera, map_points
 from maskferry.engines._flow.options import FlowOptions
 from maskferry.engines._flow.propagation import (
@@ -26,9 +28,11 @@ from maskferry.engines._flow.propagation import (
     search,
     search_box,
 )
+from maskferry.engines._flow.recollection import Recollection, Sighting
 from maskferry.engines._flow.scene import Observer, RandomFeatures, Scene, Window
 from maskferry.engines._flow.segmentation import minimise
 from maskferry.engines._flow.target import Signs, Target
+from maskferry.engines._flow.viewing import FEW, Viewer, detail_for
 
 __all__ = ["Finding", "expected_place", "find", "follow", "lattice_for", "refocus"]
 
@@ -167,7 +171,7 @@ def follow(grid: Grid, centre_xy: tuple[float, float]) -> Grid:
 OUT_OF_QUESTION = -5.0
 """Cells with less evidence than this are left out of the segmentation."""
 
-APPEARANCE_LIMIT = 1.5
+APPEARANCE_LIMIT, NETWORK_LIMIT = 1.5, 3.0
 
 PATIENCE, PAUSE = 12, 4
 """An object that is lost for more frames than the first is looked for only on every so manieth frame."""
@@ -188,6 +192,7 @@ class Finding:
         cover: the relaxed mask, float32 (h, w) in [0, 1].
         mask: what is believed, bool (h, w).
         still_xy: where it would be if it moved with the picture, in pixels of the frame.
+        sighting: what the network sees of it; None where it was not asked.
     """
 
     scene: Scene
@@ -197,6 +202,7 @@ class Finding:
     cover: FloatArray
     mask: Mask
     still_xy: tuple[float, float]
+    sighting: Sighting | None
 
     def signs(self, cells: Mask, target: Target, lift: RandomFeatures) -> Signs:
         """What speaks for these cells, of which there is at least one."""
@@ -223,6 +229,7 @@ class _View:
     part: Scene
     prediction: Prediction
     still_xy: tuple[float, float]
+    sighting: Sighting | None = None
 
     @property
     def box(self) -> Box:
@@ -232,13 +239,18 @@ class _View:
 
 
 def find(
-    targets: Mapping[int, Target], frame: Frame, scene: Scene, observer: Observer, options: FlowOptions
+    targets: Mapping[int, Target],
+    frame: Frame,
+    scene: Scene,
+    observer: Observer,
+    options: FlowOptions,
+    viewer: Viewer | None,
 ) -> dict[int, Finding]:
     """Look for every object on a frame, each as if it were alone; a cut makes all of them lose their place."""
     if scene.cut:
         for target in targets.values():
             target.lose_place()
-    views = _views(targets, frame, scene, observer, options)
+    views = _views(targets, frame, scene, observer, options, viewer)
     appearance = _look(views, targets, observer)
     with observer.timer("segmentation"):
         found = {i: _segment(target, views[i], appearance[i], options) for i, target in targets.items()}
@@ -246,7 +258,12 @@ def find(
 
 
 def _views(
-    targets: Mapping[int, Target], frame: Frame, scene: Scene, observer: Observer, options: FlowOptions
+    targets: Mapping[int, Target],
+    frame: Frame,
+    scene: Scene,
+    observer: Observer,
+    options: FlowOptions,
+    viewer: Viewer | None,
 ) -> dict[int, _View]:
     """Of each object; windows at the same time, and those that are the same once."""
     refocus(targets, scene.grid)
@@ -257,7 +274,39 @@ def _views(
             windows[step.lattices] = windows.get(step.lattices, False) or step.moving
     seen = observer.look_closer(frame, [Window(*lattices, flow) for lattices, flow in windows.items()])
     scenes = dict(zip(windows, seen, strict=True))
-    return {i: _view(t, steps[i], scenes.get(steps[i].lattices, scene), observer, options) for i, t in targets.items()}
+    sightings: dict[int, Sighting] = {}
+    if viewer is not None:
+        with observer.timer("network"):
+            sightings = _recognise(targets, steps, frame, options, viewer)
+    return {
+        i: _view(t, steps[i], scenes.get(steps[i].lattices, scene), sightings.get(i), observer, options)
+        for i, t in targets.items()
+    }
+
+
+def _recognise(
+    targets: Mapping[int, Target], steps: Mapping[int, _Step], frame: Frame, options: FlowOptions, viewer: Viewer
+) -> dict[int, Sighting]:
+    """What the network sees of the objects that are looked for."""
+    detail = detail_for(len(targets), options.network_pixels)
+    memories = {i: t.recollection for i, t in targets.items() if t.recollection is not None and not steps[i].pausing}
+    lenses = {
+        i: lens_for(memory.lens.frame_hw, _around(targets[i], steps[i], memory), detail, memory.lens)
+        for i, memory in memories.items()
+    }
+    features = viewer.see(frame.image, lenses, sharing=len(targets) > FEW)
+    return viewer.map(lambda network, i: memories[i].recognise(network, lenses[i], features[i]), lenses)
+
+
+def _around(target: Target, step: _Step, memory: Recollection) -> Around:
+    """Where the network looks for an object."""
+    (x, y), side = memory.place.centre_xy, memory.place.side
+    if target.cut_off:
+        height, width = memory.lens.frame_hw
+        return Around((width / 2, height / 2), float(max(width, height)))
+    if target.hidden and target.box is None:
+        return Around(step.still_xy, side * min(2.0, 1 + 0.1 * target.hidden))
+    return Around((x + step.shift_xy[0], y + step.shift_xy[1]), side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +316,14 @@ class _Step:
     Attributes:
         lattices: the object's lattice on the last frame and on this one.
         still_xy: where it would be if it moved with the picture, in pixels of the frame.
+        shift_xy: how far it is expected to move, in pixels of the frame.
         moving: there is something to carry over from the last frame.
         pausing: it has been lost for so long that it is not looked for on this frame.
     """
 
     lattices: tuple[Grid, Grid]
     still_xy: tuple[float, float]
+    shift_xy: tuple[float, float]
     moving: bool
     pausing: bool
 
@@ -280,16 +331,20 @@ class _Step:
 def _go_along(target: Target, scene: Scene) -> _Step:
     """Point an object's window at where it should be."""
     before, still = target.grid, expected_place(target, scene.grid, scene.camera)
+    here = before.to_pixels(target.centre_xy)
+    shift = still[0] + target.drift_xy[0] - here[0], still[1] + target.drift_xy[1] - here[1]
     if before.is_window:
         target.grid = follow(before, (still[0] + target.drift_xy[0], still[1] + target.drift_xy[1]))
     if target.hidden:
         target.centre_xy = target.grid.to_cells(still)
     moving = scene.flow is not None and target.box is not None
     pausing = not moving and target.hidden > PATIENCE and target.hidden % PAUSE > 0
-    return _Step((before, target.grid), still, moving, pausing)
+    return _Step((before, target.grid), still, shift, moving, pausing)
 
 
-def _view(target: Target, step: _Step, local: Scene, observer: Observer, options: FlowOptions) -> _View:
+def _view(
+    target: Target, step: _Step, local: Scene, sighting: Sighting | None, observer: Observer, options: FlowOptions
+) -> _View:
     """Where an object is looked for on its lattice."""
     if step.pausing:
         return _View(local, local.part((0, 0, 1, 1)), Prediction.nothing(), step.still_xy)
@@ -297,13 +352,18 @@ def _view(target: Target, step: _Step, local: Scene, observer: Observer, options
         box = arrival(target.soft, target.box, local) if step.moving else None
     carried = None
     searching = box is None or bool(target.hidden)
-    part = local.part(union(box, search_box(target, local.grid)) if searching or box is None else box)
+    wide = union(box, search_box(target, local.grid)) if searching or box is None else box
+    seen = None if sighting is None or not sighting.trust else box_of(sighting.on_grid(local.grid) > 0, margin=2)
+    part = local.part(wide if seen is None else union(wide, seen))
     if box is not None:
         with observer.timer("carry and motion cue"):
             carried = carry(target.soft, part, options, observer.random(local.frame, target.object_id))
     if carried is None or target.hidden:
         carried = search(target, part.grid, carried)
-    return _View(local, part, carried, step.still_xy)
+    if seen is not None:
+        x, y = part.grid.first_xy
+        carried = replace(carried, box=union(carried.box, (seen[0] - x, seen[1] - y, seen[2] - x, seen[3] - y)))
+    return _View(local, part, carried, step.still_xy, sighting)
 
 
 def _look(views: Mapping[int, _View], targets: Mapping[int, Target], observer: Observer) -> dict[int, FloatArray]:
@@ -330,12 +390,18 @@ def _segment(target: Target, view: _View, appearance: FloatArray, options: FlowO
     alike[inside] = appearance
     clipped = np.clip(appearance, -APPEARANCE_LIMIT, APPEARANCE_LIMIT)
     evidence[inside] = prediction.evidence[inside] + np.float32(options.appearance_weight) * clipped
+    known = alike
+    if view.sighting is not None:
+        lowest = 0.0 if target.box is None else -NETWORK_LIMIT  # that it is nowhere, the network says for too long
+        seen = np.clip(view.sighting.on_grid(grid) / 2, lowest, NETWORK_LIMIT)
+        evidence[inside] += np.float32(options.network_weight * view.sighting.trust) * seen[inside]
+        known = np.maximum(alike, np.float32(view.sighting.trust) * seen)
     box = box_of(evidence > OUT_OF_QUESTION)
     cover = np.zeros_like(evidence) if box is None else minimise(evidence, view.part.edges, box, options.iterations)
     mask = cover > 0.5
     if target.hidden or not prediction.carried.any():
-        mask = keep_believable(mask, alike, prediction.carried, target, grid)
-    return Finding(view.whole, grid, evidence, alike, cover, mask, view.still_xy)
+        mask = keep_believable(mask, known, prediction.carried, target, grid)
+    return Finding(view.whole, grid, evidence, alike, cover, mask, view.still_xy, view.sighting)
 
 
 def _doubt(target: Target, found: Finding, observer: Observer) -> Finding:

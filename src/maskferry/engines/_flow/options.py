@@ -27,6 +27,8 @@ class FlowOptions:
         iterations: primal-dual steps of the segmentation; 30 are enough for 30,000 cells, 60 for 100,000.
         appearance_weight: how much looking like the object counts against lying where the flow carried it.
         motion_weight: how much moving with the object, and against the camera, counts.
+        network_weight: how much the memory network counts; 0 leaves it out.
+        network_pixels: of the picture that the network sees of an object, at most, about.
     """
 
     grid_cells: int = 25_680
@@ -38,6 +40,8 @@ class FlowOptions:
     iterations: int = 30
     appearance_weight: float = 3.0
     motion_weight: float = 1.5
+    network_weight: float = 0.0
+    network_pixels: int = 160_000
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -78,11 +82,15 @@ _RANGES: dict[str, tuple[float, float]] = {
     "iterations": (1, 10_000),
     "appearance_weight": (0.0, 100.0),
     "motion_weight": (0.0, 100.0),
+    "network_weight": (0.0, 100.0),
+    "network_pixels": (16_384, 4_000_000),
 }
 
 PRESETS = {
     "fast": FlowOptions(),
     "best": FlowOptions(grid_cells=160_000, random_features=768, samples=1500, smoothness=9.3, iterations=80),
+    "memory": FlowOptions(appearance_weight=5.0, network_weight=3.0),
 }
-"""``fast``: a quarter of 854x480, for live work. ``best``: 534x300 of it, about five times as slow. The smoothness of
+"""``fast``: a quarter of 854x480, for live work. ``best``: 534x300 of it, about five times as slow. ``memory``: as
+``fast``, with the memory network, which needs onnxruntime; about half as fast. The smoothness of
 ``best`` goes on from the best values at 25,680 cells (5) and at 102,720 (8): with the 0.34th power of the cells."""

@@ -15,11 +15,15 @@ from maskferry.engines._flow import snapshot
 from maskferry.engines._flow.appearance import NormalEquations, fit
 from maskferry.engines._flow.finding import Finding, find, lattice_for
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of
+from maskferry.engines._flow.lens import lens_for
+from maskferry.engines._flow.network import Network
 from maskferry.engines._flow.options import FlowOptions
+from maskferry.engines._flow.recollection import Recollection, place_of
 from maskferry.engines._flow.scene import Observer, Scene, Window
 from maskferry.engines._flow.segmentation import Claim, nested_pairs, rivals, settle
 from maskferry.engines._flow.target import Target
 from maskferry.engines._flow.timing import Timer
+from maskferry.engines._flow.viewing import FEW, Viewer, detail_for
 from maskferry.errors import EngineError, PromptNotSupportedError
 from maskferry.rle import Rle
 
@@ -59,16 +63,37 @@ def share(found: Mapping[int, Finding], given: Mapping[int, Mask], nested: set[t
     return {i: _keep(f, *alone[i], settled[i]) for i, f in found.items()}
 
 
+OUTLINE = 1.5
+"""Within so many cells of its border, the network's finer answer decides what belongs to a mask."""
+
+
 def _upsample(found: Finding) -> tuple[Mask, Box]:
     """The mask in pixels, on a box."""
     cover = found.cover * found.mask
-    pixels, box = found.grid.grid_to_frame(cover, box_of(cover > 0, margin=1) or (0, 0, 1, 1))
-    return pixels > 0.5, box
+    margin = 1 if found.sighting is None else 3
+    pixels, box = found.grid.grid_to_frame(cover, box_of(cover > 0, margin=margin) or (0, 0, 1, 1))
+    mask = pixels > 0.5
+    sighting = found.sighting
+    if sighting is None or sighting.trust < 1 or min(found.grid.pitch_xy) < sighting.finest:
+        return mask, box
+    return _outline(mask, sighting.on_pixels(box), found.grid), box
+
+
+def _outline(mask: Mask, logits: FloatArray, grid: Grid) -> Mask:
+    """A mask in pixels, its border drawn by the network."""
+    reach = round(OUTLINE * max(grid.pitch_xy))
+    if not mask.any() or reach < 1:
+        return mask
+    near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    here = mask.astype(np.uint8)
+    band = (cv2.dilate(here, near) > 0) & (cv2.erode(here, near) == 0)
+    return np.asarray(np.where(band, logits > 0, mask), dtype=np.bool_)
 
 
 def _strength(found: Finding, pixels: Mask) -> FloatArray:
     """Evidence in pixels, always above 0 on the mask and 0 elsewhere."""
-    cells = box_of(found.cover * found.mask > 0, margin=1) or (0, 0, 1, 1)  # the same box in pixels
+    margin = 1 if found.sighting is None else 3
+    cells = box_of(found.cover * found.mask > 0, margin=margin) or (0, 0, 1, 1)  # the same box in pixels
     evidence, _ = found.grid.grid_to_frame(np.clip(found.evidence, -20, 20), cells)
     return np.where(pixels, np.exp(evidence), 0).astype(np.float32)
 
@@ -97,6 +122,7 @@ class FlowSession:
         self._observer = Observer(self._grid, options, seed, timer)
         self._targets: dict[int, Target] = {}
         self._nested: set[tuple[int, int]] = set()
+        self._viewer = Viewer(self._observer.workers) if options.network_weight else None
         if data is not None:
             memory = snapshot.load(data, self._grid, options, seed)
             self._observer.last, self._targets, self._nested = memory.last, memory.targets, memory.nested
@@ -126,8 +152,7 @@ class FlowSession:
         try:
             scene = self._observer.describe(frame)
             self._note_nesting(given)
-            for i, mask in given.items():
-                self._give(i, mask, frame, scene)
+            self._give(given, frame, scene)
         except (cv2.error, np.linalg.LinAlgError, MemoryError) as err:
             raise EngineError(f"engine 'flow' failed on frame {frame.index}: {err}") from err
 
@@ -160,7 +185,7 @@ class FlowSession:
     def _step(self, frame: Frame, given: Mapping[int, Mask]) -> FrameMasks:
         tracked = {i: t for i, t in self._targets.items() if i not in given}
         scene = self._observer.look(frame, tracking=bool(tracked))
-        found = find(tracked, frame, scene, self._observer, self._options)
+        found = find(tracked, frame, scene, self._observer, self._options, self._viewer)
         self._note_nesting(given)
         with self._observer.timer("masks in pixels"):
             kept = share(found, given, self._nested)
@@ -168,11 +193,11 @@ class FlowSession:
         for i, target in tracked.items():
             with self._observer.timer("run lengths, state"):
                 rows[i] = self._take_in(target, found[i], kept[i])
+        self._remember(tracked, found, kept)
         for i in whose_turn(tracked):
             with self._observer.timer("appearance, refit"):
                 self._learn(tracked[i], found[i].scene)
-        for i, mask in given.items():
-            self._give(i, mask, frame, scene)
+        self._give(given, frame, scene)
         return FrameMasks(frame.index, self._grid.frame_hw, tuple(rows[i] for i in sorted(rows)))
 
     def _note_nesting(self, given: Mapping[int, Mask]) -> None:
@@ -186,19 +211,45 @@ class FlowSession:
     def _take_in(self, target: Target, found: Finding, kept: Kept) -> ObjectMask:
         """Remember what was found, and report it."""
         cells = kept.cells if kept.pixels.any() else np.zeros_like(kept.cells)
-        score = target.judge(found.signs(cells, target, self._observer.lift)) if cells.any() else 0.0
+        score = 0.0
+        if cells.any():
+            score = target.judge(found.signs(cells, target, self._observer.lift))
+            score = score if found.sighting is None else found.sighting.weigh(score)
         target.see(cells, found.grid, found.still_xy, appearance=found.mean_appearance(cells))
         if not cells.any():
             return ObjectMask(target.object_id, Rle.empty(self._grid.frame_hw), score, State.LOST)
         rle = Rle.encode_crop(kept.pixels, kept.box[:2], self._grid.frame_hw)
         return ObjectMask(target.object_id, rle, score, target.state)
 
+    def _remember(self, targets: Mapping[int, Target], found: Mapping[int, Finding], kept: Mapping[int, Kept]) -> None:
+        """Let the network remember what was found."""
+        if self._viewer is None:
+            return
+
+        sightings = {i: f.sighting for i, f in found.items() if f.sighting is not None}
+
+        def take_in(network: Network, i: int) -> None:
+            memory = targets[i].recollection
+            if memory is not None:
+                memory.take_in(network, sightings[i], kept[i].pixels, kept[i].box[:2])
+
+        with self._observer.timer("network"):
+            self._viewer.map(take_in, {i: sighting.lens for i, sighting in sightings.items()})
+
     def _learn(self, target: Target, scene: Scene) -> None:
         """Learn what an object looks like where it was just seen."""
         target.learn(self._fit(target.object_id, target.soft, scene, self._options.samples), self._options)
 
-    def _give(self, object_id: int, mask: Mask, frame: Frame, scene: Scene) -> None:
-        """Take in a mask of the caller's: a new object, or a correction of a known one."""
+    def _give(self, given: Mapping[int, Mask], frame: Frame, scene: Scene) -> None:
+        """Take in masks of the caller's: new objects, or corrections of known ones."""
+        for i, mask in given.items():
+            self._show(i, mask, frame, scene)
+        self._targets = dict(sorted(self._targets.items()))
+        if self._viewer is not None and given:
+            with self._observer.timer("network"):
+                self._tell(self._viewer, given, frame)
+
+    def _show(self, object_id: int, mask: Mask, frame: Frame, scene: Scene) -> None:
         grid = lattice_for(self._grid, mask)
         local = self._observer.look_closer(frame, [Window(grid, grid, flow=False)])[0] if grid.is_window else scene
         soft = grid.mask_to_grid(mask)
@@ -207,7 +258,21 @@ class FlowSession:
             self._targets[object_id].give(grid, soft, seen, self._options)
         else:
             self._targets[object_id] = Target.begin(object_id, grid, soft, seen, self._options)
-            self._targets = dict(sorted(self._targets.items()))
+
+    def _tell(self, viewer: Viewer, given: Mapping[int, Mask], frame: Frame) -> None:
+        """Let the network remember what is given."""
+        detail, size_hw = detail_for(len(self._targets), self._options.network_pixels), self._grid.frame_hw
+        lenses = {i: lens_for(size_hw, place_of(mask), detail) for i, mask in given.items()}
+        features = viewer.see(frame.image, lenses, sharing=len(self._targets) > FEW)
+
+        def remember(network: Network, i: int) -> None:
+            target, told = self._targets[i], (network, lenses[i], features[i], given[i])
+            if target.recollection is None:
+                target.recollection = Recollection.begin(*told)
+            else:
+                target.recollection.give(*told)
+
+        viewer.map(remember, lenses)
 
     def _fit(self, object_id: int, soft: FloatArray, scene: Scene, count: int) -> NormalEquations:
         rng = self._observer.random(scene.frame, object_id, purpose=1)

@@ -16,13 +16,14 @@ from maskferry.engines._flow.appearance import NormalEquations, mirror
 from maskferry.engines._flow.grid import FloatArray, Grid
 from maskferry.engines._flow.motion import Grey
 from maskferry.engines._flow.options import FlowOptions
+from maskferry.engines._flow.recollection import Recollection
 from maskferry.engines._flow.target import Target
 from maskferry.errors import EngineError
 
 __all__ = ["SessionState", "load", "save"]
 
 FORMAT = "maskferry flow session"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +47,11 @@ def save(state: SessionState, grid: Grid, options: FlowOptions, seed: int) -> by
     rows = []
     for i, target in state.targets.items():
         box = target.box or (0, 0, 0, 0)
-        rows.append(target.to_row() | {"box": box, "window": _window(target.grid)})
+        memory = target.recollection
+        remembered = None if memory is None else memory.to_row()
+        rows.append(target.to_row() | {"box": box, "window": _window(target.grid), "recollection": remembered})
+        if memory is not None:
+            arrays |= {f"{name}_{i}": array for name, array in memory.to_arrays().items()}
         arrays[f"soft_{i}"] = target.soft[box[1] : box[3], box[0] : box[2]]
         arrays[f"theta_{i}"], arrays[f"theta_given_{i}"] = target.theta, target.theta_given
         for name in ("prompted", "recent"):
@@ -77,7 +82,7 @@ def load(data: bytes, grid: Grid, options: FlowOptions, seed: int) -> SessionSta
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            header = json.loads(arrays["header"].tobytes())
+            header = _with_network(json.loads(arrays["header"].tobytes()), options)
             _check(header, _identity(grid.frame_hw, options, seed))
             targets = {row["object_id"]: _target(row, arrays, grid) for row in header["targets"]}
             last = arrays["last"] if header["has_last"] else None
@@ -94,6 +99,15 @@ def _identity(frame_hw: tuple[int, int], options: FlowOptions, seed: int) -> dic
         "seed": seed,
         "options": asdict(options),
     }
+
+
+def _with_network(header: dict[str, Any], options: FlowOptions) -> dict[str, Any]:
+    """Version 3 knew no network: it is resumed without one, where ``options`` leave it out, too."""
+    if header["version"] != 3:
+        return header
+    rows = [row | {"recollection": None} for row in header["targets"]]
+    numbers = {"network_weight": 0.0, "network_pixels": options.network_pixels} | header["options"]
+    return header | {"version": VERSION, "options": numbers, "targets": rows}
 
 
 def _check(header: dict[str, object], expected: dict[str, object]) -> None:
@@ -116,7 +130,11 @@ def _target(row: dict[str, Any], arrays: Mapping[str, Any], frame: Grid) -> Targ
         NormalEquations(_unfold(arrays[f"{name}_gram_{i}"], theta.size), arrays[f"{name}_target_{i}"])
         for name in ("prompted", "recent")
     )
-    return Target.from_row(row, grid, soft, prompted, recent, theta, arrays[f"theta_given_{i}"])
+    target = Target.from_row(row, grid, soft, prompted, recent, theta, arrays[f"theta_given_{i}"])
+    if row["recollection"] is not None:
+        own = {name: arrays[f"{name}_{i}"] for name in Recollection.ARRAYS}
+        target.recollection = Recollection.from_row(row["recollection"], own, frame.frame_hw)
+    return target
 
 
 def _window(grid: Grid) -> list[Any] | None:

@@ -14,6 +14,7 @@ from maskferry.data import Mask, State
 from maskferry.engines._flow.appearance import NormalEquations
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of
 from maskferry.engines._flow.options import FlowOptions
+from maskferry.engines._flow.recollection import Recollection
 from maskferry.masks._regions import centroid_xy
 
 __all__ = ["Signs", "Target", "soften"]
@@ -109,6 +110,7 @@ class Target:
         drift_xy: how it moves relative to the picture, in pixels a frame; windows follow it.
         waiting: frames on which it was seen but not learned.
         signs: what spoke for its masks since it was given; None before the first of them.
+        recollection: what the network remembers of it; None where there is no network.
     """
 
     object_id: int
@@ -127,6 +129,7 @@ class Target:
     drift_xy: tuple[float, float] = (0.0, 0.0)
     waiting: int = 0
     signs: Signs | None = None
+    recollection: Recollection | None = None
     _boxed: tuple[FloatArray, Box | None] | None = None
 
     @classmethod

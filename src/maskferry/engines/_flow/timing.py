@@ -20,6 +20,7 @@ STAGES = (
     "camera motion",
     "carry and motion cue",
     "appearance, evaluation",
+    "network",
     "segmentation",
     "masks in pixels",
     "run lengths, state",

@@ -1,0 +1,142 @@
+"""Write trained weights as the files that the engine loads: ``python training/export.py NETWORK.pt OUT``.
+
+Three ONNX graphs, for any picture size whose sides are multiples of 16, with weights of 16 bits:
+
+    encoder.onnx    picture -> features and keys
+    memoriser.onnx  features and a mask -> values
+    decoder.onnx    features, memories and the carried mask -> logits, and how right they are
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from network import KEY, VALUE, Features, Memory, MemoryNetwork, cell_places, join
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+OPSET = 18
+SMALLEST = 64
+"""Constants with fewer numbers stay as they are."""
+
+
+class _Encoder(nn.Module):
+    def __init__(self, network: MemoryNetwork) -> None:
+        super().__init__()
+        self.encoder = network.encoder
+
+    def forward(self, picture: Tensor) -> Features:
+        """uint8 (h, w, 3)."""
+        return self.encoder(picture.permute(2, 0, 1)[None].float())
+
+
+class _Decoder(nn.Module):
+    def __init__(self, network: MemoryNetwork) -> None:
+        super().__init__()
+        self.reader, self.decoder = network.reader, network.decoder
+
+    def forward(
+        self,
+        stride2: Tensor,
+        stride4: Tensor,
+        stride8: Tensor,
+        stride16: Tensor,
+        key: Tensor,
+        given_keys: Tensor,
+        given_values: Tensor,
+        kept_keys: Tensor,
+        kept_values: Tensor,
+        last_keys: Tensor,
+        last_values: Tensor,
+        places: Tensor,
+        last_places: Tensor,
+        carried: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        memory = join([Memory(given_keys, given_values), Memory(kept_keys, kept_values)])
+        last = Memory(last_keys, last_values)
+        read = self.reader(key, memory, given_keys.shape[2], last, places, last_places)
+        logits, quality = self.decoder(Features(stride2, stride4, stride8, stride16, key), read, carried)
+        return logits[0, 0], torch.sigmoid(quality[0, 0])
+
+
+def export(network: MemoryNetwork, out: Path) -> None:
+    """Write the three files into a folder."""
+    network.eval()
+    with torch.no_grad():
+        features = network.encoder(torch.rand(1, 3, 160, 192) * 255)
+    names = ("stride2", "stride4", "stride8", "stride16", "key")
+    maps = {name: {2: f"h{name}", 3: f"w{name}"} for name in names}
+    picture = torch.randint(0, 255, (160, 192, 3), dtype=torch.uint8)
+    _write(_Encoder(network), {"picture": picture}, maps, out / "encoder.onnx", {"picture": {0: "h", 1: "w"}})
+    mask = torch.rand(1, 1, 40, 48)
+    inputs = {"stride4": features.stride4, "stride16": features.stride16, "mask": mask}
+    at = maps | {"mask": {2: "h4", 3: "w4"}}
+    _write(network.memoriser, inputs, {"value": {2: "h16", 3: "w16"}}, out / "memoriser.onnx", at)
+    inputs = dict(zip(names, features, strict=True))
+    for name, count in (("given", 130), ("kept", 110), ("last", 120)):
+        inputs[f"{name}_keys"], inputs[f"{name}_values"] = torch.randn(1, KEY, count), torch.randn(1, VALUE, count)
+        at |= {f"{name}_keys": {2: name}, f"{name}_values": {2: name}}
+    places = cell_places(features)
+    inputs |= {"places": places, "last_places": places.clone(), "carried": mask}
+    at |= {"places": {2: "cells"}, "last_places": {2: "last"}, "carried": {2: "h4", 3: "w4"}}
+    _write(_Decoder(network), inputs, {"logits": {0: "h2", 1: "w2"}, "quality": {}}, out / "decoder.onnx", at)
+
+
+def _write(
+    module: nn.Module,
+    inputs: dict[str, Tensor],
+    outputs: dict[str, dict[int, str]],
+    path: Path,
+    axes: dict[str, dict[int, str]],
+) -> None:
+    used = {name: axes[name] for name in inputs if name in axes}
+    torch.onnx.export(
+        module,
+        tuple(inputs.values()),
+        str(path),
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_axes=used | outputs,
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    model = onnx.load(path)
+    _halve(model)
+    onnx.save(model, path)
+
+
+def _halve(model: onnx.ModelProto) -> None:
+    """Keep large weights as 16 bits; a cast, which the runtime folds when it loads them, makes them 32 again."""
+    casts = []
+    for weights in list(model.graph.initializer):
+        if weights.data_type != TensorProto.FLOAT or np.prod(weights.dims) < SMALLEST:
+            continue
+        values = numpy_helper.to_array(weights).astype(np.float16)
+        half = numpy_helper.from_array(values, f"{weights.name}.half")
+        casts.append(helper.make_node("Cast", [half.name], [weights.name], to=TensorProto.FLOAT))
+        model.graph.initializer.remove(weights)
+        model.graph.initializer.append(half)
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", type=Path, help="the weights that train.py wrote")
+    parser.add_argument("out", type=Path, help="the folder of the files")
+    settings = parser.parse_args()
+    settings.out.mkdir(parents=True, exist_ok=True)
+    network = MemoryNetwork()
+    network.load_state_dict(torch.load(settings.network, map_location="cpu", weights_only=True))
+    export(network, settings.out)
+    for path in sorted(settings.out.glob("*.onnx")):
+        print(path.name, f"{path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
