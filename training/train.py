@@ -183,8 +183,7 @@ class Training:
     def save(self) -> None:
         """Write what a later call needs."""
         out = self.settings.out
-        for (name, buffer), (_, current) in zip(self.mean.named_buffers(), self.network.named_buffers(), strict=True):
-            assert name
+        for buffer, current in zip(self.mean.buffers(), self.network.buffers(), strict=True):
             buffer.copy_(current)
         torch.save(self.mean.state_dict(), out / "network.pt")
         state = {

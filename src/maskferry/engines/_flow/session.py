@@ -67,11 +67,15 @@ OUTLINE = 1.5
 """Within so many cells of its border, the network's finer answer decides what belongs to a mask."""
 
 
+def _reach(found: Finding) -> Box:
+    """The cells that its mask may cover in pixels."""
+    return box_of(found.cover * found.mask > 0, margin=1 if found.sighting is None else 3) or (0, 0, 1, 1)
+
+
 def _upsample(found: Finding) -> tuple[Mask, Box]:
     """The mask in pixels, on a box."""
     cover = found.cover * found.mask
-    margin = 1 if found.sighting is None else 3
-    pixels, box = found.grid.grid_to_frame(cover, box_of(cover > 0, margin=margin) or (0, 0, 1, 1))
+    pixels, box = found.grid.grid_to_frame(cover, _reach(found))
     mask = pixels > 0.5
     sighting = found.sighting
     if sighting is None or sighting.trust < 1 or min(found.grid.pitch_xy) < sighting.finest:
@@ -92,9 +96,7 @@ def _outline(mask: Mask, logits: FloatArray, grid: Grid) -> Mask:
 
 def _strength(found: Finding, pixels: Mask) -> FloatArray:
     """Evidence in pixels, always above 0 on the mask and 0 elsewhere."""
-    margin = 1 if found.sighting is None else 3
-    cells = box_of(found.cover * found.mask > 0, margin=margin) or (0, 0, 1, 1)  # the same box in pixels
-    evidence, _ = found.grid.grid_to_frame(np.clip(found.evidence, -20, 20), cells)
+    evidence, _ = found.grid.grid_to_frame(np.clip(found.evidence, -20, 20), _reach(found))
     return np.where(pixels, np.exp(evidence), 0).astype(np.float32)
 
 
