@@ -35,6 +35,7 @@ def debian(name: str, work: Path) -> Package:
     archive = sorted(archives.glob(f"{name}_*.deb"))[-1]
     root = work / "unpacked" / name
     if not root.exists():
+        root.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["dpkg", "-x", str(archive), str(root)], check=True)
     return Package(name, unquote(archive.name.split("_")[1]), root)
 
