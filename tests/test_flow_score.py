@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from maskferry.data import Frame, FrameInfo, Mask, MaskPrompt, VideoInfo
 from maskferry.engines._flow import FlowEngine
 from maskferry.engines._flow.grid import FloatArray
+from maskferry.engines._flow.score import WEIGHTS, Signs, expected_iou
 from maskferry.engines._flow.session import FlowSession
-from maskferry.engines._flow.target import WEIGHTS, Signs
 
 HEIGHT, WIDTH, SIDE = 60, 80, 20
 
@@ -84,7 +84,7 @@ def test_signs_of_any_mask_are_in_their_ranges(seed: int, share: float, given_lo
     for sign in (found.apart, found.whole):
         assert 0 <= sign <= 1
     assert -1 <= found.given <= 1
-    assert 0 < found.score() < 1
+    assert 0 < expected_iou(found) < 1
 
 
 def test_a_mask_that_fills_the_picture() -> None:
@@ -99,21 +99,21 @@ def test_a_mask_that_fills_the_picture() -> None:
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.integers(0, 2), st.floats(0, 1))
 def test_better_signs_never_lower_the_score(values: list[float], which: int, better: float) -> None:
     improved = [*values[:which], max(better, values[which]), *values[which + 1 :]]
-    assert 0 < Signs(*values).score() <= Signs(*improved).score() < 1
+    assert 0 < expected_iou(Signs(*values)) <= expected_iou(Signs(*improved)) < 1
 
 
 def test_every_sign_counts() -> None:
     assert len(WEIGHTS) == len(Signs._fields)
     assert min(WEIGHTS) > 0
-    assert Signs(0.9, 1, 1).score() > 0.9
-    assert Signs(0.3, -0.5, 0.5).score() < 0.1
+    assert expected_iou(Signs(0.9, 1, 1)) > 0.9
+    assert expected_iou(Signs(0.3, -0.5, 0.5)) < 0.1
 
 
 def test_what_went_wrong_is_remembered() -> None:
     good, bad = Signs(0.7, 0.9, 1), Signs(0.3, 0.0, 0.6)
     after = good.followed_by(bad)
     recovered = after.followed_by(good)
-    assert bad.score() < after.score() < recovered.score() < good.score()
+    assert expected_iou(bad) < expected_iou(after) < expected_iou(recovered) < expected_iou(good)
 
 
 # in a session

@@ -1,4 +1,4 @@
-"""Made videos for evaluation, from the held-out assets: consecutive frames of whole scenes, not windows.
+"""Made videos for evaluation, from the held-out assets unless told: consecutive frames of whole scenes, not windows.
 
     python training/worlds.py ASSETS OUT --count 100 --seed 7
 
@@ -40,13 +40,14 @@ def worlds(
     size: tuple[int, int] = SIZE,
     frames: int = FRAMES,
     skip: int = 0,
+    part: str = "held-out",
 ) -> Iterator[World]:
     """Makes videos number ``skip`` to ``count`` - 1; each depends on its number and the seed alone.
 
     Yields:
         name, pictures (T, H, W, 3) uint8 RGB, truth (T, H, W) bool.
     """
-    clips = Clips(assets, "cpu", size, seed, "held-out", RECIPE)
+    clips = Clips(assets, "cpu", size, seed, part, RECIPE)
     for number in range(skip, count):
         clips.dice, clips.noise = Dice(1000 * seed + number), torch.Generator().manual_seed(1000 * seed + number)
         yield f"w{number:03d}", *_film(clips, _script(clips, size, frames), size)
@@ -104,9 +105,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--skip", type=int, default=0, help="leave out the first, which are there already")
+    parser.add_argument("--part", default="held-out", choices=["held-out", "train"], help="of the assets")
+    parser.add_argument("--frames", type=int, default=FRAMES)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for world in worlds(args.count, args.seed, args.assets, skip=args.skip):
+    for world in worlds(args.count, args.seed, args.assets, frames=args.frames, skip=args.skip, part=args.part):
         write(args.out, world)
 
 

@@ -12,7 +12,8 @@ A frame passes through these modules, in this order:
     viewing       how it is asked about many objects: shared pictures, fewer pixels each, two threads
     recollection  what the network remembers of one object, and what it sees of it
     segmentation  evidence -> mask, by weighted total variation; one pixel, one object
-    target        what is remembered of an object: its normal equations, area and state; how far a mask can be believed
+    score         how far a mask can be believed
+    target        what is remembered of an object: its normal equations, area and state
     finding       the order of the above for one object; the finer lattice of a small one
     session       the order of the above for a frame; masks in pixels that share nothing
     snapshot      all that is remembered, as bytes

@@ -30,8 +30,9 @@ from maskferry.engines._flow.propagation import (
 )
 from maskferry.engines._flow.recollection import Recollection, Sighting
 from maskferry.engines._flow.scene import Observer, RandomFeatures, Scene, Window
+from maskferry.engines._flow.score import Signs
 from maskferry.engines._flow.segmentation import minimise
-from maskferry.engines._flow.target import Signs, Target
+from maskferry.engines._flow.target import Target
 from maskferry.engines._flow.viewing import FEW, Viewer, detail_for
 
 __all__ = ["Finding", "expected_place", "find", "follow", "lattice_for", "refocus"]

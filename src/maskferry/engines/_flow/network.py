@@ -26,6 +26,9 @@ WEIGHTS = Path(__file__).with_name("weights")
 KEY, VALUE = 64, 128
 """Channels of keys and values."""
 
+MASK = 16
+"""The first channels of a value: which of its cell's 4x4 quarter cells are object, from -1 to 1."""
+
 Half = NDArray[np.float16]
 
 
@@ -56,6 +59,11 @@ class Memory(NamedTuple):
 
     keys: Half
     values: Half
+
+    @property
+    def covered(self) -> FloatArray:
+        """The share of each cell that was object, float32 (n,) in [0, 1]."""
+        return np.asarray(self.values[:MASK].mean(axis=0, dtype=np.float32) / 2 + 0.5, dtype=np.float32)
 
 
 class Answer(NamedTuple):

@@ -13,6 +13,7 @@ from maskferry.data import Mask
 from maskferry.engines._flow.grid import Box, FloatArray, Grid
 from maskferry.engines._flow.lens import Lens, Place
 from maskferry.engines._flow.network import Answer, Features, Memory, Network, join
+from maskferry.engines._flow.score import NetworkSigns
 
 __all__ = ["Recollection", "Sighting", "place_of"]
 
@@ -52,10 +53,10 @@ class Sighting(NamedTuple):
         """Pixels of the frame a logit."""
         return self.lens.pitch / 8
 
-    def weigh(self, score: float) -> float:
-        """A score and what the network expects of its answer, as one: their geometric mean, where it is believed."""
-        share = 0.5 * self.trust
-        return float(score ** (1 - share) * max(self.answer.quality, 1e-6) ** share)
+    @property
+    def likely(self) -> FloatArray:
+        """How likely each quarter cell of the lens is the object's, float32 (4 h, 4 w)."""
+        return _quarter(_likelihood(self.answer.logits))
 
     def on_grid(self, grid: Grid) -> FloatArray:
         """Logits on the cells of a part of a lattice."""
@@ -79,6 +80,7 @@ class Recollection:
         kept: other frames.
         age: frames since it was given.
         trust: how far the network can be believed about this object, 0 to 1.
+        signs: what it had to say of the object's masks since it was given; None before the first of them.
     """
 
     lens: Lens
@@ -89,6 +91,7 @@ class Recollection:
     kept: list[Memory] = field(default_factory=list)
     age: int = 0
     trust: float = 1.0
+    signs: NetworkSigns | None = None
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("carried", "keys", "values")
 
@@ -109,7 +112,7 @@ class Recollection:
         self.lens, self.carried, self.last, self.place, self.age = new.lens, new.carried, new.last, new.place, 0
         given = [*self.given, new.last]
         self.given = given if len(given) <= GIVEN else [given[0], *given[-GIVEN + 1 :]]
-        self.kept, self.trust = [], new.trust
+        self.kept, self.trust, self.signs = [], new.trust, None
 
     def recognise(self, network: Network, lens: Lens, features: Features) -> Sighting:
         """Look for it on a frame seen through a lens, which ``features`` are of."""
@@ -119,10 +122,17 @@ class Recollection:
         answer = network.answer(features, join(self.given), join(self.kept), self.last, places, carried)
         return Sighting(lens, features, answer, self.trust)
 
+    def judge(self, sighting: Sighting, pixels: Mask, corner_xy: tuple[int, int]) -> NetworkSigns:
+        """Remember what the network has to say of a mask, bool, whose first pixel is this one of the frame."""
+        mask, keys = sighting.lens.mask(pixels, corner_xy), sighting.features.key[0]
+        newest = NetworkSigns.of(mask, sighting.likely, keys, join(self.given))
+        self.signs = newest if self.signs is None else self.signs.followed_by(newest)
+        return self.signs
+
     def take_in(self, network: Network, sighting: Sighting, pixels: Mask, corner_xy: tuple[int, int]) -> None:
         """Remember a frame with the mask that was found on it, bool, whose first pixel is this one of the frame."""
         lens = sighting.lens
-        likely = _quarter(_likelihood(sighting.answer.logits))
+        likely = sighting.likely
         found = lens.mask(pixels, corner_xy)
         soft = (0.5 * (likely + found)).astype(np.float32) if pixels.any() else likely
         self.age += 1
@@ -145,6 +155,7 @@ class Recollection:
             "kept": [m.keys.shape[1] for m in self.kept],
             "age": self.age,
             "trust": self.trust,
+            "signs": self.signs,
         }
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -165,7 +176,9 @@ class Recollection:
         x, y, side = row["place"]
         given, count = len(row["given"]), len(long)
         lens, place = Lens(frame_hw, row["pitch"], (x1, y1, x2, y2)), Place((x, y), side)
-        return cls(lens, arrays["carried"], last, place, long[:given], long[given:count], row["age"], row["trust"])
+        signs = row["signs"] and NetworkSigns(*row["signs"])
+        numbers = row["age"], row["trust"], signs
+        return cls(lens, arrays["carried"], last, place, long[:given], long[given:count], *numbers)
 
 
 def _likelihood(logits: FloatArray) -> FloatArray:

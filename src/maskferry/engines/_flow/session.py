@@ -215,8 +215,8 @@ class FlowSession:
         cells = kept.cells if kept.pixels.any() else np.zeros_like(kept.cells)
         score = 0.0
         if cells.any():
-            score = target.judge(found.signs(cells, target, self._observer.lift))
-            score = score if found.sighting is None else found.sighting.weigh(score)
+            signs = found.signs(cells, target, self._observer.lift)
+            score = target.judge(signs, found.sighting, kept.pixels, kept.box[:2])
         target.see(cells, found.grid, found.still_xy, appearance=found.mean_appearance(cells))
         if not cells.any():
             return ObjectMask(target.object_id, Rle.empty(self._grid.frame_hw), score, State.LOST)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,69 +13,11 @@ from maskferry.data import Mask, State
 from maskferry.engines._flow.appearance import NormalEquations
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of
 from maskferry.engines._flow.options import FlowOptions
-from maskferry.engines._flow.recollection import Recollection
+from maskferry.engines._flow.recollection import Recollection, Sighting
+from maskferry.engines._flow.score import Signs, expected_iou
 from maskferry.masks._regions import centroid_xy
 
-__all__ = ["Signs", "Target", "soften"]
-
-NEWEST_SHARE = 0.1
-"""Share of the newest frame in what is remembered: what went wrong some frames ago is still wrong."""
-
-OFFSET, WEIGHTS = -7.19, (8.50, 1.31, 2.22)
-
-LOG_ODDS, APPEARANCE_LIMIT = 3.0, 1.5
-"""An appearance of 1 makes it e^3 times as likely that a cell is the object's; more than 1.5 counts as 1.5."""
-
-AROUND, SMALLEST = 0.5, 10.0
-"""What is around an object is this near, in roots of its area; the root is at least so many reference cells."""
-
-
-class Signs(NamedTuple):
-    """Signs of a good mask, each from 0 to 1 (`given` from -1).
-
-    Attributes:
-        apart: the IoU to expect if appearance alone decided, cell by cell, what is the object. Low where
-            the background looks alike, and where parts that look like the object are left out.
-        given: mean appearance of the mask for a classifier that knows only what the caller gave; the other one has
-            learned from the masks since, and from their errors.
-        whole: share of the mask that its largest part has.
-    """
-
-    apart: float
-    given: float
-    whole: float
-
-    @classmethod
-    def of(cls, mask: Mask, appearance: FloatArray, given: float, unit: float) -> Signs:
-        """Measure a mask.
-
-        Args:
-            mask: bool (h, w), not empty.
-            appearance: how much each cell looks like the object, float32 (h, w), about -1 to 1.
-            given: the sign of that name, as it is.
-            unit: one reference cell in cells.
-        """
-        area = int(np.count_nonzero(mask))
-        reach = AROUND * max(SMALLEST * unit, math.sqrt(area))
-        x1, y1, x2, y2 = box_of(mask, margin=math.ceil(reach)) or (0, 0, 1, 1)
-        inside, alike = mask[y1:y2, x1:x2].astype(np.uint8), appearance[y1:y2, x1:x2]
-        around = (cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3) < reach) & (inside == 0)
-        likely = 1 / (1 + np.exp(-LOG_ODDS * np.clip(alike, -APPEARANCE_LIMIT, APPEARANCE_LIMIT)))
-        _, parts = cv2.connectedComponents(inside, connectivity=8)
-        return cls(
-            apart=float(likely[inside > 0].sum()) / (area + float(likely[around].sum())),
-            given=float(np.clip(given, -1, 1)),
-            whole=int(np.bincount(parts[inside > 0]).max()) / area,
-        )
-
-    def followed_by(self, newest: Signs) -> Signs:
-        """What is remembered after one more frame."""
-        return Signs(*((1 - NEWEST_SHARE) * old + NEWEST_SHARE * new for old, new in zip(self, newest, strict=True)))
-
-    def score(self) -> float:
-        """The expected IoU, in (0, 1)."""
-        return 1 / (1 + math.exp(-OFFSET - sum(w * sign for w, sign in zip(WEIGHTS, self, strict=True))))
-
+__all__ = ["Target", "soften"]
 
 HIDDEN = 0.5
 """Below this share of its usual area an object counts as hidden."""
@@ -181,10 +122,19 @@ class Target:
             self._boxed = self.soft, box_of(self.soft > 0)
         return self._boxed[1]
 
-    def judge(self, newest: Signs) -> float:
-        """Remember what speaks for the mask of this frame, which is not empty, and say how far it can be believed."""
+    def judge(self, newest: Signs, sighting: Sighting | None, pixels: Mask, corner_xy: tuple[int, int]) -> float:
+        """Remember what speaks for the mask of this frame, which is not empty, and say how far it can be believed.
+
+        Args:
+            newest: what speaks for it by itself.
+            sighting: what the network saw of the object; None where it was not asked.
+            pixels: the mask, bool.
+            corner_xy: where in the frame its first pixel lies.
+        """
         self.signs = newest if self.signs is None else self.signs.followed_by(newest)
-        return self.signs.score()
+        if sighting is None or self.recollection is None:
+            return expected_iou(self.signs)
+        return expected_iou(self.signs, self.recollection.judge(sighting, pixels, corner_xy), sighting.trust)
 
     def lose_place(self) -> None:
         """There was a cut: where it was says nothing of where it is."""
