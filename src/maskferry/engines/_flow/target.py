@@ -14,7 +14,7 @@ from maskferry.engines._flow.appearance import NormalEquations
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of
 from maskferry.engines._flow.options import FlowOptions
 from maskferry.engines._flow.recollection import Recollection, Sighting
-from maskferry.engines._flow.score import Signs, expected_iou
+from maskferry.engines._flow.score import NETWORK_SHARE, SHARE, Signs, expected_iou
 from maskferry.masks._regions import centroid_xy
 
 __all__ = ["Target", "soften"]
@@ -131,7 +131,8 @@ class Target:
             pixels: the mask, bool.
             corner_xy: where in the frame its first pixel lies.
         """
-        self.signs = newest if self.signs is None else self.signs.followed_by(newest)
+        share = SHARE if self.recollection is None else NETWORK_SHARE
+        self.signs = newest if self.signs is None else self.signs.followed_by(newest, share)
         if sighting is None or self.recollection is None:
             return expected_iou(self.signs)
         return expected_iou(self.signs, self.recollection.judge(sighting, pixels, corner_xy), sighting.trust)
