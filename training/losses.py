@@ -11,9 +11,6 @@ from torch.nn import functional
 HARDEST = 0.2
 """In the end, only this share of the cells counts for the cross entropy: those with the largest."""
 
-THIN, THIN_WEIGHT = 7, 1.0
-"""Parts narrower than this many cells of stride 2 weigh so much more."""
-
 QUALITY_WEIGHT = 0.1
 
 
@@ -37,7 +34,7 @@ def loss(logits: Tensor, quality: Tensor, truth: Tensor, valid: Tensor, progress
     logits = logits.float()
     weight = valid.float()[:, None] / (valid.float().sum().clamp(min=1) * logits.shape[1])
     entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    entropy = (entropy * (1 + THIN_WEIGHT * _thin(truth))).flatten(2)
+    entropy = entropy.flatten(2)
     share = 1 - (1 - HARDEST) * min(1.0, progress / 0.3)
     hardest = entropy.topk(int(entropy.shape[2] * share), 2, sorted=False)[0].mean(2)
     cover = torch.sigmoid(logits)
@@ -49,10 +46,3 @@ def loss(logits: Tensor, quality: Tensor, truth: Tensor, valid: Tensor, progress
     foretold = functional.binary_cross_entropy_with_logits(quality.float(), iou, reduction="none")
     total = ((hardest + dice + QUALITY_WEIGHT * foretold) * weight).sum()
     return Loss(total, (iou * weight).sum(0) * logits.shape[1])
-
-
-def _thin(truth: Tensor) -> Tensor:
-    """What an opening takes away: parts thinner than `THIN` cells, in [0, 1]."""
-    pad = THIN // 2
-    eroded = -functional.max_pool2d(-truth, THIN, 1, pad)
-    return (truth - functional.max_pool2d(eroded, THIN, 1, pad)).clamp(0, 1)

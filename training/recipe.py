@@ -18,7 +18,7 @@ class Recipe:
     jitter: Span = (0.6, 1.4)
 
     # background and camera
-    procedural_background: float = 0.07
+    procedural_background: float = 0.02
     still_camera: float = 0.2
     camera_speed: Span = (0.01, 0.25)  # log
     zoom: Span = (0.32, 0.8)  # photo units per view unit
@@ -27,7 +27,8 @@ class Recipe:
     parallax: Span = (0.7, 1.5)
 
     # roles beside the target
-    part: float = 0.32  # a second thing that moves with the target and belongs to it
+    part: float = 0.5  # a second thing that moves with the target and belongs to it
+    emerging: float = 0.4  # of parts: hidden behind the target at first, it comes into view
     companion: float = 0.2  # a thing that touches the target and does not belong to it
     lookalike: float = 0.3
     lookalike_crosses: float = 0.55
@@ -38,30 +39,30 @@ class Recipe:
     occluder_attached: float = 0.5
 
     # kinds of objects: silhouette, cut-out, turntable, skeleton
-    kinds: tuple[float, float, float, float] = (0.3, 0.17, 0.2, 0.33)
-    bodies: tuple[float, float, float] = (0.25, 0.45, 0.3)  # of skeletons: random, human, four-footed
-    thin_part: float = 0.4  # a part that is lines, a pole or wheels
+    kinds: tuple[float, float, float, float] = (0.36, 0.2, 0.14, 0.3)
+    bodies: tuple[float, float, float] = (0.45, 0.4, 0.15)  # of skeletons: random, human, four-footed
+    dressed: float = 0.5  # of skeletons: limbs of colours far apart, as clothes have
+    thin_part: float = 0.25  # a part that is lines, a pole or wheels
     wheels: float = 0.4  # of thin things
     thin: Span = (0.004, 0.018)  # log; half their width, 1 to 6 px of 384
     low_contrast: float = 0.22  # textured from the clip's own background
-    procedural_texture: float = 0.06
-    plain: float = 0.15  # texture of weak contrast
+    plain: float = 0.3  # texture of weak contrast
 
     # the target's size: half of its longer side
-    usual_size: float = 0.75
+    usual_size: float = 0.4
     size: Span = (0.32, 0.76)
-    any_size: Span = (0.1, 0.95)  # log
+    any_size: Span = (0.15, 1.3)  # log
     other_size: Span = (0.14, 0.8)  # log
 
     # motion
     still: float = 0.08
     speed: Span = (0.03, 0.36)  # log; 1 to 12 % of the window
     turn: Span = (0.01, 0.25)  # log
-    deep: float = 0.3  # strong change of scale
-    growth_total: Span = (0.5, 1.4)  # log of the scale's change over the clip if deep; exp(1.4) = 4
+    deep: float = 0.25  # strong change of scale
+    growth_total: Span = (0.3, 1.3)  # log of the scale's change over the clip if deep; exp(1.4) = 4
     leaves: float = 0.1
     jumps: float = 0.1
-    deform: Span = (0.004, 0.14)  # log; swirl and elastic motion
+    deform: Span = (0.02, 0.3)  # log; swirl and elastic motion
     limb_swing: Span = (0.05, 0.9)  # log
     azimuth: Span = (0.08, 0.9)  # log
     drift: float = 0.3

@@ -243,8 +243,6 @@ def _looks(
     asset[:, OCCLUDER] = torch.where(leaves & ~bars, foliage, asset[:, OCCLUDER])
 
     photo = dice.whole(counts.real, *shape)
-    made = counts.real + dice.whole(counts.photos - counts.real, *shape)
-    photo = torch.where(dice.chance(recipe.procedural_texture, *shape) & (counts.photos > counts.real), made, photo)
     hidden = dice.chance(recipe.low_contrast, *shape)
     photo = torch.where(hidden, background[:, None], photo)
     plain = dice.chance(recipe.plain, *shape) & ~hidden
@@ -304,14 +302,17 @@ def _place(dice: Dice, recipe: Recipe, steps: Tensor, size: Tensor, motion: dict
         side = u((0, 6.28), clips)
         return torch.stack([side.cos(), side.sin()], -1)
 
-    # part: fixed to the target's own frame
+    # part: fixed to the target's own frame, or coming out from behind it
     arm = (
         ray()
         * u((0.3, 0.9), clips)[:, None]
         * torch.minimum(size[:, TARGET], 0.5 * (size[:, TARGET] + size[:, PART]))[:, None]
     )
+    shown = (steps / (steps[:, -1:].clamp(min=1) * u((0.3, 1), clips)[:, None])).clamp(0, 1)
+    shown = torch.where(motion["emerges"][:, None], 1.2 * shown, 1.0)
     spin = turn_matrix(angle[:, TARGET] - angle[:, TARGET, :1])
-    centre[:, PART] = target + apply(spin, arm[:, None].expand(-1, frames, -1)) * growth[:, TARGET].exp()[..., None]
+    out = apply(spin, arm[:, None] * shown[..., None])
+    centre[:, PART] = target + out * growth[:, TARGET].exp()[..., None]
     # companion: touches the target, then goes its own way
     beside = ray() * (0.6 * (size[:, TARGET] + size[:, COMPANION]))[:, None]
     apart = torch.stack([dice.path(steps, 0.3 * motion["speed"][:, TARGET]) for _ in range(2)], -1)
@@ -353,12 +354,17 @@ def _velocity(place: Tensor, steps: Tensor) -> Tensor:
     return torch.cat([velocity, velocity[..., -1:, :]], -2)
 
 
-def _depth(dice: Dice, active: Tensor) -> Tensor:
-    """(B, ROLES) order of depth, 0 the farthest: others mostly behind the target, occluders before all."""
+def _depth(dice: Dice, active: Tensor, emerges: Tensor) -> Tensor:
+    """(B, ROLES) order of depth, 0 the farthest: others mostly behind the target, occluders before all.
+
+    Args:
+        active: bool (B, ROLES).
+        emerges: bool (B), the part comes out from behind the target.
+    """
     clips = len(active)
     key = dice.uniform((0, 1), *active.shape)
     key[:, TARGET] = 0.6
-    key[:, PART] = torch.where(dice.chance(0.5, clips), 0.59, 0.61)
+    key[:, PART] = torch.where(dice.chance(0.5, clips) | emerges, 0.59, 0.61)
     key[:, COMPANION] = torch.where(dice.chance(0.5, clips), 0.58, 0.62)
     key[:, OCCLUDER] = 1.1
     return key.masked_fill(~active, 9).argsort(1).argsort(1)
@@ -384,6 +390,8 @@ def plan(
         size = size * reach[:, None]
         size = size * (sizes / size[:, TARGET])[:, None] ** (torch.arange(ROLES) < OTHER)
     shape = size.shape
+    emerges = dice.chance(recipe.emerging, clips)
+    size[:, PART] = torch.where(emerges, size[:, PART].clamp(max=0.7 * size[:, TARGET]), size[:, PART])
     matrix, shift, tilt = _camera(dice, recipe, steps, aspect)
     real = dice.chance(1 - recipe.procedural_background, clips) | (counts.photos == counts.real)
     background = torch.where(
@@ -426,7 +434,8 @@ def plan(
     bars = looks["design"][:, OCCLUDER] == BARS
     centre = _place(
         dice, recipe, steps, size,
-        dict(centre=centre, angle=angle, growth=growth, speed=speed * reach[:, None], scene=scene, bars=bars),
+        dict(centre=centre, angle=angle, growth=growth, speed=speed * reach[:, None], scene=scene, bars=bars,
+             emerges=emerges),
     )  # fmt: skip
     size[:, OCCLUDER] = torch.where(bars, reach.clamp(min=0.15), size[:, OCCLUDER])
     scale = size[..., None] * growth.exp()
@@ -451,7 +460,7 @@ def plan(
         role=torch.arange(ROLES).expand(clips, ROLES), centre=centre, scale=scale, angle=angle, shear=shear,
         shadow=shadow, reflection=mirror, blur=blur, **looks,
     )  # fmt: skip
-    order = _depth(dice, active)
+    order = _depth(dice, active, emerges)
     clip, role = torch.where(active)
     return Plan(
         steps,

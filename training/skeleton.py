@@ -95,6 +95,8 @@ def skeleton(dice: Dice, recipe: Recipe, steps: Tensor, design: Tensor, size: Te
     bones = choose(design, LINES, _lines(dice, steps, thin), bones)
     bones = choose(design, BARS, _bars(dice, steps, thin), bones)
     palette = dice.uniform((-0.3, 0.3), *shape, BONES, 3) * dice.chance(0.6, *shape)[..., None, None]
+    grey = dice.uniform((-0.6, 0.6), *shape, BONES, 1)
+    palette = torch.where(dice.chance(recipe.dressed, *shape)[..., None, None], grey + 0.7 * palette, palette)
     for number, joints in ((HUMAN, HUMAN_JOINTS), (BEAST, BEAST_JOINTS)):
         group = torch.tensor([j.group for j in joints] + [0] * (BONES - len(joints)))
         palette = torch.where(spread(design == number, palette), 1.3 * palette[..., group, :], palette)

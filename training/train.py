@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from dice import Dice
-from feedback import kept, spoil
 from losses import Loss, loss
 from network import Features, MemoryNetwork, at_stride4, cell_places, join
 from stream import Stream
@@ -41,6 +40,9 @@ LONG = 0.55
 DECAY = 0.998
 """Of the mean of weights."""
 
+FORGET, FORGET_LAST = 0.15, 0.1
+"""How often the carried mask, and what the last frame says, are left out."""
+
 CHECK = 8
 """Batches of held-out assets that a check looks at."""
 
@@ -60,15 +62,20 @@ def run(network: MemoryNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
     first = network.remember(moments[0], carried)
     memories, last, logits, quality = [first], first, [], []
     for moment in moments[1:]:
-        dropped = last._replace(values=last.values * kept(carried, 0.9)[:, 0].to(last.values.dtype))
+        dropped = last._replace(values=last.values * kept(carried, FORGET_LAST)[:, 0].to(last.values.dtype))
         read = network.reader(moment.key, join(memories), first.keys.shape[2], dropped, places, places)
-        answer, rating = network.decoder(moment, read, carried * kept(carried))
+        answer, rating = network.decoder(moment, read, carried * kept(carried, FORGET))
         logits.append(answer[:, 0])
         quality.append(rating[:, 0])
-        carried = spoil(at_stride4(answer)) if network.training else at_stride4(answer)
+        carried = at_stride4(answer)
         last = network.remember(moment, carried)
         memories.append(last)
     return torch.stack(logits, 1), torch.stack(quality, 1)
+
+
+def kept(masks: Tensor, forget: float) -> Tensor:
+    """1 for the clips whose mask is carried over, (b, 1, 1, 1)."""
+    return (torch.rand(len(masks), 1, 1, 1, device=masks.device) >= forget).to(masks.dtype)
 
 
 def judge(network: MemoryNetwork, batch: Batch, progress: float) -> Loss:
