@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from network import KEY, VALUE, Features, Memory, MemoryNetwork, cell_places, join
+from network import FARTHEST, KEY, VALUE, Features, Memory, MemoryNetwork, Reader, cell_places, join
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional
 
 OPSET = 18
 SMALLEST = 64
@@ -34,10 +35,45 @@ class _Encoder(nn.Module):
         return self.encoder(picture.permute(2, 0, 1)[None].float())
 
 
+class _Reader(nn.Module):
+    """A `Reader` whose affinities are one product of matrices each: what is added to them are further channels."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.exp(reader.sharpness.detach()) / 8)
+        self.nearness = nn.Parameter(functional.softplus(reader.nearness.detach()))
+
+    def forward(
+        self, key: Tensor, memory: Memory, given: int, last: Memory, places: Tensor, last_places: Tensor
+    ) -> Tensor:
+        """As `Reader.forward`."""
+        h, w = key.shape[-2:]
+        keys = key.flatten(2)
+        near, places = 2 * self.sharpness * keys, 2 * self.nearness * places
+        one = torch.ones_like(places[:, :1])
+        likeness = self._product(torch.cat([near, one], 1), memory.keys, -self.sharpness * _squared(memory.keys))
+        long = memory.values @ likeness.softmax(2).transpose(1, 2)
+        far = self.sharpness * _squared(keys)
+        nearest = torch.stack([likeness[:, :, :given].amax(2), likeness.amax(2)], 1) - far
+        away = -self.sharpness * _squared(last.keys) - self.nearness * _squared(last_places)
+        closeness = self._product(torch.cat([near, places, one], 1), torch.cat([last.keys, last_places], 1), away)
+        short = last.values @ closeness.softmax(2).transpose(1, 2)
+        nearest = (nearest / 8).clamp(-FARTHEST, 0) / FARTHEST
+        return torch.cat([long, short, nearest], 1).unflatten(2, (h, w))
+
+    @staticmethod
+    def _product(near: Tensor, memory: Tensor, added: Tensor) -> Tensor:
+        return near.transpose(1, 2) @ torch.cat([memory, added], 1)
+
+
+def _squared(x: Tensor) -> Tensor:
+    return (x * x).sum(1, keepdim=True)
+
+
 class _Decoder(nn.Module):
     def __init__(self, network: MemoryNetwork) -> None:
         super().__init__()
-        self.reader, self.decoder = network.reader, network.decoder
+        self.reader, self.decoder = _Reader(network.reader), network.decoder
 
     def forward(
         self,
@@ -105,8 +141,32 @@ def _write(
         dynamo=False,
     )
     model = onnx.load(path)
+    _pad_within(model)
     _halve(model)
     onnx.save(model, path)
+
+
+def _pad_within(model: onnx.ModelProto) -> None:
+    """Let the backbone's convolutions of stride 2 do their own padding, which spares a copy of their inputs."""
+    nodes = model.graph.node
+    pads = {node.output[0]: node for node in nodes if node.op_type == "Pad"}
+    for node in nodes:
+        if node.op_type == "Conv" and node.input[0] in pads:
+            at = {attribute.name: attribute for attribute in node.attribute}
+            kernel = at["kernel_shape"].ints[0]
+            before = (kernel - 2) // 2
+            at["pads"].ints[:] = [before] * 2 + [kernel - 2 - before] * 2
+            node.input[0] = pads[node.input[0]].input[0]
+    _drop_unused(model)
+
+
+def _drop_unused(model: onnx.ModelProto) -> None:
+    used = {output.name for output in model.graph.output}
+    for node in reversed(list(model.graph.node)):
+        if used.isdisjoint(node.output):
+            model.graph.node.remove(node)
+        else:
+            used.update(node.input)
 
 
 def _halve(model: onnx.ModelProto) -> None:
