@@ -85,6 +85,9 @@ LEARNABLE = 0.3
 """Above this share of its usual area what is seen of an object is learned."""
 
 
+PATIENCE, PAUSE = 12, 4
+"""An object that is lost for more frames than the first is looked for only on every so manieth frame."""
+
 PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state", "drift_xy", "waiting", "signs")
 """The fields of `Target` that are no arrays and no lattice."""
 
@@ -180,6 +183,11 @@ class Target:
         if self._boxed is None or self._boxed[0] is not self.soft:
             self._boxed = self.soft, box_of(self.soft > 0)
         return self._boxed[1]
+
+    @property
+    def rests(self) -> bool:
+        """Whether it has been lost for so long that it is not looked for on the next frame."""
+        return self.hidden > PATIENCE and self.hidden % PAUSE > 0
 
     def judge(self, newest: Signs) -> float:
         """Remember what speaks for the mask of this frame, which is not empty, and say how far it can be believed."""
