@@ -16,6 +16,7 @@ from maskferry.engines._flow import FlowEngine, network
 from maskferry.engines._flow.grid import Grid
 from maskferry.engines._flow.lens import CELL, Detail, Lens, Place, lens_for
 from maskferry.engines._flow.network import Network
+from maskferry.engines._flow.recognition import MOST, due
 from maskferry.engines._flow.recollection import GIVEN, KEPT, Sighting
 from maskferry.engines._flow.session import FlowSession
 from maskferry.engines._flow.viewing import FEW, LARGEST, Viewer, detail_for, regions
@@ -207,6 +208,15 @@ def test_many_objects_have_fewer_pixels_each() -> None:
     assert pixels == sorted(pixels, reverse=True)
     assert pixels[-1] > 64**2
     assert detail_for(100, 5000).pixels == 5000
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST, MOST + 1, 5 * MOST - 3])
+def test_of_very_many_objects_each_has_its_turn(count: int) -> None:
+    ids = [3 * i + 1 for i in range(count)]
+    turns = -(-count // MOST)
+    seen = [due(reversed(ids), frame) for frame in range(7, 7 + turns)]
+    assert sorted(i for some in seen for i in some) == ids
+    assert all(len(some) <= MOST for some in seen)
 
 
 @pytest.fixture(scope="module")

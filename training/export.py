@@ -1,6 +1,9 @@
-"""Write trained weights as the files that the engine loads: ``python training/export.py NETWORK.pt OUT``.
+"""Write trained weights as the files that the engine loads.
 
-Three ONNX graphs, for any picture size whose sides are multiples of 16, with weights of 16 bits:
+    python training/export.py NETWORK.pt OUT --photos ASSETS/photos
+
+Three ONNX graphs, for any picture size whose sides are multiples of 16. With photographs to measure ranges on, most
+convolutions of encoder and decoder have 8 bits; what is left, or all without photographs, has weights of 16 bits.
 
     encoder.onnx    picture -> features and keys
     memoriser.onnx  features and a mask -> values
@@ -10,13 +13,16 @@ Three ONNX graphs, for any picture size whose sides are multiples of 16, with we
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 from network import FARTHEST, KEY, VALUE, Features, Memory, MemoryNetwork, Reader, cell_places, join
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from quantise import example_pictures, quantise
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -99,8 +105,18 @@ class _Decoder(nn.Module):
         return logits[0, 0], torch.sigmoid(quality[0, 0])
 
 
-def export(network: MemoryNetwork, out: Path) -> None:
-    """Write the three files into a folder."""
+def export(network: MemoryNetwork, out: Path, pictures: Sequence[NDArray[np.uint8]] = ()) -> None:
+    """Write the three files into a folder; with 8 bits where there are pictures, see `quantise`."""
+    _export(network, out)
+    if pictures:
+        quantise(out, pictures)
+    for path in out.glob("*.onnx"):
+        model = onnx.load(path)
+        _halve(model)
+        onnx.save(model, path)
+
+
+def _export(network: MemoryNetwork, out: Path) -> None:
     network.eval()
     with torch.no_grad():
         features = network.encoder(torch.rand(1, 3, 160, 192) * 255)
@@ -142,7 +158,6 @@ def _write(
     )
     model = onnx.load(path)
     _pad_within(model)
-    _halve(model)
     onnx.save(model, path)
 
 
@@ -172,8 +187,10 @@ def _drop_unused(model: onnx.ModelProto) -> None:
 def _halve(model: onnx.ModelProto) -> None:
     """Keep large weights as 16 bits; a cast, which the runtime folds when it loads them, makes them 32 again."""
     casts = []
+    scales = {name for node in model.graph.node if "Linear" in node.op_type for name in node.input}
     for weights in list(model.graph.initializer):
-        if weights.data_type != TensorProto.FLOAT or np.prod(weights.dims) < SMALLEST:
+        small = np.prod(weights.dims) < SMALLEST
+        if weights.data_type != TensorProto.FLOAT or small or weights.name in scales:
             continue
         values = numpy_helper.to_array(weights).astype(np.float16)
         half = numpy_helper.from_array(values, f"{weights.name}.half")
@@ -189,11 +206,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", type=Path, help="the weights that train.py wrote")
     parser.add_argument("out", type=Path, help="the folder of the files")
+    parser.add_argument("--photos", type=Path, help="a folder of photographs, to measure ranges for 8 bits on")
     settings = parser.parse_args()
     settings.out.mkdir(parents=True, exist_ok=True)
     network = MemoryNetwork()
     network.load_state_dict(torch.load(settings.network, map_location="cpu", weights_only=True))
-    export(network, settings.out)
+    export(network, settings.out, example_pictures(settings.photos) if settings.photos else ())
     for path in sorted(settings.out.glob("*.onnx")):
         print(path.name, f"{path.stat().st_size / 1e6:.2f} MB")
 

@@ -249,7 +249,7 @@ def find(
         for target in targets.values():
             target.lose_place()
         if recognition is not None:
-            recognition.begin(targets, frame.image)
+            recognition.begin(targets, frame)
     views = _views(targets, frame, scene, observer, options, recognition)
     appearance = _look(views, targets, observer)
     with observer.timer("segmentation"):

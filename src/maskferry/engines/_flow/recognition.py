@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from maskferry.data import Image, Mask
+from maskferry.data import Frame, Image, Mask
 from maskferry.engines._flow.lens import Place, lens_for
 from maskferry.engines._flow.network import Network
 from maskferry.engines._flow.recollection import Recollection, Sighting, place_of
 from maskferry.engines._flow.target import Target
 from maskferry.engines._flow.viewing import FEW, Viewer, detail_for
 
-__all__ = ["Found", "Recognition"]
+__all__ = ["MOST", "Found", "Recognition", "due"]
+
+MOST = 200
+"""At most so many objects are looked at on a frame; of more, each on every second, third ... frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,15 +48,16 @@ class Recognition:
         self._viewer, self._pixels = viewer, pixels
         self._looks: dict[int, Future[Sighting]] = {}
 
-    def begin(self, targets: Mapping[int, Target], image: Image) -> None:
+    def begin(self, targets: Mapping[int, Target], frame: Frame) -> None:
         """Begin to look for objects on the next frame, each about where it was; what was begun before is dropped."""
         for look in self._looks.values():
             look.cancel()
         wait(self._looks.values())
-        memories = {i: t.recollection for i, t in targets.items() if t.recollection is not None and not _rests(t)}
+        turn = {i: targets[i] for i in due(targets, frame.index)}
+        memories = {i: t.recollection for i, t in turn.items() if t.recollection is not None and not _rests(t)}
         detail = detail_for(len(targets), self._pixels)
         lenses = {i: lens_for(m.lens.frame_hw, _around(targets[i], m), detail, m.lens) for i, m in memories.items()}
-        features = self._viewer.see(image, lenses, sharing=len(targets) > FEW)
+        features = self._viewer.see(frame.image, lenses, sharing=len(targets) > FEW)
         self._looks = self._viewer.start(
             lambda network, i: memories[i].recognise(network, lenses[i], features[i]()), memories
         )
@@ -93,6 +97,13 @@ class Recognition:
         finally:
             wait(tasks.values())
         _results(tasks)
+
+
+def due(object_ids: Iterable[int], frame: int) -> list[int]:
+    """The objects to look at on a frame: all of them, or every so manieth where they are many."""
+    ascending = sorted(object_ids)
+    turns = -(-len(ascending) // MOST)
+    return ascending[frame % turns :: turns] if ascending else []
 
 
 def _results(tasks: Mapping[int, Future[Any]]) -> dict[int, Any]:
