@@ -113,6 +113,8 @@ def export(network: MemoryNetwork, out: Path, pictures: Sequence[NDArray[np.uint
     for path in out.glob("*.onnx"):
         model = onnx.load(path)
         _halve(model)
+        del model.opset_import[:]
+        model.opset_import.append(helper.make_opsetid("", OPSET))  # the quantiser adds all it knows
         onnx.save(model, path)
 
 

@@ -4,13 +4,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
+from onnx import TensorProto
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from export import _Reader, export
 from network import KEY, VALUE, Features, Memory, MemoryNetwork, cell_places
+from quantise import CAMERA_SIDE
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +34,31 @@ def test_the_exported_reader_reads_the_same(network: MemoryNetwork) -> None:
     assert torch.allclose(_Reader(network.reader)(*told), network.reader(*told), atol=1e-4)
 
 
+def picture_of(h: int, w: int, seed: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (h // 8, w // 8, 3), dtype=np.uint8)
+    return coarse.repeat(8, 0).repeat(8, 1)
+
+
+def seen_by(folder: Path, picture: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(folder / "encoder.onnx", providers=["CPUExecutionProvider"])
+    return session.run(None, {"picture": picture})
+
+
 @torch.no_grad()
 def test_the_exported_encoder_sees_the_same(network: MemoryNetwork, tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
     export(network, tmp_path)
-    picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    session = onnxruntime.InferenceSession(tmp_path / "encoder.onnx", providers=["CPUExecutionProvider"])
-    seen = session.run(None, {"picture": picture})
+    picture = picture_of(64, 96, 0)
     wanted = network.encoder(torch.from_numpy(picture).permute(2, 0, 1)[None].float())
-    for a, b in zip(seen, wanted, strict=True):
+    for a, b in zip(seen_by(tmp_path, picture), wanted, strict=True):
         assert np.allclose(a, b.numpy(), atol=5e-3 * float(b.abs().max()))
+
+
+@torch.no_grad()
+def test_with_8_bits_it_sees_nearly_the_same(network: MemoryNetwork, tmp_path: Path) -> None:
+    export(network, tmp_path, [picture_of(CAMERA_SIDE, CAMERA_SIDE, seed) for seed in range(2)])
+    picture = picture_of(96, 64, 5)
+    wanted = network.encoder(torch.from_numpy(picture).permute(2, 0, 1)[None].float())
+    for a, b in zip(seen_by(tmp_path, picture), wanted, strict=True):
+        assert np.corrcoef(a.ravel(), b.numpy().ravel())[0, 1] > 0.97
+    integers = [i for i in onnx.load(tmp_path / "decoder.onnx").graph.initializer if i.data_type == TensorProto.INT8]
+    assert integers
