@@ -48,8 +48,12 @@ class Recognition:
         self._viewer, self._pixels = viewer, pixels
         self._looks: dict[int, Future[Sighting]] = {}
 
-    def begin(self, targets: Mapping[int, Target], frame: Frame) -> None:
-        """Begin to look for objects on the next frame, each about where it was; what was begun before is dropped."""
+    def begin(self, targets: Mapping[int, Target], frame: Frame) -> bool:
+        """Begin to look for objects on the next frame, each about where it was; what was begun before is dropped.
+
+        Returns:
+            Whether there is any to look for: then the workers have something to do.
+        """
         for look in self._looks.values():
             look.cancel()
         wait(self._looks.values())
@@ -61,6 +65,7 @@ class Recognition:
         self._looks = self._viewer.start(
             lambda network, i: memories[i].recognise(network, lenses[i], features[i]()), memories
         )
+        return bool(memories)
 
     def finish(self) -> dict[int, Sighting]:
         """What is seen of the objects that `begin` was called for, by object id."""

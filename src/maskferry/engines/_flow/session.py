@@ -186,9 +186,8 @@ class FlowSession:
 
     def _step(self, frame: Frame, given: Mapping[int, Mask]) -> FrameMasks:
         tracked = {i: t for i, t in self._targets.items() if i not in given}
-        if self._recognition is not None:
-            self._recognition.begin(tracked, frame)
-        scene = self._observer.look(frame, tracking=bool(tracked), busy=self._recognition is not None)
+        busy = self._recognition is not None and self._recognition.begin(tracked, frame)
+        scene = self._observer.look(frame, tracking=bool(tracked), busy=busy)
         found = find(tracked, frame, scene, self._observer, self._options, self._recognition)
         self._note_nesting(given)
         with self._observer.timer("masks in pixels"):
