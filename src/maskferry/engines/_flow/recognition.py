@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from maskferry.engines._flow.viewing import FEW, Viewer, detail_for
 __all__ = ["MOST", "Found", "Recognition", "due"]
 
 MOST = 200
-"""At most so many objects are looked at on a frame; of more, each on every second, third ... frame."""
+"""At most so many objects are looked at on a frame; more take turns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +57,10 @@ class Recognition:
         for look in self._looks.values():
             look.cancel()
         wait(self._looks.values())
-        turn = {i: targets[i] for i in due(targets, frame.index)}
-        memories = {i: t.recollection for i, t in turn.items() if t.recollection is not None and not _rests(t)}
+        wanted = {i: t.recollection for i, t in targets.items() if t.recollection is not None and not _rests(t)}
+        memories = {i: wanted[i] for i in due({i: memory.looked for i, memory in wanted.items()})}
+        for memory in memories.values():
+            memory.looked = frame.index
         detail = detail_for(len(targets), self._pixels)
         lenses = {i: lens_for(m.lens.frame_hw, _around(targets[i], m), detail, m.lens) for i, m in memories.items()}
         features = self._viewer.see(frame.image, lenses, sharing=len(targets) > FEW)
@@ -104,11 +106,9 @@ class Recognition:
         _results(tasks)
 
 
-def due(object_ids: Iterable[int], frame: int) -> list[int]:
-    """The objects to look at on a frame: all of them, or every so manieth where they are many."""
-    ascending = sorted(object_ids)
-    turns = -(-len(ascending) // MOST)
-    return ascending[frame % turns :: turns] if ascending else []
+def due(looked: Mapping[int, int]) -> list[int]:
+    """The objects to look at, of those that were looked at last on these frames: at most `MOST`, the longest ago."""
+    return sorted(sorted(looked, key=lambda i: (looked[i], i))[:MOST])
 
 
 def _results(tasks: Mapping[int, Future[Any]]) -> dict[int, Any]:

@@ -79,6 +79,7 @@ class Recollection:
         kept: other frames.
         age: frames since it was given.
         trust: how far the network can be believed about this object, 0 to 1.
+        looked: the frame on which it was looked for last, -1 before the first.
     """
 
     lens: Lens
@@ -89,6 +90,7 @@ class Recollection:
     kept: list[Memory] = field(default_factory=list)
     age: int = 0
     trust: float = 1.0
+    looked: int = -1
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("carried", "keys", "values")
 
@@ -145,6 +147,7 @@ class Recollection:
             "kept": [m.keys.shape[1] for m in self.kept],
             "age": self.age,
             "trust": self.trust,
+            "looked": self.looked,
         }
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -165,7 +168,8 @@ class Recollection:
         x, y, side = row["place"]
         given, count = len(row["given"]), len(long)
         lens, place = Lens(frame_hw, row["pitch"], (x1, y1, x2, y2)), Place((x, y), side)
-        return cls(lens, arrays["carried"], last, place, long[:given], long[given:count], row["age"], row["trust"])
+        numbers = {name: row[name] for name in ("age", "trust", "looked")}
+        return cls(lens, arrays["carried"], last, place, long[:given], long[given:count], **numbers)
 
 
 def _likelihood(logits: FloatArray) -> FloatArray:
