@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskferry.data import Frame, FrameInfo, FrameMasks, Mask, MaskPrompt, VideoInfo
+from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, VideoInfo
 from maskferry.engines._flow import FlowEngine, network
 from maskferry.engines._flow.grid import Grid
 from maskferry.engines._flow.lens import CELL, Detail, Lens, Place, lens_for
 from maskferry.engines._flow.network import Network
-from maskferry.engines._flow.recollection import GIVEN, KEPT
+from maskferry.engines._flow.recognition import MOST, due
+from maskferry.engines._flow.recollection import GIVEN, KEPT, Sighting
 from maskferry.engines._flow.session import FlowSession
 from maskferry.engines._flow.viewing import FEW, LARGEST, Viewer, detail_for, regions
 from maskferry.errors import EngineError, MissingExtraError
@@ -209,10 +210,24 @@ def test_many_objects_have_fewer_pixels_each() -> None:
     assert detail_for(100, 5000).pixels == 5000
 
 
+@pytest.mark.parametrize("count", [0, 1, MOST, MOST + 1, 5 * MOST - 3])
+def test_of_very_many_objects_each_has_its_turn(count: int) -> None:
+    looked = dict.fromkeys((3 * i + 1 for i in reversed(range(count))), -1)
+    for frame in range(-(-count // MOST)):
+        some = due(looked)
+        assert len(some) == min(count, MOST)
+        looked |= dict.fromkeys(some, frame)
+    assert -1 not in looked.values()
+
+
 @pytest.fixture(scope="module")
 def viewer():
     with ThreadPoolExecutor(2) as workers:
         yield Viewer(workers)
+
+
+def seen(viewer: Viewer, image: Image, lenses: dict[int, Lens], *, sharing: bool) -> dict[int, network.Features]:
+    return {i: features() for i, features in viewer.see(image, lenses, sharing=sharing).items()}
 
 
 def test_features_of_a_shared_picture_are_those_of_an_own_one_away_from_borders(viewer: Viewer) -> None:
@@ -223,7 +238,7 @@ def test_features_of_a_shared_picture_are_those_of_an_own_one_away_from_borders(
         3: Lens((640, 640), 20, (0, 0, 5, 5)),
     }
     assert len(set(regions(views.values()).values())) == 2
-    own, shared = (viewer.see(image, views, sharing=sharing) for sharing in (False, True))
+    own, shared = (seen(viewer, image, views, sharing=sharing) for sharing in (False, True))
     for i, lens in views.items():
         h, w = lens.size_hw
         for name, a_cell, away in (
@@ -256,7 +271,8 @@ def test_lenses_that_are_the_same_share_a_picture_in_any_case(viewer: Viewer, mo
 
     monkeypatch.setattr(Network, "encode", count)
     lens = Lens((64, 64), 16, (0, 0, 4, 4))
-    features = viewer.see(texture(3, 64, 64), {1: lens, 2: lens, 3: Lens((64, 64), 16, (1, 0, 4, 4))}, sharing=False)
+    views = {1: lens, 2: lens, 3: Lens((64, 64), 16, (1, 0, 4, 4))}
+    features = seen(viewer, texture(3, 64, 64), views, sharing=False)
     assert len(pictures) == 2
     assert np.array_equal(features[1].key, features[2].key)
 
@@ -269,7 +285,7 @@ def test_neither_company_nor_the_number_of_workers_counts(viewer: Viewer, thread
     masks = {i: np.random.default_rng(i).random((4 * h, 4 * w)).astype(np.float32) for i, (h, w) in sizes.items()}
 
     def ask(some_viewer: Viewer, some: dict[int, Lens]) -> dict[int, list[bytes]]:
-        features = some_viewer.see(image, some, sharing=False)
+        features = seen(some_viewer, image, some, sharing=False)
 
         def answer(of: Network, i: int) -> list[bytes]:
             memory = of.remember(features[i], masks[i])
@@ -277,7 +293,7 @@ def test_neither_company_nor_the_number_of_workers_counts(viewer: Viewer, thread
             found = of.answer(features[i], memory, network.join([memory] * 2), memory, (places, places), masks[i])
             return [array.tobytes() for array in (*features[i], *memory, found.logits)]
 
-        return some_viewer.map(answer, some)
+        return {i: answers.result() for i, answers in some_viewer.start(answer, some).items()}
 
     wanted = ask(viewer, views)
     with ThreadPoolExecutor(threads) as workers:
@@ -337,6 +353,29 @@ def test_a_few_objects_are_found_as_if_each_were_alone() -> None:
         assert a[1] == b[1]
     for session in (alone, together):
         session.close()
+
+
+def test_after_a_cut_the_whole_frame_is_looked_at() -> None:
+    session = opened()
+    for i in range(2):
+        step(session, i, [1] if i == 0 else None)
+    looked_at = []
+    finish = session._recognition.finish
+
+    def note() -> dict[int, Sighting]:
+        sightings = finish()
+        looked_at.append(sightings[1].lens)
+        return sightings
+
+    session._recognition.finish = note
+    step(session, 2)
+    session.step(Frame(FrameInfo(3, None, "3"), 255 - texture(6, HEIGHT, WIDTH)))
+    assert session._targets[1].cut_off
+    before, after = looked_at
+    assert before.size_hw != after.size_hw
+    assert after.pixels[2] >= WIDTH
+    assert after.pixels[3] >= HEIGHT
+    session.close()
 
 
 def test_memory_is_bounded() -> None:

@@ -1,6 +1,9 @@
-"""Write trained weights as the files that the engine loads: ``python training/export.py NETWORK.pt OUT``.
+"""Write trained weights as the files that the engine loads.
 
-Three ONNX graphs, for any picture size whose sides are multiples of 16, with weights of 16 bits:
+    python training/export.py NETWORK.pt OUT --photos ASSETS/photos
+
+Three ONNX graphs, for any picture size whose sides are multiples of 16. With photographs to measure ranges on, most
+convolutions of encoder and decoder have 8 bits; what is left, or all without photographs, has weights of 16 bits.
 
     encoder.onnx    picture -> features and keys
     memoriser.onnx  features and a mask -> values
@@ -10,14 +13,18 @@ Three ONNX graphs, for any picture size whose sides are multiples of 16, with we
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from network import KEY, VALUE, Features, Memory, MemoryNetwork, cell_places, join
+from network import FARTHEST, KEY, VALUE, Features, Memory, MemoryNetwork, Reader, cell_places, join
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from quantise import example_pictures, quantise
 from torch import Tensor, nn
+from torch.nn import functional
 
 OPSET = 18
 SMALLEST = 64
@@ -34,10 +41,45 @@ class _Encoder(nn.Module):
         return self.encoder(picture.permute(2, 0, 1)[None].float())
 
 
+class _Reader(nn.Module):
+    """A `Reader` whose affinities are one product of matrices each: what is added to them are further channels."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.exp(reader.sharpness.detach()) / 8)
+        self.nearness = nn.Parameter(functional.softplus(reader.nearness.detach()))
+
+    def forward(
+        self, key: Tensor, memory: Memory, given: int, last: Memory, places: Tensor, last_places: Tensor
+    ) -> Tensor:
+        """As `Reader.forward`."""
+        h, w = key.shape[-2:]
+        keys = key.flatten(2)
+        near, places = 2 * self.sharpness * keys, 2 * self.nearness * places
+        one = torch.ones_like(places[:, :1])
+        likeness = self._product(torch.cat([near, one], 1), memory.keys, -self.sharpness * _squared(memory.keys))
+        long = memory.values @ likeness.softmax(2).transpose(1, 2)
+        far = self.sharpness * _squared(keys)
+        nearest = torch.stack([likeness[:, :, :given].amax(2), likeness.amax(2)], 1) - far
+        away = -self.sharpness * _squared(last.keys) - self.nearness * _squared(last_places)
+        closeness = self._product(torch.cat([near, places, one], 1), torch.cat([last.keys, last_places], 1), away)
+        short = last.values @ closeness.softmax(2).transpose(1, 2)
+        nearest = (nearest / 8).clamp(-FARTHEST, 0) / FARTHEST
+        return torch.cat([long, short, nearest], 1).unflatten(2, (h, w))
+
+    @staticmethod
+    def _product(near: Tensor, memory: Tensor, added: Tensor) -> Tensor:
+        return near.transpose(1, 2) @ torch.cat([memory, added], 1)
+
+
+def _squared(x: Tensor) -> Tensor:
+    return (x * x).sum(1, keepdim=True)
+
+
 class _Decoder(nn.Module):
     def __init__(self, network: MemoryNetwork) -> None:
         super().__init__()
-        self.reader, self.decoder = network.reader, network.decoder
+        self.reader, self.decoder = _Reader(network.reader), network.decoder
 
     def forward(
         self,
@@ -63,8 +105,20 @@ class _Decoder(nn.Module):
         return logits[0, 0], torch.sigmoid(quality[0, 0])
 
 
-def export(network: MemoryNetwork, out: Path) -> None:
-    """Write the three files into a folder."""
+def export(network: MemoryNetwork, out: Path, pictures: Sequence[NDArray[np.uint8]] = ()) -> None:
+    """Write the three files into a folder; with 8 bits where there are pictures, see `quantise`."""
+    _export(network, out)
+    if pictures:
+        quantise(out, pictures)
+    for path in out.glob("*.onnx"):
+        model = onnx.load(path)
+        _halve(model)
+        del model.opset_import[:]
+        model.opset_import.append(helper.make_opsetid("", OPSET))  # the quantiser adds all it knows
+        onnx.save(model, path)
+
+
+def _export(network: MemoryNetwork, out: Path) -> None:
     network.eval()
     with torch.no_grad():
         features = network.encoder(torch.rand(1, 3, 160, 192) * 255)
@@ -105,15 +159,40 @@ def _write(
         dynamo=False,
     )
     model = onnx.load(path)
-    _halve(model)
+    _pad_within(model)
     onnx.save(model, path)
+
+
+def _pad_within(model: onnx.ModelProto) -> None:
+    """Let the backbone's convolutions of stride 2 do their own padding, which spares a copy of their inputs."""
+    nodes = model.graph.node
+    pads = {node.output[0]: node for node in nodes if node.op_type == "Pad"}
+    for node in nodes:
+        if node.op_type == "Conv" and node.input[0] in pads:
+            at = {attribute.name: attribute for attribute in node.attribute}
+            kernel = at["kernel_shape"].ints[0]
+            before = (kernel - 2) // 2
+            at["pads"].ints[:] = [before] * 2 + [kernel - 2 - before] * 2
+            node.input[0] = pads[node.input[0]].input[0]
+    _drop_unused(model)
+
+
+def _drop_unused(model: onnx.ModelProto) -> None:
+    used = {output.name for output in model.graph.output}
+    for node in reversed(list(model.graph.node)):
+        if used.isdisjoint(node.output):
+            model.graph.node.remove(node)
+        else:
+            used.update(node.input)
 
 
 def _halve(model: onnx.ModelProto) -> None:
     """Keep large weights as 16 bits; a cast, which the runtime folds when it loads them, makes them 32 again."""
     casts = []
+    scales = {name for node in model.graph.node if "Linear" in node.op_type for name in node.input}
     for weights in list(model.graph.initializer):
-        if weights.data_type != TensorProto.FLOAT or np.prod(weights.dims) < SMALLEST:
+        small = np.prod(weights.dims) < SMALLEST
+        if weights.data_type != TensorProto.FLOAT or small or weights.name in scales:
             continue
         values = numpy_helper.to_array(weights).astype(np.float16)
         half = numpy_helper.from_array(values, f"{weights.name}.half")
@@ -129,11 +208,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", type=Path, help="the weights that train.py wrote")
     parser.add_argument("out", type=Path, help="the folder of the files")
+    parser.add_argument("--photos", type=Path, help="a folder of photographs, to measure ranges for 8 bits on")
     settings = parser.parse_args()
     settings.out.mkdir(parents=True, exist_ok=True)
     network = MemoryNetwork()
     network.load_state_dict(torch.load(settings.network, map_location="cpu", weights_only=True))
-    export(network, settings.out)
+    export(network, settings.out, example_pictures(settings.photos) if settings.photos else ())
     for path in sorted(settings.out.glob("*.onnx")):
         print(path.name, f"{path.stat().st_size / 1e6:.2f} MB")
 

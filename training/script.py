@@ -292,8 +292,7 @@ def _looks(
 
 def _place(dice: Dice, recipe: Recipe, steps: Tensor, size: Tensor, motion: dict[str, Tensor]) -> Tensor:
     """(B, ROLES, T, 2) centres from the target's path and those that things would take on their own."""
-    clips, frames = steps.shape
-    u = dice.uniform
+    clips, u = len(steps), dice.uniform
     centre, angle, growth = motion["centre"], motion["angle"], motion["growth"]
     target = centre[:, TARGET]
     now = size[..., None] * growth.exp()  # (B, R, T)

@@ -9,8 +9,9 @@ A frame passes through these modules, in this order:
     propagation   one object's evidence: where the flow carries it, what moves like it; where to look for a lost one
     lens          what the network looks at: a window around an object, at a scale that suits it
     network       the memory network's three graphs, and how they are run
-    viewing       how it is asked about many objects: shared pictures, fewer pixels each, two threads
+    viewing       how many objects are looked at: shared pictures, fewer pixels each, on the workers
     recollection  what the network remembers of one object, and what it sees of it
+    recognition   the network's part in a frame, beside the thread that does all the rest
     segmentation  evidence -> mask, by weighted total variation; one pixel, one object
     score         how far a mask can be believed
     target        what is remembered of an object: its normal equations, area and state

@@ -15,8 +15,6 @@ import numpy as np
 from maskferry.data import Frame, Mask
 from maskferry.engines._flow.appearance import Model, Place, evaluate
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of, union
-from maskferry.engines._flow.lens import Place as Around
-from maskferry.engines._flow.lens import lens_for
 from maskferry.engines._flow.motion import Camera, map_points
 from maskferry.engines._flow.options import FlowOptions
 from maskferry.engines._flow.propagation import (
@@ -28,12 +26,12 @@ from maskferry.engines._flow.propagation import (
     search,
     search_box,
 )
-from maskferry.engines._flow.recollection import Recollection, Sighting
+from maskferry.engines._flow.recognition import Recognition
+from maskferry.engines._flow.recollection import Sighting
 from maskferry.engines._flow.scene import Observer, RandomFeatures, Scene, Window
 from maskferry.engines._flow.score import Signs
 from maskferry.engines._flow.segmentation import minimise
 from maskferry.engines._flow.target import Target
-from maskferry.engines._flow.viewing import FEW, Viewer, detail_for
 
 __all__ = ["Finding", "expected_place", "find", "follow", "lattice_for", "refocus"]
 
@@ -174,9 +172,6 @@ OUT_OF_QUESTION = -5.0
 
 APPEARANCE_LIMIT, NETWORK_LIMIT = 1.5, 3.0
 
-PATIENCE, PAUSE = 12, 4
-"""An object that is lost for more frames than the first is looked for only on every so manieth frame."""
-
 SAMPLE = 256
 """About so many cells of a mask are compared with what was given; the mean of more is the same."""
 
@@ -245,13 +240,18 @@ def find(
     scene: Scene,
     observer: Observer,
     options: FlowOptions,
-    viewer: Viewer | None,
+    recognition: Recognition | None,
 ) -> dict[int, Finding]:
-    """Look for every object on a frame, each as if it were alone; a cut makes all of them lose their place."""
+    """Look for every object on a frame, each as if it were alone; a cut makes all of them lose their place.
+
+    ``recognition``, where there is a memory network, has begun to look for them on this frame.
+    """
     if scene.cut:
         for target in targets.values():
             target.lose_place()
-    views = _views(targets, frame, scene, observer, options, viewer)
+        if recognition is not None:
+            recognition.begin(targets, frame)
+    views = _views(targets, frame, scene, observer, options, recognition)
     appearance = _look(views, targets, observer)
     with observer.timer("segmentation"):
         found = {i: _segment(target, views[i], appearance[i], options) for i, target in targets.items()}
@@ -264,7 +264,7 @@ def _views(
     scene: Scene,
     observer: Observer,
     options: FlowOptions,
-    viewer: Viewer | None,
+    recognition: Recognition | None,
 ) -> dict[int, _View]:
     """Of each object; windows at the same time, and those that are the same once."""
     refocus(targets, scene.grid)
@@ -276,38 +276,13 @@ def _views(
     seen = observer.look_closer(frame, [Window(*lattices, flow) for lattices, flow in windows.items()])
     scenes = dict(zip(windows, seen, strict=True))
     sightings: dict[int, Sighting] = {}
-    if viewer is not None:
+    if recognition is not None:
         with observer.timer("network"):
-            sightings = _recognise(targets, steps, frame, options, viewer)
+            sightings = recognition.finish()
     return {
         i: _view(t, steps[i], scenes.get(steps[i].lattices, scene), sightings.get(i), observer, options)
         for i, t in targets.items()
     }
-
-
-def _recognise(
-    targets: Mapping[int, Target], steps: Mapping[int, _Step], frame: Frame, options: FlowOptions, viewer: Viewer
-) -> dict[int, Sighting]:
-    """What the network sees of the objects that are looked for."""
-    detail = detail_for(len(targets), options.network_pixels)
-    memories = {i: t.recollection for i, t in targets.items() if t.recollection is not None and not steps[i].pausing}
-    lenses = {
-        i: lens_for(memory.lens.frame_hw, _around(targets[i], steps[i], memory), detail, memory.lens)
-        for i, memory in memories.items()
-    }
-    features = viewer.see(frame.image, lenses, sharing=len(targets) > FEW)
-    return viewer.map(lambda network, i: memories[i].recognise(network, lenses[i], features[i]), lenses)
-
-
-def _around(target: Target, step: _Step, memory: Recollection) -> Around:
-    """Where the network looks for an object."""
-    (x, y), side = memory.place.centre_xy, memory.place.side
-    if target.cut_off:
-        height, width = memory.lens.frame_hw
-        return Around((width / 2, height / 2), float(max(width, height)))
-    if target.hidden and target.box is None:
-        return Around(step.still_xy, side * min(2.0, 1 + 0.1 * target.hidden))
-    return Around((x + step.shift_xy[0], y + step.shift_xy[1]), side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,14 +292,12 @@ class _Step:
     Attributes:
         lattices: the object's lattice on the last frame and on this one.
         still_xy: where it would be if it moved with the picture, in pixels of the frame.
-        shift_xy: how far it is expected to move, in pixels of the frame.
         moving: there is something to carry over from the last frame.
         pausing: it has been lost for so long that it is not looked for on this frame.
     """
 
     lattices: tuple[Grid, Grid]
     still_xy: tuple[float, float]
-    shift_xy: tuple[float, float]
     moving: bool
     pausing: bool
 
@@ -332,15 +305,12 @@ class _Step:
 def _go_along(target: Target, scene: Scene) -> _Step:
     """Point an object's window at where it should be."""
     before, still = target.grid, expected_place(target, scene.grid, scene.camera)
-    here = before.to_pixels(target.centre_xy)
-    shift = still[0] + target.drift_xy[0] - here[0], still[1] + target.drift_xy[1] - here[1]
     if before.is_window:
         target.grid = follow(before, (still[0] + target.drift_xy[0], still[1] + target.drift_xy[1]))
     if target.hidden:
         target.centre_xy = target.grid.to_cells(still)
     moving = scene.flow is not None and target.box is not None
-    pausing = not moving and target.hidden > PATIENCE and target.hidden % PAUSE > 0
-    return _Step((before, target.grid), still, shift, moving, pausing)
+    return _Step((before, target.grid), still, moving, pausing=not moving and target.rests)
 
 
 def _view(

@@ -88,16 +88,15 @@ def join(memories: list[Memory]) -> Memory:
 class _Graph:
     """One of the graphs, loaded."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path) -> None:
         try:
             import onnxruntime  # takes a while to load
         except ImportError as err:
             package = "the memory network of the engine 'flow' needs onnxruntime: pip install 'maskferry[memory]'"
             raise MissingExtraError(f"{package}; or leave it out: network_weight=0") from err
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.intra_op_num_threads, options.inter_op_num_threads = 1, 1
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_mem_pattern = False  # sizes change from call to call
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
@@ -112,17 +111,15 @@ class _Graph:
 
 
 class Network:
-    """The three graphs of the network, run by onnxruntime on ``threads`` threads; may be called from several threads.
-
-    Results are the same whatever the number of threads.
+    """The three graphs of the network, run by onnxruntime on the thread that calls; several may call at once.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
         EngineError: on a call, onnxruntime failed.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._encoder, self._memoriser, self._decoder = _graphs(threads)
+    def __init__(self) -> None:
+        self._encoder, self._memoriser, self._decoder = _graphs()
 
     def encode(self, picture: Image) -> Features:
         """RGB uint8 (h, w, 3), sides multiples of 16."""
@@ -167,12 +164,12 @@ class Network:
 _loading = threading.Lock()
 
 
-def _graphs(threads: int) -> tuple[_Graph, ...]:
+def _graphs() -> tuple[_Graph, ...]:
     with _loading:
-        return _load(threads)
+        return _load()
 
 
-@lru_cache(maxsize=4)
-def _load(threads: int) -> tuple[_Graph, ...]:
+@lru_cache(maxsize=1)
+def _load() -> tuple[_Graph, ...]:
     """Encoder, memoriser and decoder, loaded once a process: sessions of a video add no weights."""
-    return tuple(_Graph(WEIGHTS / f"{name}.onnx", threads) for name in ("encoder", "memoriser", "decoder"))
+    return tuple(_Graph(WEIGHTS / f"{name}.onnx") for name in ("encoder", "memoriser", "decoder"))

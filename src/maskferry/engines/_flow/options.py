@@ -92,5 +92,5 @@ PRESETS = {
     "memory": FlowOptions(appearance_weight=5.0, network_weight=3.0),
 }
 """``fast``: a quarter of 854x480, for live work. ``best``: 534x300 of it, about five times as slow. ``memory``: as
-``fast``, with the memory network, which needs onnxruntime; about half as fast. The smoothness of
+``fast``, with the memory network, which needs onnxruntime; about 0.8 times as fast. The smoothness of
 ``best`` goes on from the best values at 25,680 cells (5) and at 102,720 (8): with the 0.34th power of the cells."""

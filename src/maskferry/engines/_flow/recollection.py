@@ -80,6 +80,7 @@ class Recollection:
         kept: other frames.
         age: frames since it was given.
         trust: how far the network can be believed about this object, 0 to 1.
+        looked: the frame on which it was looked for last, -1 before the first.
         signs: what it had to say of the object's masks since it was given; None before the first of them.
     """
 
@@ -91,6 +92,7 @@ class Recollection:
     kept: list[Memory] = field(default_factory=list)
     age: int = 0
     trust: float = 1.0
+    looked: int = -1
     signs: NetworkSigns | None = None
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("carried", "keys", "values")
@@ -155,6 +157,7 @@ class Recollection:
             "kept": [m.keys.shape[1] for m in self.kept],
             "age": self.age,
             "trust": self.trust,
+            "looked": self.looked,
             "signs": self.signs,
         }
 
@@ -176,9 +179,9 @@ class Recollection:
         x, y, side = row["place"]
         given, count = len(row["given"]), len(long)
         lens, place = Lens(frame_hw, row["pitch"], (x1, y1, x2, y2)), Place((x, y), side)
+        numbers = {name: row[name] for name in ("age", "trust", "looked")}
         signs = row["signs"] and NetworkSigns(*row["signs"])
-        numbers = row["age"], row["trust"], signs
-        return cls(lens, arrays["carried"], last, place, long[:given], long[given:count], *numbers)
+        return cls(lens, arrays["carried"], last, place, long[:given], long[given:count], **numbers, signs=signs)
 
 
 def _likelihood(logits: FloatArray) -> FloatArray:

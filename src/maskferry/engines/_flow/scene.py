@@ -276,18 +276,19 @@ class Observer:
         self._estimator = FlowEstimator()
         self.workers = ThreadPoolExecutor(2, thread_name_prefix="maskferry-flow")
 
-    def look(self, frame: Frame, *, tracking: bool) -> Scene:
+    def look(self, frame: Frame, *, tracking: bool, busy: bool = False) -> Scene:
         """Take in a frame, as a whole.
 
         Args:
             frame: the next one.
             tracking: whether there are objects to carry over from the last frame; flow is computed only then.
+            busy: the workers have other things to do: the flow is computed on this thread.
         """
         self._before, self.last = self.last, grey_image(frame.image)
         flow, cut = None, False
         if tracking and self._before is not None:
             greys = self._flow_greys(self._before, self.last, self.grid, self.grid)
-            flow = self._flow_between(greys, self.grid, self.workers)
+            flow = self._flow_between(greys, self.grid, None if busy else self.workers)
             with self.timer("cut?"):
                 cut = is_cut(*greys, flow, self.grid)
         return self._describe(frame, self.grid, None if cut else flow, cut=cut)

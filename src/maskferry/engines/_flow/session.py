@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import cv2
@@ -15,15 +15,13 @@ from maskferry.engines._flow import snapshot
 from maskferry.engines._flow.appearance import NormalEquations, fit
 from maskferry.engines._flow.finding import Finding, find, lattice_for
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of
-from maskferry.engines._flow.lens import lens_for
-from maskferry.engines._flow.network import Network
 from maskferry.engines._flow.options import FlowOptions
-from maskferry.engines._flow.recollection import Recollection, place_of
+from maskferry.engines._flow.recognition import Found, Recognition
 from maskferry.engines._flow.scene import Observer, Scene, Window
 from maskferry.engines._flow.segmentation import Claim, nested_pairs, rivals, settle
 from maskferry.engines._flow.target import Target
 from maskferry.engines._flow.timing import Timer
-from maskferry.engines._flow.viewing import FEW, Viewer, detail_for
+from maskferry.engines._flow.viewing import Viewer
 from maskferry.errors import EngineError, PromptNotSupportedError
 from maskferry.rle import Rle
 
@@ -124,7 +122,9 @@ class FlowSession:
         self._observer = Observer(self._grid, options, seed, timer)
         self._targets: dict[int, Target] = {}
         self._nested: set[tuple[int, int]] = set()
-        self._viewer = Viewer(self._observer.workers) if options.network_weight else None
+        self._recognition: Recognition | None = None
+        if options.network_weight:
+            self._recognition = Recognition(Viewer(self._observer.workers), options.network_pixels)
         if data is not None:
             memory = snapshot.load(data, self._grid, options, seed)
             self._observer.last, self._targets, self._nested = memory.last, memory.targets, memory.nested
@@ -186,8 +186,9 @@ class FlowSession:
 
     def _step(self, frame: Frame, given: Mapping[int, Mask]) -> FrameMasks:
         tracked = {i: t for i, t in self._targets.items() if i not in given}
-        scene = self._observer.look(frame, tracking=bool(tracked))
-        found = find(tracked, frame, scene, self._observer, self._options, self._viewer)
+        busy = self._recognition is not None and self._recognition.begin(tracked, frame)
+        scene = self._observer.look(frame, tracking=bool(tracked), busy=busy)
+        found = find(tracked, frame, scene, self._observer, self._options, self._recognition)
         self._note_nesting(given)
         with self._observer.timer("masks in pixels"):
             kept = share(found, given, self._nested)
@@ -195,10 +196,10 @@ class FlowSession:
         for i, target in tracked.items():
             with self._observer.timer("run lengths, state"):
                 rows[i] = self._take_in(target, found[i], kept[i])
-        self._remember(tracked, found, kept)
-        for i in whose_turn(tracked):
-            with self._observer.timer("appearance, refit"):
-                self._learn(tracked[i], found[i].scene)
+        with self._remembering(tracked, found, kept):
+            for i in whose_turn(tracked):
+                with self._observer.timer("appearance, refit"):
+                    self._learn(tracked[i], found[i].scene)
         self._give(given, frame, scene)
         return FrameMasks(frame.index, self._grid.frame_hw, tuple(rows[i] for i in sorted(rows)))
 
@@ -223,20 +224,16 @@ class FlowSession:
         rle = Rle.encode_crop(kept.pixels, kept.box[:2], self._grid.frame_hw)
         return ObjectMask(target.object_id, rle, score, target.state)
 
-    def _remember(self, targets: Mapping[int, Target], found: Mapping[int, Finding], kept: Mapping[int, Kept]) -> None:
-        """Let the network remember what was found."""
-        if self._viewer is None:
-            return
-
-        sightings = {i: f.sighting for i, f in found.items() if f.sighting is not None}
-
-        def take_in(network: Network, i: int) -> None:
-            memory = targets[i].recollection
-            if memory is not None:
-                memory.take_in(network, sightings[i], kept[i].pixels, kept[i].box[:2])
-
-        with self._observer.timer("network"):
-            self._viewer.map(take_in, {i: sighting.lens for i, sighting in sightings.items()})
+    def _remembering(
+        self, targets: Mapping[int, Target], found: Mapping[int, Finding], kept: Mapping[int, Kept]
+    ) -> AbstractContextManager[None]:
+        """Let the network remember what was found, until the context ends."""
+        if self._recognition is None:
+            return nullcontext()
+        seen = {
+            i: Found(f.sighting, kept[i].pixels, kept[i].box[:2]) for i, f in found.items() if f.sighting is not None
+        }
+        return self._recognition.taking_in(targets, seen)
 
     def _learn(self, target: Target, scene: Scene) -> None:
         """Learn what an object looks like where it was just seen."""
@@ -247,9 +244,9 @@ class FlowSession:
         for i, mask in given.items():
             self._show(i, mask, frame, scene)
         self._targets = dict(sorted(self._targets.items()))
-        if self._viewer is not None and given:
+        if self._recognition is not None and given:
             with self._observer.timer("network"):
-                self._tell(self._viewer, given, frame)
+                self._recognition.tell(self._targets, given, frame.image)
 
     def _show(self, object_id: int, mask: Mask, frame: Frame, scene: Scene) -> None:
         grid = lattice_for(self._grid, mask)
@@ -260,21 +257,6 @@ class FlowSession:
             self._targets[object_id].give(grid, soft, seen, self._options)
         else:
             self._targets[object_id] = Target.begin(object_id, grid, soft, seen, self._options)
-
-    def _tell(self, viewer: Viewer, given: Mapping[int, Mask], frame: Frame) -> None:
-        """Let the network remember what is given."""
-        detail, size_hw = detail_for(len(self._targets), self._options.network_pixels), self._grid.frame_hw
-        lenses = {i: lens_for(size_hw, place_of(mask), detail) for i, mask in given.items()}
-        features = viewer.see(frame.image, lenses, sharing=len(self._targets) > FEW)
-
-        def remember(network: Network, i: int) -> None:
-            target, told = self._targets[i], (network, lenses[i], features[i], given[i])
-            if target.recollection is None:
-                target.recollection = Recollection.begin(*told)
-            else:
-                target.recollection.give(*told)
-
-        viewer.map(remember, lenses)
 
     def _fit(self, object_id: int, soft: FloatArray, scene: Scene, count: int) -> NormalEquations:
         rng = self._observer.random(scene.frame, object_id, purpose=1)

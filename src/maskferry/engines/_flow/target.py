@@ -26,6 +26,9 @@ LEARNABLE = 0.3
 """Above this share of its usual area what is seen of an object is learned."""
 
 
+PATIENCE, PAUSE = 12, 4
+"""An object that is lost for more frames than the first is looked for only on every so manieth frame."""
+
 PLAIN = ("object_id", "prompts", "area", "centre_xy", "hidden", "cut_off", "state", "drift_xy", "waiting", "signs")
 """The fields of `Target` that are no arrays and no lattice."""
 
@@ -122,6 +125,11 @@ class Target:
             self._boxed = self.soft, box_of(self.soft > 0)
         return self._boxed[1]
 
+    @property
+    def rests(self) -> bool:
+        """Whether it has been lost for so long that it is not looked for on the next frame."""
+        return self.hidden > PATIENCE and self.hidden % PAUSE > 0
+
     def judge(self, newest: Signs, sighting: Sighting | None, pixels: Mask, corner_xy: tuple[int, int]) -> float:
         """Remember what speaks for the mask of this frame, which is not empty, and say how far it can be believed.
 
@@ -131,11 +139,13 @@ class Target:
             pixels: the mask, bool.
             corner_xy: where in the frame its first pixel lies.
         """
-        share = SHARE if self.recollection is None else NETWORK_SHARE
+        memory = self.recollection
+        share = SHARE if memory is None else NETWORK_SHARE
         self.signs = newest if self.signs is None else self.signs.followed_by(newest, share)
-        if sighting is None or self.recollection is None:
+        if memory is None:
             return expected_iou(self.signs)
-        return expected_iou(self.signs, self.recollection.judge(sighting, pixels, corner_xy), sighting.trust)
+        network = memory.signs if sighting is None else memory.judge(sighting, pixels, corner_xy)
+        return expected_iou(self.signs, network, memory.trust)
 
     def lose_place(self) -> None:
         """There was a cut: where it was says nothing of where it is."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from functools import partial
 from typing import TypeVar
 
 from maskferry.data import Image
@@ -29,35 +30,27 @@ CROWDED = Detail(0, room=2.0, smallest=80.0, finest=11, step=math.sqrt(2))
 LARGEST = 2048
 """Shared pictures have no more cells than this, which bounds the encoder's memory."""
 
-SMALL = 196
-"""Pictures of no more cells than this gain little from a second thread."""
-
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 
 class Viewer:
-    """Sees objects through their lenses.
+    """Sees objects through their lenses. What is computed does not depend on the number of workers.
 
     Args:
-        workers: two threads.
+        workers: threads.
     """
 
     def __init__(self, workers: Executor) -> None:
         self._workers = workers
-        self._large, self._small = Network(threads=2), Network(threads=1)
+        self._network = Network()
 
-    def map(self, task: Callable[[Network, Key], Result], lenses: Mapping[Key, Lens]) -> dict[Key, Result]:
-        """What the task gives for each key: large pictures one after the other, small ones at the same time.
+    def start(self, task: Callable[[Network, Key], Result], keys: Iterable[Key]) -> dict[Key, Future[Result]]:
+        """Let the workers do the task for each key, in this order."""
+        return {key: self._workers.submit(task, self._network, key) for key in keys}
 
-        How many threads compute a result may show in its last digits, so that number depends on the picture alone.
-        """
-        small = [key for key, lens in lenses.items() if _area(lens.box) <= SMALL]
-        done = dict(zip(small, self._workers.map(lambda key: task(self._small, key), small), strict=True))
-        return {key: done[key] if key in done else task(self._large, key) for key in lenses}
-
-    def see(self, image: Image, lenses: Mapping[int, Lens], *, sharing: bool) -> dict[int, Features]:
-        """The features of each object's picture, by object id.
+    def see(self, image: Image, lenses: Mapping[int, Lens], *, sharing: bool) -> dict[int, Callable[[], Features]]:
+        """Let the workers compute the features of each object's picture.
 
         Where objects share a picture, those near the border of a lens are not quite what they would be in its own.
 
@@ -65,11 +58,18 @@ class Viewer:
             image: the frame.
             lenses: by object id.
             sharing: lenses that overlap may share a picture; those that are the same do so in any case.
+
+        Returns:
+            By object id, what waits for the features and gives them.
         """
         around = regions(lenses.values()) if sharing else {lens: lens for lens in lenses.values()}
-        pictures = {region: region for region in around.values()}
-        seen = self.map(lambda network, region: network.encode(region.picture(image)), pictures)
-        return {i: seen[around[lens]].part(around[lens].inside(lens)) for i, lens in lenses.items()}
+        regions_once = dict.fromkeys(around.values())
+        seen = self.start(lambda network, region: network.encode(region.picture(image)), regions_once)
+
+        def part(lens: Lens) -> Features:
+            return seen[around[lens]].result().part(around[lens].inside(lens))
+
+        return {i: partial(part, lens) for i, lens in lenses.items()}
 
 
 def detail_for(count: int, pixels: float) -> Detail:

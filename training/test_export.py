@@ -1,0 +1,64 @@
+"""Small tests of the exported graphs, on random weights: ``pytest training/test_export.py``."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from export import _Reader, export
+from network import KEY, VALUE, Features, Memory, MemoryNetwork, cell_places
+from quantise import CAMERA_SIDE
+
+
+@pytest.fixture(scope="module")
+def network() -> MemoryNetwork:
+    torch.manual_seed(0)
+    return MemoryNetwork().eval()
+
+
+@torch.no_grad()
+def test_the_exported_reader_reads_the_same(network: MemoryNetwork) -> None:
+    h, w, given = 6, 9, 54
+    key = torch.randn(1, KEY, h, w)
+    memory = Memory(torch.randn(1, KEY, 130), torch.randn(1, VALUE, 130))
+    last = Memory(torch.randn(1, KEY, h * w), torch.randn(1, VALUE, h * w))
+    places = cell_places(Features(key, key, key, key, key))
+    told = key, memory, given, last, places + 7, places + 0.4
+    assert torch.allclose(_Reader(network.reader)(*told), network.reader(*told), atol=1e-4)
+
+
+def picture_of(h: int, w: int, seed: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (h // 8, w // 8, 3), dtype=np.uint8)
+    return coarse.repeat(8, 0).repeat(8, 1)
+
+
+def seen_by(folder: Path, picture: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(folder / "encoder.onnx", providers=["CPUExecutionProvider"])
+    return session.run(None, {"picture": picture})
+
+
+@torch.no_grad()
+def test_the_exported_encoder_sees_the_same(network: MemoryNetwork, tmp_path: Path) -> None:
+    export(network, tmp_path)
+    picture = picture_of(64, 96, 0)
+    wanted = network.encoder(torch.from_numpy(picture).permute(2, 0, 1)[None].float())
+    for a, b in zip(seen_by(tmp_path, picture), wanted, strict=True):
+        assert np.allclose(a, b.numpy(), atol=5e-3 * float(b.abs().max()))
+
+
+@torch.no_grad()
+def test_with_8_bits_it_sees_nearly_the_same(network: MemoryNetwork, tmp_path: Path) -> None:
+    export(network, tmp_path, [picture_of(CAMERA_SIDE, CAMERA_SIDE, seed) for seed in range(2)])
+    picture = picture_of(96, 64, 5)
+    wanted = network.encoder(torch.from_numpy(picture).permute(2, 0, 1)[None].float())
+    for a, b in zip(seen_by(tmp_path, picture), wanted, strict=True):
+        assert np.corrcoef(a.ravel(), b.numpy().ravel())[0, 1] > 0.97
+    integers = [i for i in onnx.load(tmp_path / "decoder.onnx").graph.initializer if i.data_type == TensorProto.INT8]
+    assert integers
