@@ -17,10 +17,10 @@ from maskferry.engines._flow.score import NetworkSigns
 
 __all__ = ["Recollection", "Sighting", "place_of"]
 
-GIVEN, KEPT = 4, 4
+GIVEN, KEPT = 4, 6
 """So many frames on which it was given are remembered (the first, and the last ones), and so many others."""
 
-EVERY, AGREEING = 5, 0.8
+EVERY, AGREEING = 3, 0.8
 """Every so manieth frame may be kept, where network and segmentation agree on the mask: an IoU above this."""
 
 RECOGNISED = 0.5, 0.8
@@ -78,6 +78,7 @@ class Recollection:
         place: where it was seen last.
         given: the frames on which it was given.
         kept: other frames.
+        kept_at: the age at each of them.
         age: frames since it was given.
         trust: how far the network can be believed about this object, 0 to 1.
         looked: the frame on which it was looked for last, -1 before the first.
@@ -90,6 +91,7 @@ class Recollection:
     place: Place
     given: list[Memory] = field(default_factory=list)
     kept: list[Memory] = field(default_factory=list)
+    kept_at: list[int] = field(default_factory=list)
     age: int = 0
     trust: float = 1.0
     looked: int = -1
@@ -145,7 +147,16 @@ class Recollection:
         self.lens, self.carried = lens, soft
         self.place = _place_in(soft > 0.5, lens) or self.place
         if self.age % EVERY == 0 and _iou(likely > 0.5, found > 0.5) > AGREEING:
-            self.kept = [*self.kept, self.last][-KEPT:]
+            self._keep()
+
+    def _keep(self) -> None:
+        """Keep the last frame. Of too many the one goes whose neighbours are nearest to each other in time."""
+        self.kept, self.kept_at = [*self.kept, self.last], [*self.kept_at, self.age]
+        if len(self.kept) > KEPT:
+            gaps = [after - before for before, after in zip([0, *self.kept_at], self.kept_at[1:], strict=False)]
+            spare = int(np.argmin(gaps))
+            self.kept = self.kept[:spare] + self.kept[spare + 1 :]
+            self.kept_at = self.kept_at[:spare] + self.kept_at[spare + 1 :]
 
     def to_row(self) -> dict[str, Any]:
         """All but the arrays, ready for JSON."""
@@ -155,6 +166,7 @@ class Recollection:
             "place": [*self.place.centre_xy, self.place.side],
             "given": [m.keys.shape[1] for m in self.given],
             "kept": [m.keys.shape[1] for m in self.kept],
+            "kept_at": self.kept_at,
             "age": self.age,
             "trust": self.trust,
             "looked": self.looked,
@@ -179,7 +191,7 @@ class Recollection:
         x, y, side = row["place"]
         given, count = len(row["given"]), len(long)
         lens, place = Lens(frame_hw, row["pitch"], (x1, y1, x2, y2)), Place((x, y), side)
-        numbers = {name: row[name] for name in ("age", "trust", "looked")}
+        numbers = {name: row[name] for name in ("kept_at", "age", "trust", "looked")}
         signs = row["signs"] and NetworkSigns(*row["signs"])
         return cls(lens, arrays["carried"], last, place, long[:given], long[given:count], **numbers, signs=signs)
 
