@@ -47,7 +47,7 @@ coverage: $(VENV)/.dev
 lowest: $(VENV)/.$(EXTRAS)
 	$(PIP) uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
-	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -e ".[memory,viz,demo,parquet,test-core]"
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -e ".[viz,demo,parquet,test-core]"
 	$(BIN)/uv run --quiet --no-project --python $(LOWEST) python -m pytest -q -n $(WORKERS) -W default $(LOWEST_TESTS)
 
 $(VENV)/pyvenv.cfg:

@@ -3,7 +3,7 @@
     python benchmarks/fit_score.py
     python benchmarks/fit_score.py --worlds LEARN --test ROOT --test DAVIS_ROOT [--weights FOLDER]
 
-Without a network: on 120 videos of `trials`. With the network of the preset ``memory`` (``--worlds``): on the folder
+Without a network: on 120 videos of `trials`. With the network (``--worlds``): on the folder
 LEARN, on ten of its videos that dissolve into others and on six whose object turns into something else (`films`), and
 on 60 videos of `trials`. LEARN and ROOT are made from the asset pack that ``training/assets.py`` makes:
 
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=network.WEIGHTS, help="the network's ONNX files")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    preset, kinds = ("fast", ALONE) if options.worlds is None else ("memory", WITH_NETWORK)
+    preset, kinds = ("fast", ALONE) if options.worlds is None else ("standard", WITH_NETWORK)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with Pool(options.processes) as pool:
 

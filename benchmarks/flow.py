@@ -33,6 +33,7 @@ from maskferry.engines import FlowEngine
 from maskferry.engines._flow.timing import STAGES, Timer
 from maskferry.evaluation import evaluate_davis
 from maskferry.formats._davis import read_label_map
+from maskferry.metrics import score_sequence
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results" / "flow.json", HERE.parent / "docs" / "flow.md"
@@ -42,11 +43,17 @@ Array = NDArray[np.float64]
 Video = Iterable[tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]]
 
 OBJECTS = (1, 5, 20, 50, 100)
+PRESETS = ("standard", "fast", "best")
+LIVE = ("standard", "fast")
+"""Those whose speed is compared."""
+
+BAD = 0.7
+"""The IoU below which a mask is called bad."""
 
 
 def davis(root: Path, seeds: list[int]) -> Iterator[Row]:
     """J, F and frames per second, by DAVIS's protocol."""
-    for preset in ("fast", "best"):
+    for preset in PRESETS:
         for seed in seeds:
             result = evaluate_davis(root, engine=FlowEngine(preset, seed=seed)).to_dict()
             each = {name: row["jf"] for name, row in result["sequences"].items()}
@@ -60,22 +67,38 @@ def davis(root: Path, seeds: list[int]) -> Iterator[Row]:
             }
 
 
+def backwards(root: Path) -> Iterator[Row]:
+    """J and F of the same sequences played backwards, from the mask of the last frame."""
+    for preset in PRESETS:
+        each = {}
+        for name in sorted(p.name for p in (root / "Annotations" / "480p").iterdir()):
+            frames = list(_sequence(root, name))[::-1]
+            _, masks, _ = _track(frames, preset)
+            drawn = [frames[0][1], *(m.mask(1).astype(np.uint8) for m in masks)]
+            each[name] = score_sequence([labels for _, labels in frames], drawn, object_ids=[1])[1]
+        j, f = (100 * float(np.mean([getattr(s, kind).mean for s in each.values()])) for kind in ("region", "boundary"))
+        jf = {name: round(100 * s.j_and_f, 1) for name, s in each.items()}
+        yield {"part": "backwards", "preset": preset, "j": j, "f": f, "jf": (j + f) / 2, "jf_of": jf}
+
+
 def objects() -> Iterator[Row]:
     """Cost against the number of objects; each in a process of its own, for its memory."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for count in OBJECTS:
-            yield pool.submit(_objects, count).result()
+            for preset in LIVE:
+                yield pool.submit(_objects, count, preset).result()
 
 
-def _objects(count: int) -> Row:
+def _objects(count: int, preset: str) -> Row:
     frames = list(crowd(count, 23))
-    _track(frames[:3])  # compile
-    seconds, masks, busy = _track(frames)
+    _track(frames[:3], preset)  # compile
+    seconds, masks, busy = _track(frames, preset)
     ious = [_ious(m, labels) for m, (_, labels) in zip(masks, frames[1:], strict=True)]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
     milliseconds = 1000 * float(np.median(seconds[3:]))
     row = {
         "part": "objects",
+        "preset": preset,
         "objects": count,
         "ms": round(milliseconds, 1),
         "fps": round(1000 / milliseconds, 1),
@@ -86,10 +109,15 @@ def _objects(count: int) -> Row:
 
 def aerial_view() -> Iterator[Row]:
     """30 cars of 12 to 60 pixels in 4K, 100 frames after they were given."""
+    for preset in LIVE:
+        yield _aerial_view(preset)
+
+
+def _aerial_view(preset: str) -> Row:
     truths, masks, seconds = [], [], []
     video = aerial()
     image, labels = next(video)
-    tracker = FlowEngine().open(VideoInfo(image.shape[1], image.shape[0]))
+    tracker = FlowEngine(preset).open(VideoInfo(image.shape[1], image.shape[0]))
     tracker.step(_frame(0, image), _prompts(labels))
     for i, (image, labels) in enumerate(video, 1):
         started = time.perf_counter()
@@ -98,8 +126,9 @@ def aerial_view() -> Iterator[Row]:
         masks.append(_ious(result, labels))
         truths.append(i)
     tracker.close()
-    yield {
+    return {
         "part": "aerial",
+        "preset": preset,
         "objects": len(masks[0]),
         "frames": truths[-1],
         "iou_last": round(float(np.mean(masks[-1])), 3),
@@ -111,7 +140,7 @@ def aerial_view() -> Iterator[Row]:
 
 def score(root: Path, seeds: list[int]) -> Iterator[Row]:
     """What masks of a score are worth: mean IoU in bins of the score, and the correlation of both."""
-    for preset in ("fast", "best"):
+    for preset in PRESETS:
         scores: dict[str, list[float]] = defaultdict(list)
         ious: dict[str, list[float]] = defaultdict(list)
         for seed in seeds:
@@ -136,7 +165,13 @@ def _worth(preset: str, value: Array, iou: Array) -> Iterator[Row]:
 
 
 def _agreement(value: Array | list[float], iou: Array | list[float]) -> Row:
-    return {"correlation": round(float(np.corrcoef(value, iou)[0, 1]), 3)}
+    """Correlation of both; the share of pairs of a bad mask and a good one in which the bad one has the lower score."""
+    value, bad = np.asarray(value), np.asarray(iou) < BAD
+    row: Row = {"correlation": round(float(np.corrcoef(value, iou)[0, 1]), 3)}
+    if bad.any() and not bad.all():
+        pairs = value[~bad][:, None] - value[bad][None]
+        row["auroc"] = round(float(((pairs > 0) + 0.5 * (pairs == 0)).mean()), 3)
+    return row
 
 
 def profile() -> Iterator[Row]:
@@ -167,7 +202,7 @@ def _stopwatch(spent: dict[str, float]) -> Timer:
 
 def _track(
     frames: list[tuple[NDArray[np.uint8], NDArray[Any]]],
-    preset: str = "fast",
+    preset: str = "standard",
     seed: int = 0,
     timer: Timer = nullcontext,
 ) -> tuple[list[float], list[FrameMasks], float]:
@@ -232,21 +267,27 @@ def _tables(rows: list[Row]) -> dict[str, str]:
     made = {}
     if by_part["davis"]:
         means = []
-        for preset in ("fast", "best"):
+        for preset in PRESETS:
             runs = [r for r in by_part["davis"] if r["preset"] == preset]
             if runs:
                 j, f, jf, fps = (np.mean([r[k] for r in runs]) for k in ("j", "f", "jf", "fps"))
                 means.append((preset, len(runs), f"{j:.1f}", f"{f:.1f}", f"{jf:.1f}", f"{fps:.1f}"))
         made["davis"] = _table(("preset", "seeds", "J", "F", "J&F", "frames/s"), means)
+    if by_part["backwards"]:
+        names = tuple(sorted(by_part["backwards"][0]["jf_of"]))
+        cells = [
+            (r["preset"], *(f"{r[k]:.1f}" for k in ("j", "f", "jf")), *(r["jf_of"][n] for n in names))
+            for r in by_part["backwards"]
+        ]
+        made["backwards"] = _table(("preset", "J", "F", "J&F", *names), cells)
     if by_part["objects"]:
-        cells = [(r["objects"], r["ms"], r["fps"], r["cpu_ms"], r["iou"], r["peak_mb"]) for r in by_part["objects"]]
-        made["objects"] = _table(
-            ("objects", "ms a frame", "frames/s", "CPU ms a frame", "mean IoU", "peak memory, MB"), cells
-        )
+        keys = ("objects", "preset", "ms", "fps", "cpu_ms", "iou", "peak_mb")
+        heads = ("objects", "preset", "ms a frame", "frames/s", "CPU ms a frame", "mean IoU", "peak memory, MB")
+        made["objects"] = _table(heads, [tuple(r[k] for k in keys) for r in by_part["objects"]])
     if by_part["aerial"]:
-        names = ("objects", "frames", "iou_last", "iou_last_worst", "iou_all", "fps")
-        cells = [tuple(r[k] for k in names) for r in by_part["aerial"]]
-        heads = ("objects", "frames", "mean IoU on the last", "worst object", "mean IoU on all", "frames/s")
+        keys = ("preset", "objects", "frames", "iou_last", "iou_last_worst", "iou_all", "fps")
+        cells = [tuple(r[k] for k in keys) for r in by_part["aerial"]]
+        heads = ("preset", "objects", "frames", "mean IoU on the last", "worst object", "mean IoU on all", "frames/s")
         made["aerial"] = _table(heads, cells)
     if by_part["score"]:
         made["score"] = _score_tables(by_part["score"])
@@ -268,11 +309,13 @@ def _score_tables(rows: list[Row]) -> str:
     lows = sorted({low for low, _ in bins})
     cells = [(f"{low:.1f} to {low + 0.2:.1f}", *(v for p in whole for v in bins[low, p])) for low in lows]
     counted = ", ".join(f"{preset} {row['correlation']}" for preset, row in whole.items())
+    told = ", ".join(f"{preset} {row['auroc']}" for preset, row in whole.items())
     by_bin = _table(("score", *heads), cells)
     heads = [f"{preset}: {what}" for preset in whole for what in ("mean score", "mean IoU", "correlation")]
     cells = [(name, *(v for p in whole for v in each[name, p])) for name in sorted({name for name, _ in each})]
     by_sequence = _table(("sequence", *heads), cells)
-    return f"{by_bin}\n\nCorrelation of score and IoU: {counted}.\n\n{by_sequence}"
+    counts = f"Correlation of score and IoU: {counted}. AUROC of frames with an IoU below {BAD}: {told}."
+    return f"{by_bin}\n\n{counts}\n\n{by_sequence}"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
@@ -283,15 +326,18 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--davis", type=Path, help="root of a DAVIS data set, for the parts davis and score")
+    parser.add_argument("--davis", type=Path, help="root of a DAVIS data set, for the parts davis, backwards and score")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", action="append", choices=["davis", "objects", "aerial", "score", "profile"])
+    parser.add_argument(
+        "--only", action="append", choices=["davis", "backwards", "objects", "aerial", "score", "profile"]
+    )
     parser.add_argument("--render", action="store_true", help="only make the tables")
     options = parser.parse_args()
     rows: list[Row] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
     parts: dict[str, Callable[[], Iterator[Row]]] = {"objects": objects, "aerial": aerial_view, "profile": profile}
     if options.davis is not None:
         parts["davis"] = lambda: davis(options.davis, options.seeds)
+        parts["backwards"] = lambda: backwards(options.davis)
         parts["score"] = lambda: score(options.davis, options.seeds)
     for name, run in ({} if options.render else parts).items():
         if options.only and name not in options.only:

@@ -58,7 +58,7 @@ def test_a_bad_value_says_what_is_expected(value: object) -> None:
 def test_a_misspelt_option_names_the_valid_ones() -> None:
     with pytest.raises(InputError, match=r"did you mean smoothness\?.*grid_cells.*motion_weight"):
         FlowOptions.from_preset("fast", smoothnes=3)
-    with pytest.raises(InputError, match="fast, best"):
+    with pytest.raises(InputError, match="fast, standard, best"):
         FlowOptions.from_preset("quick")
 
 

@@ -318,7 +318,7 @@ def frame_with(index: int, count: int) -> tuple[Frame, dict[int, Mask]]:
 
 def opened(data: bytes | None = None, **options: float) -> FlowSession:
     small = {"grid_cells": 4000, "random_features": 48, "samples": 200, "iterations": 15, "network_pixels": 16_384}
-    return FlowEngine("memory", **small | options).open(VideoInfo(WIDTH, HEIGHT), data)
+    return FlowEngine(**small | options).open(VideoInfo(WIDTH, HEIGHT), data)
 
 
 def step(session: FlowSession, index: int, given: list[int] | None = None) -> FrameMasks:
@@ -394,7 +394,7 @@ def test_memory_is_bounded() -> None:
 def test_without_onnxruntime_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     network._load.cache_clear()
-    with pytest.raises(MissingExtraError, match="onnxruntime: pip install"):
+    with pytest.raises(MissingExtraError, match="pip install onnxruntime"):
         opened()
     opened(network_weight=0).close()
 

@@ -231,7 +231,7 @@ def picture(index: int, other: float = 0.0) -> tuple[Frame, Mask]:
     return Frame(FrameInfo(index, None, str(index)), image), mask
 
 
-PRESETS = pytest.mark.parametrize("preset", ["fast", "memory"])
+PRESETS = pytest.mark.parametrize("preset", ["fast", "standard"])
 
 
 def start(preset: str) -> FlowSession:

@@ -180,8 +180,8 @@ def test_a_snapshot_of_before_the_network_is_resumed_without_it() -> None:
         "iterations": 10,
     }
     with pytest.raises(EngineError, match=r"'network_weight': 0\.0"):
-        FlowEngine(**options, network_weight=3.0).open(VideoInfo(64, 48), data)
-    session = FlowEngine(**options).open(VideoInfo(64, 48), data)
+        FlowEngine(**options).open(VideoInfo(64, 48), data)
+    session = FlowEngine("fast", **options).open(VideoInfo(64, 48), data)
     with np.load(io.BytesIO(data)) as old, np.load(io.BytesIO(session.snapshot())) as new:
         assert list(new) == list(old)
         for name in set(old) - {"header"}:
@@ -206,9 +206,9 @@ def test_a_timer_sees_every_stage_and_changes_nothing() -> None:
         yield
         seen.add(stage)
 
-    engine = FlowEngine(**SMALL, network_weight=1.0)
+    engine = FlowEngine(**SMALL)
     engine.timer = timer
-    timed, plain = engine.open(VideoInfo(WIDTH, HEIGHT)), open_session(network_weight=1.0)
+    timed, plain = engine.open(VideoInfo(WIDTH, HEIGHT)), open_session()
     prompts = {0: (red_at(0), blue_at(0))}
     for i in range(3):
         assert step(timed, i, *prompts.get(i, ())) == step(plain, i, *prompts.get(i, ()))

@@ -153,7 +153,7 @@ def test_the_command_line_names_devices(offline, tmp_path, capsys):
         (["--engine", "sam3", "--device", "cpu,cuda:99"], "device 'cuda:99' is unavailable"),
         (
             ["--engine", "hold", "--device", "cpu"],
-            "engine 'hold' runs on the CPU, without weights; device is an option of sam3",
+            "engine 'hold' runs on the CPU and takes no weights; device is an option of sam3",
         ),
     ):
         assert run(*command, "-o", tmp_path / "none", *options) == 2

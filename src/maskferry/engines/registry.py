@@ -85,7 +85,7 @@ def _sam(name: str, summary: str, rank: int) -> EngineSpec:
 BUILT_IN = {
     "hold": EngineSpec("maskferry.engines._hold:HoldEngine", "repeats the last mask: a baseline", rank=-1),
     "flow": EngineSpec(
-        "maskferry.engines._flow:FlowEngine", "optical flow and appearance, on any CPU, without weights", rank=10
+        "maskferry.engines._flow:FlowEngine", "optical flow, appearance and a small network, on any CPU", rank=10
     ),
     "flow-accurate": EngineSpec(
         "maskferry.engines._flow:AccurateFlowEngine", "the same on a finer grid: more accurate, slower", rank=5
@@ -244,7 +244,7 @@ def _check_taken(name: str, spec: EngineSpec, options: Mapping[str, object]) -> 
     for option in ("device", "checkpoint"):
         if option in options and option not in spec.takes:
             others = ", ".join(other for other, known in BUILT_IN.items() if option in known.takes)
-            raise InputError(f"engine {name!r} runs on the CPU, without weights; {option} is an option of {others}")
+            raise InputError(f"engine {name!r} runs on the CPU and takes no weights; {option} is an option of {others}")
 
 
 def _create(name: str, cls: Callable[..., Engine], arguments: Mapping[str, object]) -> Engine:

@@ -14,13 +14,13 @@ __all__ = ["AccurateFlowEngine", "FlowEngine"]
 
 
 class FlowEngine:
-    """Optical flow and a small appearance model, on any CPU, without weights.
+    """Optical flow, a small appearance model and a small memory network, on any CPU.
 
     The same frames, prompts, options and seed give the same bytes on one machine, whatever the order of objects and
     wherever a run was resumed.
 
     Args:
-        preset: "fast", "best" or "memory", see `maskferry.engines._flow.options.PRESETS`.
+        preset: "standard", "fast" or "best", see `maskferry.engines._flow.options.PRESETS`.
         seed: of the random features and of what is sampled, a whole number >= 0.
         overrides: single numbers of `FlowOptions`.
 
@@ -34,7 +34,7 @@ class FlowEngine:
     name = "flow"
     accepts: frozenset[type[Prompt]] = frozenset({MaskPrompt})
 
-    def __init__(self, preset: str = "fast", seed: int = 0, **overrides: float) -> None:
+    def __init__(self, preset: str = "standard", seed: int = 0, **overrides: float) -> None:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise InputError(f"engine 'flow': seed must be a whole number >= 0, got {seed!r}")
         self.options = FlowOptions.from_preset(preset, **overrides)
@@ -54,7 +54,7 @@ class FlowEngine:
 
 
 class AccurateFlowEngine(FlowEngine):
-    """`FlowEngine` with the preset "best": a finer grid and a finer appearance model, about five times as slow.
+    """`FlowEngine` with the preset "best": a finer grid and a finer appearance model, about four times as slow.
 
     Args:
         seed: of the random features and of what is sampled, a whole number >= 0.

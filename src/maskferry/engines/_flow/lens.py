@@ -36,7 +36,7 @@ class Detail(NamedTuple):
     pixels: float
     room: float = 3.0
     smallest: float = 128.0
-    finest: int = 14
+    finest: int = 7
     step: float = 2 ** (1 / 4)
 
 

@@ -19,7 +19,7 @@ from maskferry.data import Image
 from maskferry.engines._flow.grid import Box, FloatArray
 from maskferry.errors import EngineError, MissingExtraError
 
-__all__ = ["Answer", "Features", "Memory", "Network", "join"]
+__all__ = ["Answer", "Features", "Half", "Memory", "Network", "join"]
 
 WEIGHTS = Path(__file__).with_name("weights")
 
@@ -92,8 +92,10 @@ class _Graph:
         try:
             import onnxruntime  # takes a while to load
         except ImportError as err:
-            package = "the memory network of the engine 'flow' needs onnxruntime: pip install 'maskferry[memory]'"
-            raise MissingExtraError(f"{package}; or leave it out: network_weight=0") from err
+            package = f"the memory network of the engine 'flow' needs onnxruntime, which cannot be imported ({err})"
+            raise MissingExtraError(
+                f"{package}: pip install onnxruntime, or leave the network out: preset='fast'"
+            ) from err
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = 1, 1
         options.log_severity_level = 3

@@ -38,10 +38,10 @@ class FlowOptions:
     update_rate: float = 0.1
     smoothness: float = 5.0
     iterations: int = 30
-    appearance_weight: float = 3.0
+    appearance_weight: float = 5.0
     motion_weight: float = 1.5
-    network_weight: float = 0.0
-    network_pixels: int = 160_000
+    network_weight: float = 3.0
+    network_pixels: int = 230_000
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -87,10 +87,10 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 
 PRESETS = {
-    "fast": FlowOptions(),
+    "fast": FlowOptions(appearance_weight=3.0, network_weight=0.0),
+    "standard": FlowOptions(),
     "best": FlowOptions(grid_cells=160_000, random_features=768, samples=1500, smoothness=9.3, iterations=80),
-    "memory": FlowOptions(appearance_weight=5.0, network_weight=3.0),
 }
-"""``fast``: a quarter of 854x480, for live work. ``best``: 534x300 of it, about five times as slow. ``memory``: as
-``fast``, with the memory network, which needs onnxruntime; about 0.8 times as fast. The smoothness of
-``best`` goes on from the best values at 25,680 cells (5) and at 102,720 (8): with the 0.34th power of the cells."""
+"""``standard``: a quarter of 854x480, and the memory network. ``fast``: without the network, for live work on weak
+machines. ``best``: 534x300 of 854x480, about four times as slow. The smoothness of ``best`` goes on from the best
+values at 25,680 cells (5) and at 102,720 (8), without the network: with the 0.34th power of the cells."""

@@ -17,7 +17,7 @@ from maskferry.engines._flow.score import NetworkSigns
 
 __all__ = ["Recollection", "Sighting", "place_of"]
 
-GIVEN, KEPT = 4, 6
+GIVEN, KEPT = 4, 4
 """So many frames on which it was given are remembered (the first, and the last ones), and so many others."""
 
 EVERY, AGREEING = 3, 0.8
