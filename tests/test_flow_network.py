@@ -19,7 +19,7 @@ from maskferry.engines._flow.network import Network
 from maskferry.engines._flow.recognition import MOST, due
 from maskferry.engines._flow.recollection import GIVEN, KEPT, Sighting
 from maskferry.engines._flow.session import FlowSession
-from maskferry.engines._flow.viewing import FEW, LARGEST, Viewer, detail_for, regions
+from maskferry.engines._flow.viewing import FEW, FINER, LARGEST, SEVERAL, Viewer, detail_for, regions
 from maskferry.errors import EngineError, MissingExtraError
 
 HEIGHT, WIDTH = 180, 320
@@ -90,7 +90,7 @@ def test_a_lens_shows_the_object_with_room_around_it(
 
 
 def test_a_lens_stays_while_the_object_moves_little_and_keeps_its_pitch_longer() -> None:
-    frame_hw, detail = (480, 854), Detail(160_000)
+    frame_hw, detail = (480, 854), Detail(160_000, finest=14)
     lens = lens_for(frame_hw, Place((400, 240), 100), detail)
     assert lens_for(frame_hw, Place((410, 236), 105), detail, lens) == lens
     moved = lens_for(frame_hw, Place((480, 240), 105), detail, lens)
@@ -203,7 +203,8 @@ def test_shared_pictures_are_bounded() -> None:
 
 
 def test_many_objects_have_fewer_pixels_each() -> None:
-    assert detail_for(1, 160_000) == detail_for(FEW, 160_000) == Detail(160_000)
+    assert detail_for(FEW, 160_000) == Detail(160_000)
+    assert detail_for(1, 160_000) == detail_for(SEVERAL, 160_000) == Detail(160_000, finest=FINER)
     pixels = [detail_for(count, 160_000).pixels for count in range(1, 200)]
     assert pixels == sorted(pixels, reverse=True)
     assert pixels[-1] > 64**2

@@ -36,7 +36,7 @@ class Detail(NamedTuple):
     pixels: float
     room: float = 3.0
     smallest: float = 128.0
-    finest: int = 7
+    finest: int = 12
     step: float = 2 ** (1 / 4)
 
 

@@ -13,12 +13,16 @@ from maskferry.engines._flow.grid import Box, union
 from maskferry.engines._flow.lens import Detail, Lens
 from maskferry.engines._flow.network import Features, Network
 
-__all__ = ["FEW", "Viewer", "detail_for", "regions"]
+__all__ = ["FEW", "FINER", "SEVERAL", "Viewer", "detail_for", "regions"]
 
 FEW = 5
 """So many objects are looked at as if each were alone; more share pictures, and have less room and fewer pixels."""
 
-TOGETHER = 3.5
+SEVERAL, FINER = 3, 7
+"""Pictures of so many objects, or fewer, have cells of as little as so many pixels of the frame: small ones are
+magnified."""
+
+TOGETHER = 2.5
 """More have so many times the pixels of one alone, together."""
 
 LEAST = 136 * 136
@@ -80,7 +84,7 @@ def detail_for(count: int, pixels: float) -> Detail:
         pixels: of the network's picture of one object alone, at most.
     """
     if count <= FEW:
-        return Detail(pixels)
+        return Detail(pixels, finest=FINER) if count <= SEVERAL else Detail(pixels)
     return CROWDED._replace(pixels=min(pixels, max(LEAST, pixels * TOGETHER / count)))
 
 
