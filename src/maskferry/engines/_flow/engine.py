@@ -54,7 +54,7 @@ class FlowEngine:
 
 
 class AccurateFlowEngine(FlowEngine):
-    """`FlowEngine` with the preset "best": a finer grid and a finer appearance model, about four times as slow.
+    """`FlowEngine` with the preset "best": a finer grid and a finer appearance model, less than half as fast.
 
     Args:
         seed: of the random features and of what is sampled, a whole number >= 0.
