@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, VideoInfo
-from maskferry.engines._flow import FlowEngine, network
+from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, State, VideoInfo
+from maskferry.engines._flow import FlowEngine, network, recognition
 from maskferry.engines._flow.grid import Grid
 from maskferry.engines._flow.lens import CELL, Detail, Lens, Place, lens_for
 from maskferry.engines._flow.network import Network
@@ -389,6 +389,20 @@ def test_memory_is_bounded() -> None:
         assert len(memory.kept) <= KEPT
         sizes = [part.keys.shape[1] for part in (*memory.given, *memory.kept, memory.last)]
         assert max(sizes) <= 2 * 16_384 / 16**2
+    session.close()
+
+
+def test_of_very_many_objects_those_given_last_go_without_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognition, "REMEMBERED", 2)
+    session = opened()
+    frame, masks = frame_with(0, 3)
+    session.step(frame, [MaskPrompt(0, i, mask) for i, mask in masks.items()])
+    assert [session._targets[i].recollection is not None for i in (1, 2, 3)] == [True, True, False]
+    frame, masks = frame_with(1, 3)
+    assert [row.state for row in session.step(frame)] == [State.TRACKED] * 3
+    session.drop(2)
+    session.reprompt(frame, [MaskPrompt(1, 3, masks[3])])
+    assert session._targets[3].recollection is not None
     session.close()
 
 
