@@ -356,7 +356,7 @@ def test_a_few_objects_are_found_as_if_each_were_alone() -> None:
         session.close()
 
 
-def test_after_a_cut_the_whole_frame_is_looked_at() -> None:
+def test_after_a_cut_the_whole_frame_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     session = opened()
     for i in range(2):
         step(session, i, [1] if i == 0 else None)
@@ -368,7 +368,7 @@ def test_after_a_cut_the_whole_frame_is_looked_at() -> None:
         looked_at.append(sightings[1].lens)
         return sightings
 
-    session._recognition.finish = note
+    monkeypatch.setattr(session._recognition, "finish", note)
     step(session, 2)
     session.step(Frame(FrameInfo(3, None, "3"), 255 - texture(6, HEIGHT, WIDTH)))
     assert session._targets[1].cut_off
