@@ -18,8 +18,8 @@ from maskferry.engines._flow.viewing import FEW, Viewer, detail_for
 __all__ = ["MOST", "REMEMBERED", "Found", "Recognition", "due"]
 
 MOST, REMEMBERED = 100, 200
-"""At most so many objects are looked at on a frame, of more in turn; so many are remembered. The others, those given
-last, go without the network."""
+"""At most so many objects are looked at on a frame, of more in turn; where there are more than so many, new ones go
+without the network."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,9 +77,8 @@ class Recognition:
 
     def tell(self, targets: Mapping[int, Target], given: Mapping[int, Mask], image: Image) -> None:
         """Remember masks that are given, bool (H, W) by object id; ``targets`` are all objects there are."""
-        known = {i for i, target in targets.items() if target.recollection is not None}
-        new = [i for i in given if i not in known][: max(0, REMEMBERED - len(known))]
-        given = {i: given[i] for i in given if i in known or i in new}
+        if len(targets) > REMEMBERED:
+            given = {i: mask for i, mask in given.items() if targets[i].recollection is not None}
         detail, (height, width) = detail_for(len(targets), self._pixels), image.shape[:2]
         lenses = {i: lens_for((height, width), place_of(mask), detail) for i, mask in given.items()}
         features = self._viewer.see(image, lenses, sharing=len(targets) > FEW)
