@@ -140,12 +140,20 @@ def report(title: str, videos: list[Video], scores: list[Array]) -> None:
             print(f"  score {low:.1f} to {low + 0.2:.1f}: {inside.sum()} frames, mean IoU {iou[inside].mean():.3f}")
 
 
-def _agreement(score: Array, iou: Array) -> str:
+def agreement(score: Array, iou: Array) -> tuple[float, float]:
+    """Correlation of both, and the AUROC of bad masks: how often, of a bad and a good one, the bad has the lower score.
+
+    The AUROC is NaN where there are only good ones, or only bad ones; equal scores count as half.
+    """
     good, bad = np.sort(score[iou >= BAD]), score[iou < BAD]
     ranks = (np.searchsorted(good, bad, "left") + np.searchsorted(good, bad, "right")) / 2
-    found = 1 - ranks.mean() / len(good) if len(good) and len(bad) else float("nan")
-    agreement = float(np.corrcoef(score, iou)[0, 1])
-    return f"{len(iou)} frames, {len(bad)} bad, correlation {agreement:.3f}, AUROC {found:.3f}"
+    found = 1 - float(ranks.mean()) / len(good) if len(good) and len(bad) else float("nan")
+    return float(np.corrcoef(score, iou)[0, 1]), found
+
+
+def _agreement(score: Array, iou: Array) -> str:
+    correlation, found = agreement(score, iou)
+    return f"{len(iou)} frames, {(iou < BAD).sum()} bad, correlation {correlation:.3f}, AUROC {found:.3f}"
 
 
 def lessons(worlds: Path | None) -> Iterator[partial[Film]]:

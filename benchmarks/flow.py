@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import sys
 import time
@@ -24,6 +25,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from fit_score import BAD, agreement
 from machine import stamp
 from numpy.typing import NDArray
 from synthetic import aerial, crowd
@@ -46,9 +48,6 @@ OBJECTS = (1, 5, 20, 50, 100)
 PRESETS = ("standard", "fast", "best")
 LIVE = ("standard", "fast")
 """Those whose speed is compared."""
-
-BAD = 0.7
-"""The IoU below which a mask is called bad."""
 
 
 def davis(root: Path, seeds: list[int]) -> Iterator[Row]:
@@ -165,13 +164,9 @@ def _worth(preset: str, value: Array, iou: Array) -> Iterator[Row]:
 
 
 def _agreement(value: Array | list[float], iou: Array | list[float]) -> Row:
-    """Correlation of both; the share of pairs of a bad mask and a good one in which the bad one has the lower score."""
-    value, bad = np.asarray(value), np.asarray(iou) < BAD
-    row: Row = {"correlation": round(float(np.corrcoef(value, iou)[0, 1]), 3)}
-    if bad.any() and not bad.all():
-        pairs = value[~bad][:, None] - value[bad][None]
-        row["auroc"] = round(float(((pairs > 0) + 0.5 * (pairs == 0)).mean()), 3)
-    return row
+    correlation, found = agreement(np.asarray(value), np.asarray(iou))
+    row = {"correlation": round(correlation, 3)}
+    return row if math.isnan(found) else row | {"auroc": round(found, 3)}
 
 
 def profile() -> Iterator[Row]:
@@ -314,7 +309,7 @@ def _score_tables(rows: list[Row]) -> str:
     heads = [f"{preset}: {what}" for preset in whole for what in ("mean score", "mean IoU", "correlation")]
     cells = [(name, *(v for p in whole for v in each[name, p])) for name in sorted({name for name, _ in each})]
     by_sequence = _table(("sequence", *heads), cells)
-    counts = f"Correlation of score and IoU: {counted}. AUROC of frames with an IoU below {BAD}: {told}."
+    counts = f"Correlation of score and IoU: {counted}.\nAUROC of frames with an IoU below {BAD}: {told}."
     return f"{by_bin}\n\n{counts}\n\n{by_sequence}"
 
 

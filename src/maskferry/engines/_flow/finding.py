@@ -251,22 +251,22 @@ def find(
             target.lose_place()
         if recognition is not None:
             recognition.begin(targets, frame)
-    views = _views(targets, frame, scene, observer, options, recognition)
+    steps, scenes = _approach(targets, frame, scene, observer)
+    sightings: dict[int, Sighting] = {}
+    if recognition is not None:
+        with observer.timer("network"):
+            sightings = recognition.finish()
+    views = {i: _view(t, steps[i], scenes[i], sightings.get(i), observer, options) for i, t in targets.items()}
     appearance = _look(views, targets, observer)
     with observer.timer("segmentation"):
         found = {i: _segment(target, views[i], appearance[i], options) for i, target in targets.items()}
     return {i: _doubt(targets[i], f, observer) if targets[i].cut_off else f for i, f in found.items()}
 
 
-def _views(
-    targets: Mapping[int, Target],
-    frame: Frame,
-    scene: Scene,
-    observer: Observer,
-    options: FlowOptions,
-    recognition: Recognition | None,
-) -> dict[int, _View]:
-    """Of each object; windows at the same time, and those that are the same once."""
+def _approach(
+    targets: Mapping[int, Target], frame: Frame, scene: Scene, observer: Observer
+) -> tuple[dict[int, _Step], dict[int, Scene]]:
+    """Each object's step and its lattice; windows at the same time, and those that are the same once."""
     refocus(targets, scene.grid)
     steps = {i: _go_along(target, scene) for i, target in targets.items()}
     windows: dict[tuple[Grid, Grid], bool] = {}
@@ -275,14 +275,7 @@ def _views(
             windows[step.lattices] = windows.get(step.lattices, False) or step.moving
     seen = observer.look_closer(frame, [Window(*lattices, flow) for lattices, flow in windows.items()])
     scenes = dict(zip(windows, seen, strict=True))
-    sightings: dict[int, Sighting] = {}
-    if recognition is not None:
-        with observer.timer("network"):
-            sightings = recognition.finish()
-    return {
-        i: _view(t, steps[i], scenes.get(steps[i].lattices, scene), sightings.get(i), observer, options)
-        for i, t in targets.items()
-    }
+    return steps, {i: scenes.get(step.lattices, scene) for i, step in steps.items()}
 
 
 @dataclass(frozen=True, slots=True)
