@@ -16,6 +16,10 @@ from export import _Reader, export
 from network import KEY, VALUE, Features, Memory, MemoryNetwork, cell_places
 from quantise import CAMERA_SIDE
 
+pytestmark = pytest.mark.filterwarnings(  # torch's exporter warns of itself
+    "ignore::DeprecationWarning", "ignore:Constant folding:UserWarning"
+)
+
 
 @pytest.fixture(scope="module")
 def network() -> MemoryNetwork:
