@@ -6,7 +6,8 @@ Without ``--checkpoint``, full-size random weights are made: speed and memory do
 calibrated (mask logits with a deviation of 5.6, about half of the pixels inside), so that agreement means something.
 
 step        a session, frame by frame, with look-ahead: upload to RLE, once all memories are filled
-loop        transformers' own loop over the same frames, with the masks brought to the host
+loop        transformers' own loop over the same frames, as many, with the masks brought to the host
+beside      step and loop in turn, twice, in one process on one card; ``ratio`` is how many times as long the loop takes
 run         a whole run from a video file to a tracks file
 agreement   masks of bfloat16, plain and compiled, against float32
 stages      milliseconds a frame of each stage, with the device waited for at both ends; only on demand
@@ -15,6 +16,9 @@ growth      device memory over many frames
 The masks of random weights are noise with a hundred thousand edges each, which no real mask has, and run-length
 encoding takes as long as there are edges. In step, run and growth the network's work is all done, but what is enlarged,
 encoded and stored are discs of the size of a tenth of the picture.
+
+Times of different runs are not to be compared, even of one kind of card: for what the engine gains take ``beside``, for
+what memory selection costs ``--memory-selection on off``, which measures both.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +60,12 @@ WARM = 24
 """Frames until all memories and pointers are filled, compiled and replayed."""
 
 PICTURES = 16
+
+AT_ONCE = 4
+"""Frames are encoded so many at a time: only whole groups of frames are compared."""
+
+ROUNDS = 2
+"""So often the engine and transformers' loop take turns."""
 
 GAINS = {
     "mask_decoder.conv_s0": 0.1,
@@ -197,15 +207,34 @@ def discs(logits: torch.Tensor) -> torch.Tensor:
 
 def step(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds a frame in the steady state, and peak memory of it."""
+    spans = steady(step_times(engine, objects, args))
+    return {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans)), "peak_gb": peak(args.device)}
+
+
+def step_times(engine: SamEngine, objects: int, args: argparse.Namespace) -> list[float]:
+    """When each frame was done, in seconds."""
     times = []
     for number, _ in enumerate(walk(engine, given(objects, args.size), args.frames)):
         if number == WARM:
             clear_peak(args.device)
         times.append(time.perf_counter())
-    ahead = 4  # frames are encoded four at a time: only whole groups are compared
-    steady = times[WARM::ahead]
-    spans = [(b - a) * 1000 / ahead for a, b in pairwise(steady)]
-    return {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans)), "peak_gb": peak(args.device)}
+    return times
+
+
+def steady(times: Sequence[float]) -> list[float]:
+    """Milliseconds a frame, group by group, once all memories are filled."""
+    return [(b - a) * 1000 / AT_ONCE for a, b in pairwise(times[WARM::AT_ONCE])]
+
+
+def beside(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+    """The engine and transformers' loop over as many frames, in turn; each round's milliseconds a frame too."""
+    rounds = []
+    for _ in range(ROUNDS):
+        ours = float(np.mean(steady(step_times(engine, objects, args))))
+        theirs = float(np.mean(steady(loop_times(folder, engine, objects, args))))
+        rounds.append((ours, theirs))
+    ours, theirs = np.mean(rounds, axis=0).tolist()
+    return {"ms": ours, "loop_ms": theirs, "ratio": theirs / ours, "rounds_ms": rounds}
 
 
 def stages(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -231,11 +260,17 @@ def stages(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[st
 
 
 def loop(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
-    """transformers' own loop, in the same precision, its masks brought to the host as one does."""
+    """Milliseconds a frame of transformers' own loop, and its peak memory, with the engine's weights."""
+    spans = steady(loop_times(folder, engine, objects, args))
+    return {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans)), "peak_gb": peak(args.device)}
+
+
+def loop_times(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace) -> list[float]:
+    """When each frame was done by transformers' loop, in the engine's precision, its masks brought to the host."""
     kind, here = kind_of(engine.name, folder), first(args.device)
     dtype = torch.bfloat16 if args.device.startswith("cuda") else torch.float32
     model = getattr(transformers, kind.model_class).from_pretrained(folder, dtype=dtype).to(here).eval()
-    size, count = int(model.prompt_encoder.input_image_size), min(args.frames, WARM + 12)
+    size, count = int(model.prompt_encoder.input_image_size), args.frames
     small = [resize(upload(picture(i, args.size), torch.device(here)), size) for i in range(PICTURES)]
     video = torch.cat([normalise(small[i % PICTURES], kind.mean_std, dtype) for i in range(count)])
     module = importlib.import_module(type(model).__module__)
@@ -247,14 +282,15 @@ def loop(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace
         row = session.obj_id_to_idx(i + 1)
         session.add_mask_inputs(row, 0, resize_masks([mask], size, torch.device(here)))
     session.obj_with_new_inputs = list(range(1, objects + 1))
-    clear_peak(args.device)
     times = []
     for index in range(count):
+        if index == WARM:
+            clear_peak(args.device)
         out = model(session, frame_idx=index)
         masks = torch.nn.functional.interpolate(out.pred_masks.float(), size=args.size, mode="bilinear") > 0
         masks.cpu()
         times.append(time.perf_counter())
-    return {"ms": float(np.mean(np.diff(times[WARM - 2 :]))) * 1000, "peak_gb": peak(args.device), "frames": count}
+    return times
 
 
 def run(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -306,7 +342,8 @@ def agreement(folder: Path, objects: int, args: argparse.Namespace) -> Iterator[
 
 def collect(folder: Path, precision: str, compiled: bool, objects: int, args: argparse.Namespace) -> list[FrameMasks]:
     """All frames of a fresh engine."""
-    engine = SamEngine(args.engine, checkpoint=folder, device=args.device, precision=precision, compile=compiled)
+    options = {"device": args.device, "precision": precision, "compile": compiled} | selection(args)
+    engine = SamEngine(args.engine, checkpoint=folder, **options)
     try:
         return list(walk(engine, halves(objects, args.size), args.frames))
     finally:
@@ -367,7 +404,13 @@ def about(args: argparse.Namespace, device: str) -> dict[str, Any]:
         "weights": "random" if args.checkpoint is None else "checkpoint",
         "size": f"{args.size[1]}x{args.size[0]}",
         "frames": args.frames,
+        "memory_selection": args.memory_selection,
     }
+
+
+def selection(args: argparse.Namespace) -> dict[str, bool]:
+    """The engine's option, where it has it."""
+    return {} if args.memory_selection is None else {"memory_selection": args.memory_selection == "on"}
 
 
 def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -375,19 +418,16 @@ def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if "agreement" in args.what:
         for row in agreement(folder, 6, args):
             yield {"what": "agreement", "objects": 6} | row
-    engine = SamEngine(args.engine, checkpoint=folder, device=args.device, compile=args.compile)
+    options = {"device": args.device, "compile": args.compile} | selection(args)
+    engine = SamEngine(args.engine, checkpoint=folder, **options)
     engine.hooks = SessionHooks(change_logits=discs)
     for objects in args.objects:
         for what in args.what:
             row = {"what": what, "objects": objects, "compile": args.compile}
-            if what == "step":
-                yield row | step(engine, objects, args)
-            elif what == "stages":
-                yield row | stages(engine, objects, args)
-            elif what == "loop":
-                yield row | loop(folder, engine, objects, args)
-            elif what == "run":
-                yield row | run(engine, objects, args)
+            if what in (alone := {"step": step, "stages": stages, "run": run}):
+                yield row | alone[what](engine, objects, args)
+            elif what in (with_loop := {"loop": loop, "beside": beside}):
+                yield row | with_loop[what](folder, engine, objects, args)
     if args.growth:
         yield {"what": "growth", "objects": 3, "compile": args.compile} | growth(engine, args)
     engine.close()
@@ -409,15 +449,26 @@ def main() -> None:
     )
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--growth", type=int, default=0, help="frames over which memory is watched")
-    parser.add_argument("--what", nargs="*", default=["step", "loop", "run", "agreement"])
+    parser.add_argument("--what", nargs="*", default=["step", "beside", "run", "agreement"])
+    parser.add_argument(
+        "--memory-selection",
+        nargs="+",
+        choices=["on", "off"],
+        default=None,
+        help="measured one after the other; by default on with sam3, which alone has it",
+    )
     args = parser.parse_args()
+    if args.frames <= WARM + AT_ONCE:
+        parser.error(f"--frames: more than {WARM + AT_ONCE} are needed, the first {WARM} of which are not timed")
     with tempfile.TemporaryDirectory() as made:
         folder = (
             Path(args.checkpoint) if args.checkpoint else random_model(args.engine, Path(made), first(args.device[0]))
         )
-        for device in args.device:
-            for row in measure(folder, argparse.Namespace(**vars(args) | {"device": device})):
-                print(json.dumps(about(args, device) | row), flush=True)
+        settings = args.memory_selection or ["on" if args.engine == "sam3" else None]
+        for device, selects in product(args.device, settings):
+            chosen = argparse.Namespace(**vars(args) | {"device": device, "memory_selection": selects})
+            for row in measure(folder, chosen):
+                print(json.dumps(about(chosen, device) | row), flush=True)
 
 
 if __name__ == "__main__":
