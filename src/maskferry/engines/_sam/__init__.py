@@ -18,6 +18,7 @@ The modules, in the order in which a video frame passes through them:
     session         one pass over a video: the order of the above
     multi_device    one pass with its objects on several devices
     snapshot        a session's memory bank as bytes
+    packing         the form of these bytes
 
 Loading, and what all of them stand on:
 
@@ -27,7 +28,8 @@ Loading, and what all of them stand on:
     weights_folder  the folder of an engine's weights, downloaded where needed
     checkpoint      a model of transformers from such a folder
     devices         which devices an engine runs on, and in which precision
-    compiling       compiled stages, tested before they are used
+    compiling       compiled stages of these models
+    stage_compiler  what compiled stages have in common: tested before they are used
     stage_checks    whether a compiled stage is as accurate as the plain one
     cuda_graph      a function of tensors, captured and replayed
     streams         CUDA streams: encoding beside tracking
