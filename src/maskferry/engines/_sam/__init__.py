@@ -1,5 +1,8 @@
 """The engines ``sam3``, ``sam2.1-*`` and ``edgetam``: SAM's video models through transformers, in one pass.
 
+The engine ``sam3.1`` is the package ``multiplex`` in this one. It has a network, a memory and a session of its own and
+stands on the same modules otherwise.
+
 The modules, in the order in which a video frame passes through them:
 
     preprocessing   upload, resize and normalise a frame's picture
@@ -40,5 +43,6 @@ Loading, and what all of them stand on:
 
 from maskferry.engines._sam.engine import SamEngine
 from maskferry.engines._sam.hooks import SessionHooks
+from maskferry.engines._sam.multiplex import MultiplexEngine
 
-__all__ = ["SamEngine", "SessionHooks"]
+__all__ = ["MultiplexEngine", "SamEngine", "SessionHooks"]
