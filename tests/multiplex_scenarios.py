@@ -46,7 +46,7 @@ class Scenario:
     prompts: dict[int, dict[int, int]]
     drops: dict[int, tuple[int, ...]] = field(default_factory=dict)
     isolate: bool = False
-    in_sight: float = 2.6
+    in_sight: float = -0.95
 
 
 def _events(objects: int, add: int, drop: int, correct: int) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def _events(objects: int, add: int, drop: int, correct: int) -> dict[str, Any]:
 SCENARIOS = {
     "three": Scenario(tuple(range(20)), **_events(3, 6, 11, 14)),
     "three reverse": Scenario(tuple(range(13, -1, -1)), **_events(3, 4, 8, 10)),
-    "twenty": Scenario(tuple(range(20)), **_events(20, 6, 11, 14), in_sight=2.2),
-    "twenty reverse": Scenario(tuple(range(13, -1, -1)), **_events(20, 4, 8, 10), in_sight=2.2),
+    "twenty": Scenario(tuple(range(20)), **_events(20, 6, 11, 14), in_sight=-0.35),
+    "twenty reverse": Scenario(tuple(range(13, -1, -1)), **_events(20, 4, 8, 10), in_sight=-0.35),
     "nine prompt frames": Scenario(
         tuple(range(26)), {0: {1: 101, 2: 102}} | {s: {1: 200 + s} for s in (2, 3, 5, 6, 8, 9, 17, 21)}
     ),
@@ -73,8 +73,8 @@ SCENARIOS = {
 
 def weights(scenario: Scenario) -> Any:
     """The model's: presence is exaggerated, so that objects come into sight and go."""
-    made = multiplex_models.weights(in_sight=scenario.in_sight)
-    made["tracker.model.sam_mask_decoder.pred_obj_score_head.layers.2.weight"] *= 10
+    made = multiplex_models.weights(2, in_sight=scenario.in_sight)
+    made["tracker.model.sam_mask_decoder.pred_obj_score_head.layers.2.weight"] *= 5
     return made
 
 
