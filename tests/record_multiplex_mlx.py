@@ -33,7 +33,7 @@ PLAYED = ("three", "three reverse", "twenty", "twenty reverse")
 SIZE = multiplex_models.TINY
 TRACKER, VISION = "tracker.model.", "detector.backbone.vision_backbone."
 MEMORY = "memory_encoder."
-NAMES = {
+NAMES: dict[str, dict[str, Any]] = {
     TRACKER: {
         r"transformer\.encoder\.norm\.": "memory_attention.layer_norm.",
         r"transformer\.encoder\.": "memory_attention.",
@@ -271,7 +271,7 @@ def main() -> None:
         sys.modules[name] = package
     mx.set_default_device(mx.cpu)
     code_cells_at_their_centres()
-    kept = {}
+    kept: dict[str, Any] = {}
     for name in PLAYED:
         recorder = play(SCENARIOS[name])
         kept |= {f"{name}/objects": recorder.objects, f"{name}/memories": recorder.memories}

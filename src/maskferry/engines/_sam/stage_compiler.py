@@ -12,14 +12,14 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar, cast
+from typing import ClassVar, Generic, Protocol, TypeVar, cast
 
 import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
 from maskferry.engines._sam.cuda_graph import CudaGraph
-from maskferry.engines._sam.stage_checks import ROWS_COMPARED, as_list, stage_agrees
+from maskferry.engines._sam.stage_checks import as_list, stage_agrees
 from maskferry.engines._sam.torch_errors import is_out_of_memory
 
 __all__ = ["PLAIN_ENCODER_CALLS", "PLAIN_FRAMES", "StageCompiler"]
@@ -58,6 +58,9 @@ class StageCompiler(ABC, Generic[NetworkT]):
         at_once: compile at the first frame of the steady state, however short the video may be.
         backend: of torch.compile.
     """
+
+    rows_compared: ClassVar[int] = 4
+    """So many rows of a batch are compared with float32, which takes much memory."""
 
     def __init__(self, network: NetworkT, *, at_once: bool, backend: str = "inductor") -> None:
         self._network, self._backend = network, backend
@@ -150,7 +153,10 @@ class StageCompiler(ABC, Generic[NetworkT]):
                 raise
             log.warning("the compiled %s does not work here and stays plain: %s", what, str(err).splitlines()[0])
             return plain
-        exact_outputs = as_list(exact(*(_first_rows_in_float32(t) for t in inputs), *constants))
+        exact_inputs = [
+            rows.float() if rows.is_floating_point() else rows for rows in (t[: self.rows_compared] for t in inputs)
+        ]
+        exact_outputs = as_list(exact(*exact_inputs, *constants))
         if not stage_agrees(plain_outputs, outputs, exact_outputs, qualities_at):
             log.warning("the compiled %s is further from float32 than the plain one, which therefore stays", what)
             return plain
@@ -162,8 +168,3 @@ class StageCompiler(ABC, Generic[NetworkT]):
         if self._float32 is None:
             self._float32 = self._copy_in_float32(encoder=encoder)
         return self._float32
-
-
-def _first_rows_in_float32(tensor: Tensor) -> Tensor:
-    rows = tensor[:ROWS_COMPARED]
-    return rows.float() if rows.is_floating_point() else rows

@@ -44,7 +44,7 @@ class AttentionKernels:
 
 def _timed_order(batch: MemoryBatch) -> list[SDPBackend]:
     """All kernels, the fastest first; those that fail here come last."""
-    query = batch.keys[0][:, 0]  # of one layer; (B, heads, HW, d)
+    query = batch.keys[0][:, 0].contiguous()  # of one layer; (B, heads, HW, d)
     keys = torch.cat([query] * len(batch.keys), dim=2)
     times = {kernel: _milliseconds(kernel, query, keys) for kernel in CANDIDATES}
     order = sorted(CANDIDATES, key=lambda kernel: times[kernel])

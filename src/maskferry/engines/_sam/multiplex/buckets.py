@@ -123,7 +123,7 @@ class SelectedMemories:
     Attributes:
         memories: row of the table of temporal codes, and the memory.
         pointers: how many steps ago, and the memory.
-        steady: all are there that there can ever be of so many prompt frames.
+        steady: all are there that there can ever be of one prompt frame, or of as many as are read: shapes that last.
     """
 
     memories: list[tuple[int, GroupMemory]]
@@ -184,7 +184,8 @@ class BucketGroup:
         pointers = [(step - s, self.prompted[s]) for s in chosen]
         pointers += [(ago, others[step - ago]) for ago in range(1, window.pointers) if step - ago in others]
         full = len(chosen) + last, len(chosen) + window.pointers - 1
-        return SelectedMemories(memories, pointers, (len(memories), len(pointers)) == full)
+        lasting = len(chosen) in (1, window.prompt_frames)
+        return SelectedMemories(memories, pointers, lasting and (len(memories), len(pointers)) == full)
 
     def forget_old(self, step: int, window: Window) -> None:
         """Delete what will not be read any more once ``step`` is done."""

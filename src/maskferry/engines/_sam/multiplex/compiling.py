@@ -1,7 +1,7 @@
 """Compiled stages of SAM 3.1; see `stage_compiler`.
 
-Only the steady state is worth it: all memories and pointers of so many prompt frames are there. The number of buckets
-needs no padding: it grows by one with every sixteen objects.
+Only the steady state is worth it: all memories and pointers are there, of one prompt frame, or of as many as are ever
+read. The number of buckets needs no padding: it grows by one with every sixteen objects.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ QUALITIES_AT = Candidates._fields.index("quality")
 
 class CompiledMultiplexStages(StageCompiler[MultiplexNetwork]):
     """The stages of a network, compiled when it pays; arguments as `StageCompiler` takes them."""
+
+    rows_compared = 1  # a bucket is sixteen objects
 
     def __init__(self, network: MultiplexNetwork, *, at_once: bool, backend: str = "inductor") -> None:
         super().__init__(network, at_once=at_once, backend=backend)
