@@ -42,7 +42,7 @@ class MemoryAttention(nn.Module):
         """
         keys = torch.stack([layer.keys(top, memory, rotary) for layer in self._typed_layers()], dim=1)
         values = torch.stack([layer.values(memory) for layer in self._typed_layers()], dim=1)
-        return keys, values
+        return keys.contiguous(), values.contiguous()
 
     def forward(
         self,

@@ -261,7 +261,9 @@ class MultiplexNetwork(nn.Module):
         )
         candidates = stages.decode_candidates(conditioned, features.fine, features.middle, batch.valid)
         found = self.select_best(candidates)
-        return found, stages.encode_predicted(features.top, found.logits, found.presence, batch.valid)
+        remembered = stages.encode_predicted(features.top, found.logits, found.presence, batch.valid)
+        memory, keys, values = (t.contiguous() for t in remembered)  # compilers choose other layouts, and are fussy
+        return found, (memory, keys, values)
 
     # --- prompts, each object for itself, without memory ----------------------------------------------------------
 
