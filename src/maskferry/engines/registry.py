@@ -90,6 +90,15 @@ BUILT_IN = {
     "flow-accurate": EngineSpec(
         "maskferry.engines._flow:AccurateFlowEngine", "the same on a finer grid: more accurate, slower", rank=5
     ),
+    "sam3.1": EngineSpec(
+        "maskferry.engines._sam:MultiplexEngine",
+        "SAM 3.1: sixteen objects for the price of one; takes masks, points and boxes",
+        extra="sam",
+        requires=("torch", "transformers"),
+        rank=70,
+        weights=REPOSITORIES["sam3.1"],
+        takes=("device", "checkpoint"),
+    ),
     "sam3": _sam("sam3", "SAM 3: the best masks; takes masks, points, boxes and text", 60, "memory_selection"),
     "sam2.1-large": _sam("sam2.1-large", "SAM 2.1, large; takes masks, points and boxes", 50),
     "sam2.1-base-plus": _sam("sam2.1-base-plus", "SAM 2.1, medium; takes masks, points and boxes", 45),
@@ -140,7 +149,7 @@ def engine_status(name: str) -> EngineStatus:
         return _plugin_status(name, spec)
     if spec.weights is None:
         return EngineStatus(name, spec.summary, ready=True, reason="runs here, on the CPU")
-    if cached(spec.weights.name) is None:
+    if cached(spec.weights.name, spec.weights.files) is None:
         return EngineStatus(name, spec.summary, ready=False, reason=_how_to_get(spec.weights))
     device = _accelerator()
     where = f"runs here, on the {device}" if device else "runs here, but slowly: torch finds no GPU"
