@@ -132,14 +132,13 @@ class SelectedMemories:
 
     def batch(self, network: MultiplexNetwork, window: Window, valid: Tensor) -> MemoryBatch:
         """As the network takes it; ``valid`` as there."""
-        rows = [row for row, _ in self.memories]
         ago = torch.tensor([[ago for ago, _ in self.pointers]], dtype=network.accurate_dtype)
         return MemoryBatch(
             keys=[m.keys for _, m in self.memories if m.keys is not None],
             values=[m.values for _, m in self.memories if m.values is not None],
-            codes=network.key_codes[rows][None],
+            codes=torch.stack([network.key_codes[row] for row, _ in self.memories])[None],
             pointers=torch.cat([m.pointers for _, m in self.pointers], dim=1),
-            distances=(ago / (window.pointers - 1)).to(network.device),
+            distances=(ago / (window.pointers - 1)).to(network.device, non_blocking=True),
             valid=valid,
             steady=self.steady,
         )
@@ -167,7 +166,8 @@ class BucketGroup:
 
     def valid(self, device: torch.device) -> Tensor:
         """Slots that hold an object, bool (B, M)."""
-        return torch.tensor([[slot.valid for slot in b.slots] for b in self.buckets], device=device)
+        valid = torch.tensor([[slot.valid for slot in b.slots] for b in self.buckets])
+        return valid.to(device, non_blocking=True)
 
     def select(self, step: int, window: Window) -> SelectedMemories:
         """What is read of it at ``step``, of the steps before.

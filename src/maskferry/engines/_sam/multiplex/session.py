@@ -221,10 +221,8 @@ class MultiplexSession:
 
 def _of_objects(places: Sequence[tuple[int, int, int]], found: Predictions) -> PredictedObjects:
     """What is found of some objects, by their ids and the numbers of their buckets and slots."""
-    rows, slots = [row for _, row, _ in places], [slot for _, _, slot in places]
-    return PredictedObjects(
-        [i for i, _, _ in places],
-        found.logits[rows, slots][:, None],
-        found.presence[rows, slots],
-        found.quality[rows, slots].float(),
-    )
+    slots = found.presence.shape[1]
+    numbers = torch.tensor([row * slots + slot for _, row, slot in places])
+    numbers = numbers.to(found.presence.device, non_blocking=True)  # the host does not wait for what it queues here
+    logits, presence, quality = (t.flatten(0, 1)[numbers] for t in (found.logits, found.presence, found.quality))
+    return PredictedObjects([i for i, _, _ in places], logits[:, None], presence, quality.float())
