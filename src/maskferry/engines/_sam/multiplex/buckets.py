@@ -109,7 +109,7 @@ class GroupMemory:
         self.top = self.memory = self.keys = self.values = None
 
     def rows(self, rows: Sequence[int]) -> GroupMemory:
-        """Of some of the buckets; without a copy where they are one or all."""
+        """Of some of the buckets; copied unless they are all."""
         own = (self.pointers, self.memory, self.keys, self.values)
         pointers, *others = (None if t is None else _rows(t, rows) for t in own)
         assert pointers is not None
@@ -199,7 +199,5 @@ class BucketGroup:
 
 
 def _rows(tensor: Tensor, rows: Sequence[int]) -> Tensor:
-    """Some rows of a tensor; a view where that is possible."""
-    if list(rows) == list(range(len(tensor))):
-        return tensor
-    return tensor[rows[0] : rows[0] + 1] if len(rows) == 1 else tensor[list(rows)]
+    """Some rows of a tensor, copied: a view would keep all of them."""
+    return tensor if list(rows) == list(range(len(tensor))) else tensor[list(rows)]
