@@ -109,7 +109,7 @@ class GroupMemory:
         self.top = self.memory = self.keys = self.values = None
 
     def rows(self, rows: Sequence[int]) -> GroupMemory:
-        """Of some of the buckets; without a copy where they are one or all."""
+        """Of some of the buckets; copied unless they are all."""
         own = (self.pointers, self.memory, self.keys, self.values)
         pointers, *others = (None if t is None else _rows(t, rows) for t in own)
         assert pointers is not None
@@ -132,14 +132,13 @@ class SelectedMemories:
 
     def batch(self, network: MultiplexNetwork, window: Window, valid: Tensor) -> MemoryBatch:
         """As the network takes it; ``valid`` as there."""
-        rows = [row for row, _ in self.memories]
         ago = torch.tensor([[ago for ago, _ in self.pointers]], dtype=network.accurate_dtype)
         return MemoryBatch(
             keys=[m.keys for _, m in self.memories if m.keys is not None],
             values=[m.values for _, m in self.memories if m.values is not None],
-            codes=network.key_codes[rows][None],
+            codes=torch.stack([network.key_codes[row] for row, _ in self.memories])[None],
             pointers=torch.cat([m.pointers for _, m in self.pointers], dim=1),
-            distances=(ago / (window.pointers - 1)).to(network.device),
+            distances=(ago / (window.pointers - 1)).to(network.device, non_blocking=True),
             valid=valid,
             steady=self.steady,
         )
@@ -167,7 +166,8 @@ class BucketGroup:
 
     def valid(self, device: torch.device) -> Tensor:
         """Slots that hold an object, bool (B, M)."""
-        return torch.tensor([[slot.valid for slot in b.slots] for b in self.buckets], device=device)
+        valid = torch.tensor([[slot.valid for slot in b.slots] for b in self.buckets])
+        return valid.to(device, non_blocking=True)
 
     def select(self, step: int, window: Window) -> SelectedMemories:
         """What is read of it at ``step``, of the steps before.
@@ -199,7 +199,5 @@ class BucketGroup:
 
 
 def _rows(tensor: Tensor, rows: Sequence[int]) -> Tensor:
-    """Some rows of a tensor; a view where that is possible."""
-    if list(rows) == list(range(len(tensor))):
-        return tensor
-    return tensor[rows[0] : rows[0] + 1] if len(rows) == 1 else tensor[list(rows)]
+    """Some rows of a tensor, copied: a view would keep all of them."""
+    return tensor if list(rows) == list(range(len(tensor))) else tensor[list(rows)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,12 +23,8 @@ from maskferry.errors import InputError
 __all__ = ["MultiplexSession"]
 
 
-@dataclass(frozen=True, slots=True)
-class FoundOnDevice:
-    """What one device has found, still on it."""
-
-    device: int
-    objects: PredictedObjects
+FoundOnDevices = dict[int, list[PredictedObjects]]
+"""What was found on a frame, still on the devices, by their numbers."""
 
 
 class MultiplexSession:
@@ -100,12 +95,12 @@ class MultiplexSession:
         with self._hooks.timed("track"):
             found = self._track(frame, {*prompts.masks, *prompts.points})
         with self._hooks.timed("prompts"):
-            found += self._take_prompts(frame, prompts)
+            self._take_prompts(frame, prompts, found)
         with self._hooks.timed("masks"):
             rows = given_rows(prompts, self.fidelity)
-            for part in found:
-                with self._models[part.device].tracking(frame):
-                    rows |= predicted_rows([part.objects], self._bank.objects, self._video.size_hw, self._hooks)
+            for home, parts in found.items():
+                with self._models[home].tracking(frame):
+                    rows |= predicted_rows([_joined(parts)], self._bank.objects, self._video.size_hw, self._hooks)
         self._bank.forget_old(self._window)
         return FrameMasks(frame.index, self._video.size_hw, tuple(rows[i] for i in sorted(rows)))
 
@@ -122,7 +117,7 @@ class MultiplexSession:
                 f"frame {frame.index}: masks that come after the step belong to the frame that was stepped last, "
                 f"which is {'none' if self._last_frame is None else self._last_frame}"
             )
-        self._take_prompts(frame, sorted_prompts)
+        self._take_prompts(frame, sorted_prompts, {})
 
     def drop(self, object_id: int) -> None:
         """Report one object no longer; a no-op where it is unknown."""
@@ -155,9 +150,9 @@ class MultiplexSession:
             with tracker.model.tracking(frame):
                 tracker.begin(frame)
 
-    def _track(self, frame: Frame, prompted: set[int]) -> list[FoundOnDevice]:
+    def _track(self, frame: Frame, prompted: set[int]) -> FoundOnDevices:
         """All groups into the frame; what is found of objects without a prompt on it."""
-        found = []
+        found: FoundOnDevices = {}
         for group in self._bank.groups:
             tracker = self._trackers[group.home]
             with tracker.model.tracking(frame):
@@ -165,14 +160,17 @@ class MultiplexSession:
                 self._states[group] = SlotStates(predictions)
                 live = [(i, row, slot) for i, row, slot in group.live() if i not in prompted]
                 if live:
-                    found.append(FoundOnDevice(group.home, _of_objects(live, predictions)))
+                    found.setdefault(group.home, []).append(_of_objects(live, predictions))
         return found
 
-    def _take_prompts(self, frame: Frame, prompts: Prompts) -> list[FoundOnDevice]:
-        """Places for the prompted objects, what is taken of their prompts, and new memories of their groups."""
+    def _take_prompts(self, frame: Frame, prompts: Prompts, found: FoundOnDevices) -> None:
+        """Places for the prompted objects, what is taken of their prompts, and new memories of their groups.
+
+        What is found at points is added to ``found``.
+        """
         ids = sorted({*prompts.masks, *prompts.points})
         if not ids:
-            return []
+            return
         known = self._bank.places()
         before = {i: self._logits_of(known[i]) if i in known else None for i in prompts.points}
         for twin, (group, rows) in self._bank.correct([i for i in ids if i in known]).items():
@@ -180,7 +178,6 @@ class MultiplexSession:
         self._bank.add([i for i in ids if i not in known])
         places = self._bank.places()
         touched = dict.fromkeys(places[i].group for i in ids)
-        found = []
         for home, tracker in enumerate(self._trackers):
             own = [i for i in ids if places[i].group.home == home]
             with tracker.model.tracking(frame):
@@ -188,14 +185,13 @@ class MultiplexSession:
                 for i in own:
                     if i in prompts.points:
                         taken[i] = self._take_points(tracker, prompts, i, before[i])
-                        found.append(FoundOnDevice(home, _of_objects([(i, 0, 0)], taken[i])))
+                        found.setdefault(home, []).append(_of_objects([(i, 0, 0)], taken[i]))
                 for i, one in taken.items():
                     group, row, slot = places[i]
                     self._states.setdefault(group, SlotStates()).given[row, slot] = one
                 for group in touched:
                     if group.home == home:
                         tracker.remember_prompts(group, self._states[group], self._bank.step)
-        return found
 
     def _take_masks(self, tracker: GroupTracker, masks: Mapping[int, Mask]) -> dict[int, Predictions]:
         taken, fidelity = tracker.take_masks(masks)
@@ -221,10 +217,14 @@ class MultiplexSession:
 
 def _of_objects(places: Sequence[tuple[int, int, int]], found: Predictions) -> PredictedObjects:
     """What is found of some objects, by their ids and the numbers of their buckets and slots."""
-    rows, slots = [row for _, row, _ in places], [slot for _, _, slot in places]
-    return PredictedObjects(
-        [i for i, _, _ in places],
-        found.logits[rows, slots][:, None],
-        found.presence[rows, slots],
-        found.quality[rows, slots].float(),
-    )
+    slots = found.presence.shape[1]
+    numbers = torch.tensor([row * slots + slot for _, row, slot in places])
+    numbers = numbers.to(found.presence.device, non_blocking=True)  # the host does not wait for what it queues here
+    logits, presence, quality = (t.flatten(0, 1)[numbers] for t in (found.logits, found.presence, found.quality))
+    return PredictedObjects([i for i, _, _ in places], logits[:, None], presence, quality.float())
+
+
+def _joined(parts: Sequence[PredictedObjects]) -> PredictedObjects:
+    """All that was found on one device, so that it is waited for once."""
+    columns = zip(*((part.logits, part.presence, part.quality) for part in parts), strict=True)
+    return PredictedObjects([i for part in parts for i in part.object_ids], *(torch.cat(list(c)) for c in columns))
