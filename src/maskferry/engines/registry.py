@@ -36,8 +36,8 @@ class EngineSpec:
         rank: ``engine="auto"`` takes the highest rank that can run here; below 0 it is never chosen.
         options: what the class is called with, besides the caller's options.
         weights: the repository that it needs; None where it needs none.
-        takes: which of the options ``device`` (of torch, or several), ``checkpoint`` and ``memory_selection`` it has;
-            without the first two, it runs on the CPU and needs no weights.
+        takes: which of the options ``device`` (of torch, or several), ``checkpoint``, ``compile`` (stages) and
+            ``memory_selection`` it has; without the first two, it runs on the CPU and needs no weights.
     """
 
     target: str
@@ -78,7 +78,7 @@ def _sam(name: str, summary: str, rank: int, *more: str) -> EngineSpec:
         rank=rank,
         options={"model": name},
         weights=REPOSITORIES[name],
-        takes=("device", "checkpoint", *more),
+        takes=("device", "checkpoint", "compile", *more),
     )
 
 
@@ -97,7 +97,7 @@ BUILT_IN = {
         requires=("torch", "transformers"),
         rank=70,
         weights=REPOSITORIES["sam3.1"],
-        takes=("device", "checkpoint"),
+        takes=("device", "checkpoint", "compile"),
     ),
     "sam3": _sam("sam3", "SAM 3: the best masks; takes masks, points, boxes and text", 60, "memory_selection"),
     "sam2.1-large": _sam("sam2.1-large", "SAM 2.1, large; takes masks, points and boxes", 50),
