@@ -212,6 +212,8 @@ def test_how_many_buckets_there_are(engine, shared):
     assert buckets(session) == [2, 2, 1]
     session.step(picture(3), given(3, 60))  # nobody is with it
     assert buckets(session) == [2, 2, 1]
+    session.step(picture(4), given(4, 1, 2, 18))  # all that are reported of the twin
+    assert buckets(session) == [2, 2, 1]
     for i in (1, 2, 18):
         session.drop(i)
     assert buckets(session) == [2, 1]
