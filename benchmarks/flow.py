@@ -49,6 +49,32 @@ PRESETS = ("standard", "fast", "best")
 LIVE = ("standard", "fast")
 """Those whose speed is compared."""
 
+LONG, STOPS = 60, (100, 1000, 10_000)
+"""A long video is one of so many frames, played forwards and backwards in turn; where its memory is read."""
+
+PLAIN = {
+    "objects": {
+        "objects": "objects",
+        "preset": "preset",
+        "ms": "ms a frame",
+        "fps": "frames/s",
+        "cpu_ms": "CPU ms a frame",
+        "iou": "mean IoU",
+        "peak_mb": "peak memory, MB",
+    },
+    "long": {"frames": "frames", "peak_mb": "peak memory, MB", "iou": f"mean IoU on the last {LONG}"},
+    "aerial": {
+        "preset": "preset",
+        "objects": "objects",
+        "frames": "frames",
+        "iou_last": "mean IoU on the last",
+        "iou_last_worst": "worst object",
+        "iou_all": "mean IoU on all",
+        "fps": "frames/s",
+    },
+}
+"""Tables whose lines are rows: what they show, and how it is called."""
+
 
 def davis(root: Path, seeds: list[int]) -> Iterator[Row]:
     """J, F and frames per second, by DAVIS's protocol."""
@@ -93,7 +119,6 @@ def _objects(count: int, preset: str) -> Row:
     _track(frames[:3], preset)  # compile
     seconds, masks, busy = _track(frames, preset)
     ious = [_ious(m, labels) for m, (_, labels) in zip(masks, frames[1:], strict=True)]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
     milliseconds = 1000 * float(np.median(seconds[3:]))
     row = {
         "part": "objects",
@@ -103,7 +128,36 @@ def _objects(count: int, preset: str) -> Row:
         "fps": round(1000 / milliseconds, 1),
         "cpu_ms": round(1000 * busy, 1),
     }
-    return row | {"iou": round(float(np.mean(ious[-1])), 3), "peak_mb": round(memory)}
+    return row | {"iou": round(float(np.mean(ious[-1])), 3), "peak_mb": _peak_mb()}
+
+
+def _peak_mb() -> int:
+    """The most memory that this process has had."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2))
+
+
+def long() -> Iterator[Row]:
+    """Memory over many frames; in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        yield from pool.submit(_long, 2).result()
+
+
+def _long(count: int) -> list[Row]:
+    frames = list(crowd(count, LONG))
+    there_and_back = [*frames, *frames[-2:0:-1]]
+    height, width = frames[0][1].shape
+    tracker = FlowEngine().open(VideoInfo(width, height, frame_count=STOPS[-1]))
+    tracker.step(_frame(0, frames[0][0]), _prompts(frames[0][1]))
+    rows: list[Row] = []
+    ious = []
+    for i in range(1, STOPS[-1]):
+        image, labels = there_and_back[i % len(there_and_back)]
+        ious.append(float(np.mean(_ious(tracker.step(_frame(i, image)), labels))))
+        if i + 1 in STOPS:
+            iou = round(float(np.mean(ious[-LONG:])), 3)
+            rows.append({"part": "long", "objects": count, "frames": i + 1, "peak_mb": _peak_mb(), "iou": iou})
+    tracker.close()
+    return rows
 
 
 def aerial_view() -> Iterator[Row]:
@@ -275,15 +329,9 @@ def _tables(rows: list[Row]) -> dict[str, str]:
             for r in by_part["backwards"]
         ]
         made["backwards"] = _table(("preset", "J", "F", "J&F", *names), cells)
-    if by_part["objects"]:
-        keys = ("objects", "preset", "ms", "fps", "cpu_ms", "iou", "peak_mb")
-        heads = ("objects", "preset", "ms a frame", "frames/s", "CPU ms a frame", "mean IoU", "peak memory, MB")
-        made["objects"] = _table(heads, [tuple(r[k] for k in keys) for r in by_part["objects"]])
-    if by_part["aerial"]:
-        keys = ("preset", "objects", "frames", "iou_last", "iou_last_worst", "iou_all", "fps")
-        cells = [tuple(r[k] for k in keys) for r in by_part["aerial"]]
-        heads = ("preset", "objects", "frames", "mean IoU on the last", "worst object", "mean IoU on all", "frames/s")
-        made["aerial"] = _table(heads, cells)
+    for part, heads in PLAIN.items():
+        if by_part[part]:
+            made[part] = _table(tuple(heads.values()), [tuple(r[k] for k in heads) for r in by_part[part]])
     if by_part["score"]:
         made["score"] = _score_tables(by_part["score"])
     if by_part["profile"]:
@@ -324,12 +372,17 @@ def main() -> None:
     parser.add_argument("--davis", type=Path, help="root of a DAVIS data set, for the parts davis, backwards and score")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
-        "--only", action="append", choices=["davis", "backwards", "objects", "aerial", "score", "profile"]
+        "--only", action="append", choices=["davis", "backwards", "objects", "long", "aerial", "score", "profile"]
     )
     parser.add_argument("--render", action="store_true", help="only make the tables")
     options = parser.parse_args()
     rows: list[Row] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
-    parts: dict[str, Callable[[], Iterator[Row]]] = {"objects": objects, "aerial": aerial_view, "profile": profile}
+    parts: dict[str, Callable[[], Iterator[Row]]] = {
+        "objects": objects,
+        "long": long,
+        "aerial": aerial_view,
+        "profile": profile,
+    }
     if options.davis is not None:
         parts["davis"] = lambda: davis(options.davis, options.seeds)
         parts["backwards"] = lambda: backwards(options.davis)

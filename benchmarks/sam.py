@@ -8,7 +8,8 @@ Without ``--checkpoint``, full-size random weights are made: speed and memory do
 calibrated (mask logits with a deviation of 5.6, about half of the pixels inside), so that agreement means something.
 
 step        a session, frame by frame, with look-ahead: upload to RLE, once all memories are filled
-loop        transformers' own loop over the same frames, with the masks brought to the host
+loop        transformers' own loop over the same frames, as many, with the masks brought to the host
+beside      step and loop in turn, twice, in one process on one card; ``ratio`` is how many times as long the loop takes
 run         a whole run from a video file to a tracks file
 agreement   masks of bfloat16, plain and compiled, against float32
 stages      milliseconds a frame of each stage, with the device waited for at both ends; only on demand
@@ -18,6 +19,9 @@ growth      device memory over many frames
 The masks of random weights are noise with a hundred thousand edges each, which no real mask has, and run-length
 encoding takes as long as there are edges. In step, run and growth the network's work is all done, but what is enlarged,
 encoded and stored are discs of the size of a tenth of the picture.
+
+Times of different runs are not to be compared, even of one kind of card: for what the engine gains take ``beside``, for
+what memory selection costs ``--memory-selection on off``, which measures both.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +66,12 @@ WARM = 24
 
 PICTURES = 16
 
+AT_ONCE = 4
+"""Frames are encoded so many at a time: only whole groups of frames are compared."""
+
+ROUNDS = 2
+"""So often the engine and transformers' loop take turns."""
+
 GAINS = {
     "mask_decoder.conv_s0": 0.1,
     "mask_decoder.conv_s1": 0.1,
@@ -86,6 +96,7 @@ def load(folder: Path, args: argparse.Namespace, **options: Any) -> Measured:  #
     """A fresh engine."""
     if args.engine == "sam3.1":
         return (TinyMultiplexEngine if args.tiny else MultiplexEngine)(checkpoint=folder, device=args.device, **options)
+    options |= selection(args)
     return SamEngine(args.engine, checkpoint=folder, device=args.device, **options)
 
 
@@ -220,6 +231,15 @@ def discs(logits: torch.Tensor) -> torch.Tensor:
 
 def step(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds a frame in the steady state, peak memory of it, and peak memory before, compiling included."""
+    times, peak_before = step_times(engine, objects, args)
+    spans = steady(times)
+    found = {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans))}
+    return found | {"peak_gb": peak(args.device), "peak_gb_before": peak_before}
+
+
+def step_times(engine: Measured, objects: int, args: argparse.Namespace) -> tuple[list[float], float | None]:
+    """When each frame was done, in seconds, and the peak memory before the steady state."""
+    peak_before = None
     times = []
     clear_peak(args.device)
     for number, _ in enumerate(walk(engine, given(objects, args.size), args.frames)):
@@ -227,11 +247,23 @@ def step(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, 
             peak_before = peak(args.device)
             clear_peak(args.device)
         times.append(time.perf_counter())
-    ahead = 4  # frames are encoded four at a time: only whole groups are compared
-    steady = times[WARM::ahead]
-    spans = [(b - a) * 1000 / ahead for a, b in pairwise(steady)]
-    found = {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans))}
-    return found | {"peak_gb": peak(args.device), "peak_gb_before": peak_before}
+    return times, peak_before
+
+
+def steady(times: Sequence[float]) -> list[float]:
+    """Milliseconds a frame, group by group, once all memories are filled."""
+    return [(b - a) * 1000 / AT_ONCE for a, b in pairwise(times[WARM::AT_ONCE])]
+
+
+def beside(folder: Path, engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+    """The engine and transformers' loop over as many frames, in turn; each round's milliseconds a frame too."""
+    rounds = []
+    for _ in range(ROUNDS):
+        ours = float(np.mean(steady(step_times(engine, objects, args)[0])))
+        theirs = float(np.mean(steady(loop_times(folder, engine, objects, args))))
+        rounds.append((ours, theirs))
+    ours, theirs = np.mean(rounds, axis=0).tolist()
+    return {"ms": ours, "loop_ms": theirs, "ratio": theirs / ours, "rounds_ms": rounds}
 
 
 def stages(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -265,11 +297,17 @@ def parts(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str,
 
 
 def loop(folder: Path, engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
-    """transformers' own loop, in the same precision, its masks brought to the host as one does."""
+    """Milliseconds a frame of transformers' own loop, and its peak memory, with the engine's weights."""
+    spans = steady(loop_times(folder, engine, objects, args))
+    return {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans)), "peak_gb": peak(args.device)}
+
+
+def loop_times(folder: Path, engine: Measured, objects: int, args: argparse.Namespace) -> list[float]:
+    """When each frame was done by transformers' loop, in the engine's precision, its masks brought to the host."""
     kind, here = kind_of(engine.name, folder), first(args.device)
     dtype = torch.bfloat16 if args.device.startswith("cuda") else torch.float32
     model = getattr(transformers, kind.model_class).from_pretrained(folder, dtype=dtype).to(here).eval()
-    size, count = int(model.prompt_encoder.input_image_size), min(args.frames, WARM + 12)
+    size, count = int(model.prompt_encoder.input_image_size), args.frames
     small = [resize(upload(picture(i, args.size), torch.device(here)), size) for i in range(PICTURES)]
     video = torch.cat([normalise(small[i % PICTURES], kind.mean_std, dtype) for i in range(count)])
     module = importlib.import_module(type(model).__module__)
@@ -281,14 +319,15 @@ def loop(folder: Path, engine: Measured, objects: int, args: argparse.Namespace)
         row = session.obj_id_to_idx(i + 1)
         session.add_mask_inputs(row, 0, resize_masks([mask], size, torch.device(here)))
     session.obj_with_new_inputs = list(range(1, objects + 1))
-    clear_peak(args.device)
     times = []
     for index in range(count):
+        if index == WARM:
+            clear_peak(args.device)
         out = model(session, frame_idx=index)
         masks = torch.nn.functional.interpolate(out.pred_masks.float(), size=args.size, mode="bilinear") > 0
         masks.cpu()
         times.append(time.perf_counter())
-    return {"ms": float(np.mean(np.diff(times[WARM - 2 :]))) * 1000, "peak_gb": peak(args.device), "frames": count}
+    return times
 
 
 def run(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -401,7 +440,13 @@ def about(args: argparse.Namespace, device: str) -> dict[str, Any]:
         "weights": "random" if args.checkpoint is None else "checkpoint",
         "size": f"{args.size[1]}x{args.size[0]}",
         "frames": args.frames,
+        "memory_selection": args.memory_selection,
     }
+
+
+def selection(args: argparse.Namespace) -> dict[str, bool]:
+    """The engine's option, where it has it."""
+    return {} if args.memory_selection is None else {"memory_selection": args.memory_selection == "on"}
 
 
 def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -415,10 +460,10 @@ def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for objects in args.objects:
         for what in args.what:
             row = {"what": what, "objects": objects, "compile": args.compile}
-            if what == "loop":
-                yield row | loop(folder, engine, objects, args)
-            elif what in measurements:
+            if what in measurements:
                 yield row | measurements[what](engine, objects, args)
+            elif what in (with_loop := {"loop": loop, "beside": beside}):
+                yield row | with_loop[what](folder, engine, objects, args)
     for objects in args.growth_objects if args.growth else ():
         yield {"what": "growth", "objects": objects, "compile": args.compile} | growth(engine, objects, args)
     engine.close()
@@ -445,19 +490,34 @@ def main() -> None:
     parser.add_argument("--growth-objects", type=int, nargs="*", default=[3])
     parser.add_argument("--tiny", action="store_true", help="a tiny sam3.1: whether this script works at all")
     parser.add_argument("--log", action="store_true", help="what the engine does, on stderr")
-    parser.add_argument("--what", nargs="*", default=["step", "loop", "run", "agreement"])
+    parser.add_argument(
+        "--what", nargs="*", help="by default step, run, agreement, and beside where transformers has the model"
+    )
+    parser.add_argument(
+        "--memory-selection",
+        nargs="+",
+        choices=["on", "off"],
+        default=None,
+        help="measured one after the other; by default on with sam3, which alone has it",
+    )
     args = parser.parse_args()
+    if args.what is None:
+        args.what = ["step", *(["beside"] if args.engine in CONFIGS else []), "run", "agreement"]
     if args.log:
         logging.basicConfig(level=logging.INFO)
+    if args.frames <= WARM + AT_ONCE:
+        parser.error(f"--frames: more than {WARM + AT_ONCE} are needed, the first {WARM} of which are not timed")
     with tempfile.TemporaryDirectory() as made:
         folder = (
             Path(args.checkpoint)
             if args.checkpoint
             else random_model(args.engine, Path(made), first(args.device[0]), tiny=args.tiny)
         )
-        for device in args.device:
-            for row in measure(folder, argparse.Namespace(**vars(args) | {"device": device})):
-                print(json.dumps(about(args, device) | row), flush=True)
+        settings = args.memory_selection or ["on" if args.engine == "sam3" else None]
+        for device, selects in product(args.device, settings):
+            chosen = argparse.Namespace(**vars(args) | {"device": device, "memory_selection": selects})
+            for row in measure(folder, chosen):
+                print(json.dumps(about(chosen, device) | row), flush=True)
 
 
 if __name__ == "__main__":

@@ -162,3 +162,27 @@ def save(name: str, folder: Path) -> Path:
 def twin(engine: Any) -> Any:
     """The same engine, to be closed without closing the other: loading one for each test takes long."""
     return copy.copy(engine)
+
+
+class SteeredHead(torch.nn.Module):
+    """The head that says whether an object is in sight, overruled on some frames; for the engine and the reference.
+
+    Attributes:
+        logit: the answer for an object on a frame, by (object id, frame).
+        objects: of the batch that comes next.
+        frame: that comes next.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+        self.logit: dict[tuple[int, int], float] = {}
+        self.objects: list[int] = []
+        self.frame = -1
+
+    def forward(self, tokens: Any) -> Any:
+        out = self.inner(tokens).clamp(min=0.5)  # (B, 1, 1); in sight on all other frames
+        for row, i in enumerate(self.objects):
+            if (i, self.frame) in self.logit:
+                out[row] = self.logit[i, self.frame]
+        return out

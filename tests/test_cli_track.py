@@ -19,6 +19,7 @@ from cli_tools import COUNT, clip, finish, label_map, one_json, run, start, trac
 from clips import SIZE_HW
 from helpers import saved_contents
 from maskferry import Tracks
+from maskferry.cli._options import engine_options
 from maskferry.cli._track import parse_kinds
 from maskferry.data import State
 from maskferry.engines._hold import HoldEngine, HoldSession
@@ -53,6 +54,21 @@ def rows(folder):
 
 def files(folder):
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+# --- the engine ------------------------------------------------------------------------------------------------------
+
+
+def test_an_option_that_the_engine_does_not_have(video, masks, out, capsys):
+    assert hold(video, masks, out, "--no-memory-selection") == 2
+    text = capsys.readouterr().err
+    assert "engine 'hold' has no memory selection; memory_selection is an option of sam3" in text
+    assert not out.exists()
+
+
+def test_what_an_engine_is_loaded_with():
+    assert engine_options(None, None, None) == {}
+    assert engine_options("cpu", None, False) == {"device": "cpu", "memory_selection": False}
 
 
 # --- what it writes -------------------------------------------------------------------------------------------------

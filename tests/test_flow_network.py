@@ -381,13 +381,15 @@ def test_after_a_cut_the_whole_frame_is_looked_at(monkeypatch: pytest.MonkeyPatc
 
 def test_memory_is_bounded() -> None:
     session = opened()
-    for i in range(3 + 6 * KEPT):
-        step(session, i, [1] if i < 3 + GIVEN else None)
+    again = 3 + 5 * KEPT
+    for i in range(again + 6 * KEPT):
+        step(session, i, [1] if i < 3 + GIVEN or i == again else None)
         memory = session._targets[1].recollection
         assert memory is not None
         assert 1 <= len(memory.given) <= GIVEN
         assert len(memory.kept) <= KEPT
-        sizes = [part.keys.shape[1] for part in (*memory.given, *memory.kept, memory.last)]
+        assert all(0 < age <= memory.age for age in memory.kept)
+        sizes = [part.keys.shape[1] for part in (*memory.given, *memory.kept.values(), memory.last)]
         assert max(sizes) <= 2 * 16_384 / 16**2
     session.close()
 

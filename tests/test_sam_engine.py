@@ -245,9 +245,10 @@ def test_memory_does_not_grow_with_the_video(sam3):
         session.step(picture(i % 10), [*prompts, *([MaskPrompt(0, 2, RIGHT)] if not i else [])])
         sizes.append(len(session.snapshot()))
     assert max(sizes[40:]) <= max(sizes[20:40]) + 64  # a place has one digit more
+    assert len(session._bank.objects[1].prompted) == 4
     known = session._bank.objects[2]
     assert len(known.prompted) == 1
-    assert len(known.recent) == 15
+    assert len(known.recent) == 16
     assert sum(entry.memory is not None for entry in known.recent.values()) == 6
 
 

@@ -72,7 +72,7 @@ def develop(pictures: Tensor, dice: Dice, recipe: Recipe, steps: Tensor, noise: 
 
     for chance, change in (
         (recipe.target_defocus, lambda some: box_blur(some, 1 + int(dice.whole(2)), 2)),
-        (recipe.rescale, lambda some: rescale(some, float(dice.uniform((0.45, 0.9))))),
+        (recipe.rescale, lambda some: rescale(some, float(dice.uniform(recipe.coarse)))),
     ):
         index = _drawn(dice.chance(chance, clips), device)
         if len(index):

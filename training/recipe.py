@@ -79,6 +79,7 @@ class Recipe:
     defocus: float = 0.25
     target_defocus: float = 0.08
     rescale: float = 0.3
+    coarse: Span = (0.35, 0.9)  # of the rescaled: their resolution
     chroma: float = 0.5
     noise: float = 0.6
     compression: float = 0.5

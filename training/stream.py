@@ -49,6 +49,8 @@ class Stream:
 
 
 def _make(assets: Path, device: str, size: int, seed: int, queue: Any, wish: Any) -> None:  # noqa: ANN401
+    if device != "cpu":
+        torch.set_num_threads(1)  # what is left to the host are small tensors; more threads only wait for each other
     clips = Clips(assets, device, size, seed)
     while True:
         batch = clips.batch(wish[0], wish[1])

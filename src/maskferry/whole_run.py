@@ -54,7 +54,7 @@ class Request:
     seeds: Seeds | GivenFiles
     outputs: Outputs
     engine: str = "auto"
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str | bool] = field(default_factory=dict)
     direction: Direction = "both"
     frames: FrameRange = field(default_factory=FrameRange)
     rate: str | None = None

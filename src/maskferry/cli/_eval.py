@@ -63,6 +63,7 @@ def evaluate(  # noqa: PLR0913
     engine: options.Engine = "auto",
     device: options.Device = None,
     checkpoint: options.Checkpoint = None,
+    memory_selection: options.MemorySelection = None,
     resolution: Annotated[
         str, typer.Option("--resolution", metavar="NAME", help="The folder below JPEGImages and Annotations.")
     ] = "480p",
@@ -98,7 +99,9 @@ def evaluate(  # noqa: PLR0913
         result = _on_tracks(tracks or Path(), truth or Path())
         table = [tuple(result), tuple(f"{value:g}" for value in result.values())]
     else:
-        result = _on_davis(davis, names, engine, options.engine_options(device, checkpoint), resolution)
+        result = _on_davis(
+            davis, names, engine, options.engine_options(device, checkpoint, memory_selection), resolution
+        )
         table = _table(result)
     if out is not None:
         with output(out, reads=reads, overwrite=overwrite) as part:
@@ -111,7 +114,7 @@ def evaluate(  # noqa: PLR0913
 
 
 def _on_davis(
-    root: Path, names: list[str] | None, engine: str, chosen: dict[str, str], resolution: str
+    root: Path, names: list[str] | None, engine: str, chosen: dict[str, str | bool], resolution: str
 ) -> dict[str, Any]:
     from maskferry.engines.registry import load_engine
     from maskferry.evaluation import evaluate_davis

@@ -22,6 +22,7 @@ __all__ = [
     "FirstFrame",
     "Json",
     "MaskFrame",
+    "MemorySelection",
     "Overlap",
     "OverlapOption",
     "Overwrite",
@@ -108,6 +109,15 @@ Checkpoint = Annotated[
         " [default: the repository of the model's authors]",
     ),
 ]
+MemorySelection = Annotated[
+    bool | None,
+    typer.Option(
+        "--memory-selection/--no-memory-selection",
+        show_default=False,
+        help="Whether sam3 remembers the frames on which an object was well in sight, however long ago, or the last "
+        "frames.  [default: those in sight]",
+    ),
+]
 OverlapOption = Annotated[
     Overlap,
     typer.Option(
@@ -192,9 +202,9 @@ def help_of_kinds() -> str:
     )
 
 
-def engine_options(device: str | None, checkpoint: str | None) -> dict[str, str]:
+def engine_options(device: str | None, checkpoint: str | None, memory_selection: bool | None) -> dict[str, str | bool]:
     """What an engine is loaded with: those of its options that somebody chose."""
-    given = {"device": device, "checkpoint": checkpoint}
+    given = {"device": device, "checkpoint": checkpoint, "memory_selection": memory_selection}
     return {name: value for name, value in given.items() if value is not None}
 
 

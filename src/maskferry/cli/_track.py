@@ -63,6 +63,7 @@ def track(  # noqa: PLR0913
     engine: options.Engine = "auto",
     device: options.Device = None,
     checkpoint: options.Checkpoint = None,
+    memory_selection: options.MemorySelection = None,
     direction: Annotated[
         options.Direction, typer.Option("--direction", help="Where to track from the given masks.")
     ] = options.Direction.both,
@@ -129,7 +130,7 @@ def track(  # noqa: PLR0913
         GivenFiles(tuple(masks), frame, strict, first_frame),
         Outputs(out, kinds, overlap.value, audio, palette=palette.value),
         engine,
-        options.engine_options(device, checkpoint),
+        options.engine_options(device, checkpoint, memory_selection),
         direction.value,
         FrameRange(start, ENDLESS if stop is None else stop, stride),
         rate,

@@ -36,8 +36,8 @@ class EngineSpec:
         rank: ``engine="auto"`` takes the highest rank that can run here; below 0 it is never chosen.
         options: what the class is called with, besides the caller's options.
         weights: the repository that it needs; None where it needs none.
-        takes: which of the options ``device`` (of torch, or several) and ``checkpoint`` it has; without them, it runs
-            on the CPU and needs no weights.
+        takes: which of the options ``device`` (of torch, or several), ``checkpoint`` and ``memory_selection`` it has;
+            without the first two, it runs on the CPU and needs no weights.
     """
 
     target: str
@@ -69,7 +69,7 @@ class EngineStatus:
     fast: bool = True
 
 
-def _sam(name: str, summary: str, rank: int) -> EngineSpec:
+def _sam(name: str, summary: str, rank: int, *more: str) -> EngineSpec:
     return EngineSpec(
         "maskferry.engines._sam:SamEngine",
         summary,
@@ -78,7 +78,7 @@ def _sam(name: str, summary: str, rank: int) -> EngineSpec:
         rank=rank,
         options={"model": name},
         weights=REPOSITORIES[name],
-        takes=("device", "checkpoint"),
+        takes=("device", "checkpoint", *more),
     )
 
 
@@ -99,7 +99,7 @@ BUILT_IN = {
         weights=REPOSITORIES["sam3.1"],
         takes=("device", "checkpoint"),
     ),
-    "sam3": _sam("sam3", "SAM 3: the best masks; takes masks, points, boxes and text", 60),
+    "sam3": _sam("sam3", "SAM 3: the best masks; takes masks, points, boxes and text", 60, "memory_selection"),
     "sam2.1-large": _sam("sam2.1-large", "SAM 2.1, large; takes masks, points and boxes", 50),
     "sam2.1-base-plus": _sam("sam2.1-base-plus", "SAM 2.1, medium; takes masks, points and boxes", 45),
     "sam2.1-small": _sam("sam2.1-small", "SAM 2.1, small; takes masks, points and boxes", 40),
@@ -249,11 +249,13 @@ def load_engine(engine: str | Engine = "auto", **options: Any) -> Engine:  # noq
 
 
 def _check_taken(name: str, spec: EngineSpec, options: Mapping[str, object]) -> None:
-    """Refuse a device or weights for an engine that has none."""
-    for option in ("device", "checkpoint"):
+    """Refuse a device or weights for an engine that has none, and memory selection."""
+    lacking = {option: "runs on the CPU and takes no weights" for option in ("device", "checkpoint")}
+    lacking["memory_selection"] = "has no memory selection"
+    for option, because in lacking.items():
         if option in options and option not in spec.takes:
             others = ", ".join(other for other, known in BUILT_IN.items() if option in known.takes)
-            raise InputError(f"engine {name!r} runs on the CPU and takes no weights; {option} is an option of {others}")
+            raise InputError(f"engine {name!r} {because}; {option} is an option of {others}")
 
 
 def _create(name: str, cls: Callable[..., Engine], arguments: Mapping[str, object]) -> Engine:

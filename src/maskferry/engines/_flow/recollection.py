@@ -77,8 +77,7 @@ class Recollection:
         last: the last frame.
         place: where it was seen last.
         given: the frames on which it was given.
-        kept: other frames.
-        kept_at: the age at each of them.
+        kept: other frames, by the age at each.
         age: frames since it was given.
         trust: how far the network can be believed about this object, 0 to 1.
         looked: the frame on which it was looked for last, -1 before the first.
@@ -90,8 +89,7 @@ class Recollection:
     last: Memory
     place: Place
     given: list[Memory] = field(default_factory=list)
-    kept: list[Memory] = field(default_factory=list)
-    kept_at: list[int] = field(default_factory=list)
+    kept: dict[int, Memory] = field(default_factory=dict)
     age: int = 0
     trust: float = 1.0
     looked: int = -1
@@ -116,14 +114,14 @@ class Recollection:
         self.lens, self.carried, self.last, self.place, self.age = new.lens, new.carried, new.last, new.place, 0
         given = [*self.given, new.last]
         self.given = given if len(given) <= GIVEN else [given[0], *given[-GIVEN + 1 :]]
-        self.kept, self.trust, self.signs = [], new.trust, None
+        self.kept, self.trust, self.signs = {}, new.trust, None
 
     def recognise(self, network: Network, lens: Lens, features: Features) -> Sighting:
         """Look for it on a frame seen through a lens, which ``features`` are of."""
         pitch = np.float32(lens.pitch)
         places = np.divide(lens.places(), pitch), np.divide(self.lens.places(), pitch)
         carried = self.lens.move(self.carried, lens)
-        answer = network.answer(features, join(self.given), join(self.kept), self.last, places, carried)
+        answer = network.answer(features, join(self.given), join([*self.kept.values()]), self.last, places, carried)
         return Sighting(lens, features, answer, self.trust)
 
     def judge(self, sighting: Sighting, pixels: Mask, corner_xy: tuple[int, int]) -> NetworkSigns:
@@ -151,12 +149,11 @@ class Recollection:
 
     def _keep(self) -> None:
         """Keep the last frame. Of too many the one goes whose neighbours are nearest to each other in time."""
-        self.kept, self.kept_at = [*self.kept, self.last], [*self.kept_at, self.age]
+        self.kept[self.age] = self.last
         if len(self.kept) > KEPT:
-            gaps = [after - before for before, after in zip([0, *self.kept_at], self.kept_at[1:], strict=False)]
-            spare = int(np.argmin(gaps))
-            self.kept = self.kept[:spare] + self.kept[spare + 1 :]
-            self.kept_at = self.kept_at[:spare] + self.kept_at[spare + 1 :]
+            ages = [0, *self.kept]
+            gaps = [after - before for before, after in zip(ages, ages[2:], strict=False)]
+            del self.kept[ages[1 + int(np.argmin(gaps))]]
 
     def to_row(self) -> dict[str, Any]:
         """All but the arrays, ready for JSON."""
@@ -165,8 +162,8 @@ class Recollection:
             "lens": self.lens.box,
             "place": [*self.place.centre_xy, self.place.side],
             "given": [m.keys.shape[1] for m in self.given],
-            "kept": [m.keys.shape[1] for m in self.kept],
-            "kept_at": self.kept_at,
+            "kept": [m.keys.shape[1] for m in self.kept.values()],
+            "kept_at": [*self.kept],
             "age": self.age,
             "trust": self.trust,
             "looked": self.looked,
@@ -175,7 +172,7 @@ class Recollection:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays, by the names `ARRAYS`."""
-        everything = join([*self.given, *self.kept, self.last])
+        everything = join([*self.given, *self.kept.values(), self.last])
         return {"carried": self.carried, "keys": everything.keys, "values": everything.values}
 
     @classmethod
@@ -191,9 +188,10 @@ class Recollection:
         x, y, side = row["place"]
         given, count = len(row["given"]), len(long)
         lens, place = Lens(frame_hw, row["pitch"], (x1, y1, x2, y2)), Place((x, y), side)
-        numbers = {name: row[name] for name in ("kept_at", "age", "trust", "looked")}
+        numbers = {name: row[name] for name in ("age", "trust", "looked")}
+        kept = dict(zip(row["kept_at"], long[given:count], strict=True))
         signs = row["signs"] and NetworkSigns(*row["signs"])
-        return cls(lens, arrays["carried"], last, place, long[:given], long[given:count], **numbers, signs=signs)
+        return cls(lens, arrays["carried"], last, place, long[:given], kept, **numbers, signs=signs)
 
 
 def _likelihood(logits: FloatArray) -> FloatArray:

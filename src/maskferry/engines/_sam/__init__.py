@@ -10,6 +10,7 @@ The modules, in the order in which a video frame passes through them:
     prompting       masks, points and boxes in the pixels of the model's input
     text_detector   masks of what a text names
     memory_bank     what is remembered of each object, and batches of it for the network
+    memory_selection    which of the tracked frames are remembered, where it is not the last ones
     network         the model of transformers, split into stages that run for many objects at once
     stage_types     what passes between the stages
     attention       memory attention, the most expensive stage

@@ -21,13 +21,15 @@ class _MemoryTokens(NamedTuple):
 
     Attributes:
         keys: (B, 1, S, 64), memories with their position code.
-        values: (B, 1, S, 64), memories.
+        values: (B, 1, S, 64), memories; with padding, as `MemoryAttention._mark_padding` returns them.
+        padded: some of the pointers only stand in for pointers that there are not.
         pointer_tokens: how many tokens at the end are pointers.
         memory_frames: of how many frames the others are.
     """
 
     keys: Tensor
     values: Tensor
+    padded: bool
     pointer_tokens: int
     memory_frames: int
 
@@ -37,6 +39,10 @@ class MemoryAttention(nn.Module):
 
     The same arithmetic as in transformers' module, which takes one object. The self-attention of the first layer does
     not depend on the object and is done once.
+
+    Objects with fewer pointers than others are padded, without a mask, with which kernels are about a third slower:
+    padding has values of 0 and, in a further channel, 1, which is 0 for all others. That channel of the result is the
+    padding's share w of the attention, and the result divided by 1 - w is that without padding.
 
     Args:
         model: a video model of transformers.
@@ -50,7 +56,8 @@ class MemoryAttention(nn.Module):
         super().__init__()
         self.inner = model.memory_attention
         self.grouped = grouped
-        self.narrow = narrow and not grouped and model.config.memory_attention_num_attention_heads == 1
+        self.heads = int(model.config.memory_attention_num_attention_heads)
+        self.narrow = narrow and not grouped and self.heads == 1
         device = next(self.inner.parameters()).device
         self.rotary = self._rotary(self.inner.position_ids, device)
         self.rotary_keys = self._rotary(self.inner.position_ids_k, device) if grouped else None
@@ -60,7 +67,13 @@ class MemoryAttention(nn.Module):
         return cos, sin
 
     def forward(
-        self, features: Tensor, memory: Tensor, position: Tensor, pointer_tokens: int, memory_frames: int
+        self,
+        features: Tensor,
+        memory: Tensor,
+        position: Tensor,
+        padding: Tensor,
+        pointer_tokens: int,
+        memory_frames: int,
     ) -> Tensor:
         """Condition a frame on the memories of each object.
 
@@ -68,6 +81,7 @@ class MemoryAttention(nn.Module):
             features: (1, HW, C), the frame's features with a tenth of their position code.
             memory: (B, S, 64), memories, then pointers.
             position: (B or 1, S, 64), their position code.
+            padding: (B, pointer_tokens), 1 for pointers to be left out, else 0; or (B, 0). Needs one head.
             pointer_tokens: how many tokens at the end of ``memory`` are pointers.
             memory_frames: of how many frames the tokens before them are.
 
@@ -75,9 +89,11 @@ class MemoryAttention(nn.Module):
             (B, HW, C).
         """
         x = features.unsqueeze(1)
-        values = memory.unsqueeze(1)
-        tokens = _MemoryTokens(values + position.unsqueeze(1), values, pointer_tokens, memory_frames)
-        cross_attention = self._narrow_cross if self.narrow else self._cross
+        padded = padding.shape[1] > 0
+        values = self._mark_padding(memory, padding) if padded else memory
+        keys = (memory + position).unsqueeze(1)
+        tokens = _MemoryTokens(keys, values.unsqueeze(1), padded, pointer_tokens, memory_frames)
+        cross_attention = self._narrow_cross if self.narrow or padded else self._cross
         for layer in self.inner.layers:
             normed = layer.layer_norm1(x)
             x = x + layer.self_attn(query=normed, key=normed, value=normed, position_embeddings=self.rotary)[0]
@@ -87,6 +103,16 @@ class MemoryAttention(nn.Module):
             x = x + self._feed_forward(layer, layer.layer_norm3(x))
         out: Tensor = self.inner.layer_norm(x).squeeze(1)
         return out
+
+    def _mark_padding(self, memory: Tensor, padding: Tensor) -> Tensor:
+        """Values (B, S, 128, or as many as keys have): memories, then the channel that marks padding, then zeros.
+
+        Kernels are fastest with these widths; that of the CPU takes no other than the keys'.
+        """
+        channels = memory.shape[2]
+        width = 2 * channels if self.narrow else self.inner.layers[0].cross_attn_image.internal_dim
+        mark = F.pad(padding, (memory.shape[1] - padding.shape[1], 0)).unsqueeze(2)
+        return F.pad(torch.cat([memory * (1 - mark), mark], dim=2), (0, width - channels - 1))
 
     def _feed_forward(self, layer: Layer, x: Tensor) -> Tensor:
         out: Tensor = layer.mlp(x) if self.grouped else layer.linear2(layer.activation(layer.linear1(x)))
@@ -112,8 +138,16 @@ class MemoryAttention(nn.Module):
         turned = _rotate(k[:, :, :rotated], cos.repeat(1, repeat, 1), sin.repeat(1, repeat, 1))
         k = torch.cat([turned, k[:, :, rotated:]], dim=2)
         attended = F.scaled_dot_product_attention(q, k, tokens.values, scale=attention.scaling)
+        if tokens.padded:
+            attended = _without_padding(attended, tokens.keys.shape[3])
         out: Tensor = attention.o_proj(attention.v_proj(attended))
         return out
+
+
+def _without_padding(attended: Tensor, channels: int) -> Tensor:
+    """What would have been read without padding, whose share of the attention is the channel after ``channels``."""
+    wide = attended.to(torch.promote_types(attended.dtype, torch.float32))
+    return (wide[..., :channels] / (1 - wide[..., channels : channels + 1])).type_as(attended)
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

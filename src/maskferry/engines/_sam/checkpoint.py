@@ -19,7 +19,7 @@ from maskferry.engines._sam.repvit import edgetam_without_timm
 from maskferry.engines._sam.untyped import ModelClass, ModelConfig, VideoModel
 from maskferry.errors import EngineError, InputError, MissingExtraError
 
-__all__ = ["FAMILIES", "CheckpointKind", "Float32Module", "kind_of", "load_model", "load_pretrained"]
+__all__ = ["FAMILIES", "CheckpointKind", "Float32Module", "family_of", "kind_of", "load_model", "load_pretrained"]
 
 CENTRED: MeanStd = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET: MeanStd = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -34,18 +34,20 @@ class CheckpointKind:
         mean_std: of the pictures it was trained on.
         takes_text: the checkpoint also holds the detector, which takes text.
         bfloat16: half precision is safe.
+        memory_selection: the authors run it with memory selection.
     """
 
     model_class: str
     mean_std: MeanStd
     takes_text: bool = False
     bfloat16: bool = True
+    memory_selection: bool = False
 
 
 FAMILIES: dict[str, dict[str, CheckpointKind]] = {
     "sam3": {
-        "sam3_video": CheckpointKind("Sam3TrackerVideoModel", CENTRED, takes_text=True),
-        "sam3_tracker_video": CheckpointKind("Sam3TrackerVideoModel", CENTRED),
+        "sam3_video": CheckpointKind("Sam3TrackerVideoModel", CENTRED, takes_text=True, memory_selection=True),
+        "sam3_tracker_video": CheckpointKind("Sam3TrackerVideoModel", CENTRED, memory_selection=True),
     },
     "sam2.1": {"sam2_video": CheckpointKind("Sam2VideoModel", IMAGENET)},
     "edgetam": {"edgetam_video": CheckpointKind("EdgeTamVideoModel", IMAGENET, bfloat16=False)},

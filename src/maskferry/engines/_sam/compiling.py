@@ -1,7 +1,8 @@
 """Compiled stages of the models of transformers.
 
-Only the steady state is worth it: one prompt frame, six memories and sixteen pointers an object. Everything else runs
-plain. Numbers of objects are padded to a few sizes, so that few shapes are ever compiled.
+Only the steady state is worth it: one prompt frame, six memories and sixteen pointers an object. With memory selection
+there are always sixteen, some of which are padding. Everything else runs plain. Numbers of objects are padded to a few
+sizes, so that few shapes are ever compiled.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class CompiledStages(StageCompiler[Network]):
             return self._network.track(features, batch)
         count = len(batch.memory)
         padded = _pad(batch, padded_size(count))
-        key = (padded.memory.shape, padded.position.shape)
+        key = (padded.memory.shape, padded.position.shape, padded.padding.shape)
         if key not in self._stages:
             plain = self._network.stages
             self._stages[key] = self._unless_out_of_memory(plain, lambda: self._compile_stages(features, padded))
@@ -50,20 +51,21 @@ class CompiledStages(StageCompiler[Network]):
 
     def _is_steady(self, batch: MemoryBatch) -> bool:
         config = self._network.config
-        tokens_each = self._network.model.hidden_dim // self._network.memory_dim
         pointers = int(config.max_object_pointers_in_encoder)
-        return bool(batch.memory_frames == config.num_maskmem) and batch.pointer_tokens == pointers * tokens_each
+        full = batch.pointer_tokens == pointers * self._network.tokens_each
+        return bool(batch.memory_frames == config.num_maskmem) and full
 
     def _replay_step(self, key: object, features: Features, batch: MemoryBatch) -> tuple[Predictions, Tensor]:
         """The whole step as one CUDA graph."""
         stages = self._stages[key]
 
-        def step(fine: Tensor, middle: Tensor, top: Tensor, memory: Tensor, position: Tensor) -> list[Tensor]:
-            here = replace(batch, memory=memory, position=position)
+        def step(fine: Tensor, middle: Tensor, top: Tensor, *memories: Tensor) -> list[Tensor]:
+            memory, position, padding = memories
+            here = replace(batch, memory=memory, position=position, padding=padding)
             found, remembered = self._network.track(Features(fine, middle, top), here, stages)
             return [found.logits, found.pointer, found.presence, found.quality, remembered]
 
-        inputs = [features.fine, features.middle, features.top, batch.memory, batch.position]
+        inputs = [features.fine, features.middle, features.top, batch.memory, batch.position, batch.padding]
         logits, pointer, presence, quality, remembered = self._replay(key, step, inputs)
         return Predictions(logits, pointer, presence, quality), remembered
 
@@ -73,9 +75,9 @@ class CompiledStages(StageCompiler[Network]):
         counts = (batch.pointer_tokens, batch.memory_frames)
         multimask, prompt = network.uses_multimask(0, first=False), network.unprompted
 
-        inputs = [features.top, batch.memory, batch.position]
+        inputs = [features.top, batch.memory, batch.position, batch.padding]
         attend = self._compile("memory attention", network.attend_to_memory, exact.attend_to_memory, inputs, counts)
-        conditioned = network.attend_to_memory(features.top, batch.memory, batch.position, *counts)
+        conditioned = network.attend_to_memory(features.top, batch.memory, batch.position, batch.padding, *counts)
         inputs = [conditioned, features.fine, features.middle, prompt.sparse, prompt.dense]
         decode = self._compile(
             "mask decoder", network.decode_candidates, exact.decode_candidates, inputs, (multimask,), qualities_at=1
@@ -99,12 +101,18 @@ class CompiledStages(StageCompiler[Network]):
 
 def _pad(batch: MemoryBatch, size: int) -> MemoryBatch:
     """The same batch with its last row repeated up to ``size`` rows."""
-    memory, position = batch.memory, batch.position
-    if len(memory) < size:
-        memory = torch.cat([memory, memory[-1:].expand(size - len(memory), -1, -1)])
-    if 1 < len(position) < size:
-        position = torch.cat([position, position[-1:].expand(size - len(position), -1, -1)])
-    return replace(batch, memory=memory, position=position)
+    position = batch.position if len(batch.position) == 1 else _repeat_last(batch.position, size)
+    return replace(
+        batch,
+        memory=_repeat_last(batch.memory, size),
+        position=position,
+        padding=_repeat_last(batch.padding, size),
+    )
+
+
+def _repeat_last(rows: Tensor, size: int) -> Tensor:
+    missing = size - len(rows)
+    return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
 
 
 def _first_rows(result: tuple[Predictions, Tensor], count: int) -> tuple[Predictions, Tensor]:

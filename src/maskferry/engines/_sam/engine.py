@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, TextPrompt, VideoInfo
-from maskferry.engines._sam.checkpoint import FAMILIES, kind_of
+from maskferry.engines._sam.checkpoint import FAMILIES, family_of, kind_of
 from maskferry.engines._sam.devices import pick_devices, pick_dtype
 from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.loading import Checkpoint, load_on_device
@@ -35,6 +35,8 @@ class SamEngine:
             (from the first frame that has all its memories; takes a minute or two, later seconds), or False.
         max_batch: how many objects go through the network at a time; less needs less memory. Halved automatically
             when the device runs out of memory.
+        memory_selection: of SAM 3 only, where it is the default, as the model's authors run it: remember the frames on
+            which an object was well in sight, however long ago. False: the last frames, as transformers does.
 
     Attributes:
         name: as in the registry.
@@ -55,14 +57,16 @@ class SamEngine:
         precision: str = "auto",
         compile: bool | Literal["auto"] = "auto",  # noqa: A002
         max_batch: int = 64,
+        memory_selection: bool | None = None,
     ) -> None:
-        _check_options(model, compile, max_batch)
+        _check_options(model, compile, max_batch, memory_selection)
         devices = pick_devices(model, device)
         folder = find_folder(model, checkpoint)
         kind = kind_of(model, folder)
         dtypes = {pick_dtype(model, precision, one, bfloat16=kind.bfloat16) for one in devices}
         if len(dtypes) > 1:
             raise InputError(f"engine {model!r}: {device} do not all work in bfloat16: pass precision='float32'")
+        selects = kind.memory_selection if memory_selection is None else memory_selection
         weights, dtype = Checkpoint(model, folder, kind), dtypes.pop()
         self.name = model
         self.accepts: frozenset[type[Prompt]] = frozenset({MaskPrompt, PointPrompt, BoxPrompt})
@@ -70,7 +74,8 @@ class SamEngine:
             self.accepts |= {TextPrompt}
         self.hooks = SessionHooks()
         self._models = [
-            load_on_device(weights, one, dtype, compile_stages=compile, max_batch=max_batch) for one in devices
+            load_on_device(weights, one, dtype, compile_stages=compile, max_batch=max_batch, memory_selection=selects)
+            for one in devices
         ]
 
     def open(self, video: VideoInfo, snapshot: bytes | None = None) -> SamSession | MultiDeviceSession:
@@ -92,7 +97,7 @@ class SamEngine:
             torch.cuda.empty_cache()
 
 
-def _check_options(model: str, compile_stages: object, max_batch: object) -> None:
+def _check_options(model: str, compile_stages: object, max_batch: object, memory_selection: object) -> None:
     """Refuse options before anything is loaded.
 
     Raises:
@@ -105,3 +110,8 @@ def _check_options(model: str, compile_stages: object, max_batch: object) -> Non
         raise InputError(f"engine {model!r}: max_batch must be a whole number from 1, got {max_batch!r}")
     if compile_stages not in (True, False, "auto"):
         raise InputError(f"engine {model!r}: compile must be 'auto', True or False, got {compile_stages!r}")
+    if memory_selection is not None:
+        if not any(kind.memory_selection for kind in family_of(model).values()):
+            raise InputError(f"engine {model!r} has no memory selection; it is an option of sam3")
+        if not isinstance(memory_selection, bool):
+            raise InputError(f"engine {model!r}: memory_selection must be True or False, got {memory_selection!r}")

@@ -36,6 +36,7 @@ class LoadedModel:
         mean_std: of the pictures that it was trained on.
         streams: that all its sessions work on.
         max_batch: objects at a time.
+        memory_selection: remember frames by how well objects were in sight; see `memory_selection`.
         detector: where the checkpoint takes text.
         identity: what a snapshot must agree with.
     """
@@ -47,6 +48,7 @@ class LoadedModel:
     mean_std: MeanStd
     streams: Streams
     max_batch: int
+    memory_selection: bool = False
     detector: TextDetector | None = None
     identity: dict[str, str] = field(default_factory=dict)
 

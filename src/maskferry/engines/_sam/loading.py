@@ -18,6 +18,7 @@ from maskferry.engines._sam.network import Network
 from maskferry.engines._sam.stage_types import Features, MemoryBatch, Predictions
 from maskferry.engines._sam.streams import Streams
 from maskferry.engines._sam.text_detector import TextDetector
+from maskferry.errors import EngineError
 
 __all__ = ["Checkpoint", "load_on_device"]
 
@@ -54,6 +55,7 @@ def load_on_device(
     *,
     compile_stages: bool | Literal["auto"],
     max_batch: int,
+    memory_selection: bool,
 ) -> LoadedModel:
     """Load a model onto one device.
 
@@ -63,6 +65,7 @@ def load_on_device(
         dtype: of its features.
         compile_stages: as `SamEngine` takes ``compile``.
         max_batch: objects at a time.
+        memory_selection: remember frames by how well objects were in sight.
 
     Raises:
         EngineError: the weights do not fit, or the device has too little memory.
@@ -71,6 +74,11 @@ def load_on_device(
     name, folder, kind = checkpoint.engine, checkpoint.folder, checkpoint.kind
     on_cuda = device.type == "cuda"
     network = Network(load_model(name, folder, kind, device, dtype), dtype, narrow=on_cuda)
+    if memory_selection and network.attention.heads > 1:
+        raise EngineError(
+            f"engine {name!r}: memory selection needs memory attention with one head, this checkpoint has "
+            f"{network.attention.heads}: pass memory_selection=False"
+        )
     stages: CompiledStages | Network = network
     if compile_stages is True or (compile_stages == "auto" and on_cuda):
         stages = CompiledStages(network, at_once=compile_stages is True)
@@ -83,8 +91,14 @@ def load_on_device(
         mean_std=kind.mean_std,
         streams=Streams(device),
         max_batch=max_batch,
+        memory_selection=memory_selection,
         detector=TextDetector(name, folder, network, kind.mean_std) if kind.takes_text else None,
-        identity={"engine": name, "weights": fingerprint(network), "precision": str(dtype)},
+        identity={
+            "engine": name,
+            "weights": fingerprint(network),
+            "precision": str(dtype),
+            "memory_selection": "on" if memory_selection else "off",
+        },
     )
 
 

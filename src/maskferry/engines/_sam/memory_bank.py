@@ -2,17 +2,19 @@
 
 Frames are numbered by *step*: the first frame that a session sees is step 0, the next is step 1, whatever their
 indices. Distances are counted in steps, so that a backward pass and one with gaps look to the model like any other.
-What will not be read again is deleted: the bank does not grow with the length of the video.
+With memory selection, distances are places in the list of selected frames. What will not be read again is deleted: the
+bank does not grow with the length of the video.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from maskferry.engines._sam.memory_selection import MIN_EFFECTIVE_QUALITY, kept_steps, selected_steps
 from maskferry.engines._sam.network import Network
 from maskferry.engines._sam.stage_types import MemoryBatch
 
@@ -27,20 +29,22 @@ class MemoryWindow:
         memories: steps before this one whose memories are read.
         pointers: steps before this one whose pointers are read; less than this many.
         prompt_frames: how many prompt frames are read at once, the latest; -1 for all of them.
+        selects: with memory selection, which counts selected frames instead of steps.
     """
 
     memories: int
     pointers: int
     prompt_frames: int
+    selects: bool = False
 
     @classmethod
-    def of(cls, network: Network, frame_count: int | None) -> MemoryWindow:
+    def of(cls, network: Network, frame_count: int | None, *, selects: bool = False) -> MemoryWindow:
         """The window of a model, for a video of so many frames; None where their number is unknown."""
         config = network.config
         pointers = int(config.max_object_pointers_in_encoder)
         if frame_count is not None:
             pointers = max(2, min(pointers, frame_count))
-        return cls(int(config.num_maskmem) - 1, pointers, int(config.max_cond_frame_num))
+        return cls(int(config.num_maskmem) - 1, pointers, int(config.max_cond_frame_num), selects)
 
 
 @dataclass(slots=True)
@@ -51,11 +55,21 @@ class MemoryEntry:
         memory: (B, T, 64); None when too old to be read.
         pointer: (B, C).
         row: which of the B.
+        good: the object was well in sight; known of tracked frames with memory selection.
     """
 
     memory: Tensor | None
     pointer: Tensor
     row: int
+    good: bool = False
+
+    def leave_batch(self) -> None:
+        """Keep this row alone, so that the other objects' rows can be freed."""
+        if len(self.pointer) > 1:
+            self.pointer = self.pointer[self.row : self.row + 1].clone()
+            if self.memory is not None:
+                self.memory = self.memory[self.row : self.row + 1].clone()
+            self.row = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +79,22 @@ class SelectedMemories:
     Attributes:
         memories: how many steps ago (0 for prompt frames), and the entry.
         pointers: how many steps ago, and the entry.
+        padding: with memory selection, whether a pointer only stands in for one that there is not, so that all objects
+            have as many; what is read of it is taken out again.
     """
 
     memories: list[tuple[int, MemoryEntry]]
     pointers: list[tuple[int, MemoryEntry]]
+    padding: list[bool] = field(default_factory=list)
 
     @property
     def shape(self) -> tuple[tuple[int, ...], int]:
         """Objects with the same shape go through the network together."""
         return tuple(ago for ago, _ in self.memories), len(self.pointers)
+
+
+_Distant = tuple[int, MemoryEntry]
+"""How many steps ago, and the entry."""
 
 
 @dataclass(slots=True)
@@ -98,32 +119,65 @@ class TrackedObject:
         """What is read of it at ``step``, of the steps before."""
         steps = sorted(self.prompted)
         chosen = steps if window.prompt_frames < 0 else steps[-window.prompt_frames :]
-        others = {s: self.prompted[s] for s in steps if s not in chosen} | self.recent
         memories = [(0, self.prompted[s]) for s in chosen]
         pointers = [(step - s, self.prompted[s]) for s in chosen]
-        for ago in range(window.memories, 0, -1):
-            entry = others.get(step - ago)
-            if entry is not None and entry.memory is not None:
-                memories.append((ago, entry))
-        for ago in range(1, window.pointers):
-            entry = others.get(step - ago)
-            if entry is not None:
-                pointers.append((ago, entry))
+        if window.selects:
+            return self._select_good(step, window, memories, pointers)
+        others = {s: self.prompted[s] for s in steps if s not in chosen} | self.recent
+        by_distance = {step - s: entry for s, entry in others.items()}
+        memories += _memories(by_distance, window)
+        pointers += [(ago, by_distance[ago]) for ago in range(1, window.pointers) if ago in by_distance]
         return SelectedMemories(memories, pointers)
+
+    def _select_good(
+        self, step: int, window: MemoryWindow, memories: list[_Distant], pointers: list[_Distant]
+    ) -> SelectedMemories:
+        """The same with memory selection, given what is read of prompt frames; see `memory_selection`."""
+        listed = selected_steps(self._good_steps(), step - 1, window.pointers - 1)
+        by_place = {len(listed) - i: self.recent[s] for i, s in enumerate(listed) if s in self.recent}
+        memories = memories + _memories(by_place, window)
+        padding = [False] * len(pointers)
+        stand_in = pointers[-1][1]
+        for place in range(1, window.pointers):
+            is_read = place in by_place and place < len(listed)
+            pointers.append((place, by_place[place] if is_read else stand_in))
+            padding.append(not is_read)
+        return SelectedMemories(memories, pointers, padding)
+
+    def _good_steps(self) -> list[int]:
+        return [s for s, entry in self.recent.items() if entry.good]
 
     def forget_old(self, step: int, window: MemoryWindow) -> None:
         """Delete what will not be read any more once ``step`` is done."""
+        if window.selects:
+            self._keep_good(step, window)
+        else:
+            self._keep_recent(step, window)
+        if window.prompt_frames < 0:
+            return
+        horizon = max(window.pointers, window.memories + 1)
+        for s in sorted(self.prompted)[: -window.prompt_frames]:
+            if window.selects or step + 1 - s >= horizon:
+                del self.prompted[s]
+
+    def _keep_recent(self, step: int, window: MemoryWindow) -> None:
+        """Of the tracked frames, those that are near enough."""
         for old in [s for s in self.recent if step + 1 - s >= window.pointers]:
             del self.recent[old]
         for s, entry in self.recent.items():
             if step + 1 - s > window.memories:
                 entry.memory = None
-        if window.prompt_frames < 0:
-            return
-        horizon = max(window.pointers, window.memories + 1)
-        for s in sorted(self.prompted)[: -window.prompt_frames]:
-            if step + 1 - s >= horizon:
-                del self.prompted[s]
+
+    def _keep_good(self, step: int, window: MemoryWindow) -> None:
+        """Of the tracked frames, the latest good ones and the last; with memory selection."""
+        kept = kept_steps(self._good_steps(), step, window.pointers - 1)
+        self.recent = {s: self.recent[s] for s in kept if s in self.recent}
+        for s in kept[: -window.memories]:
+            self.recent[s].memory = None
+        for s, entry in self.recent.items():
+            shared = window.pointers if entry.memory is None else window.memories
+            if step + 1 - s > shared:  # older than what other objects of its batch keep
+                entry.leave_batch()
 
 
 @dataclass(slots=True, eq=False)
@@ -146,14 +200,28 @@ class MemoryBank:
         known.recent.pop(self.step, None)
         return known
 
+    def rate(self, object_ids: Iterable[int], qualities: Iterable[float]) -> None:
+        """Take in the effective quality of tracked objects at this step; see `memory_selection`."""
+        for object_id, quality in zip(object_ids, qualities, strict=True):
+            entry = self.objects[object_id].recent.get(self.step)
+            if entry is not None:
+                entry.good = quality > MIN_EFFECTIVE_QUALITY
+
     def forget_old(self, window: MemoryWindow) -> None:
         """Delete what will not be read any more once this step is done."""
         for known in self.objects.values():
             known.forget_old(self.step, window)
 
 
+def _memories(by_distance: Mapping[int, MemoryEntry], window: MemoryWindow) -> list[_Distant]:
+    """Those of tracked frames that are read, the farthest first."""
+    distances = [ago for ago in range(window.memories, 0, -1) if ago in by_distance]
+    return [(ago, by_distance[ago]) for ago in distances if by_distance[ago].memory is not None]
+
+
 def batch_memories(network: Network, selected: Sequence[SelectedMemories], window: MemoryWindow) -> MemoryBatch:
     """The memories of objects of one shape as one batch."""
+    padding = torch.tensor([one.padding for one in selected], device=network.device, dtype=network.dtype)
     memories = [
         _stack_rows([(entry.memory, entry.row) for entry in entries]).to(network.dtype)
         for entries in zip(*([entry for _, entry in one.memories] for one in selected), strict=True)
@@ -164,7 +232,13 @@ def batch_memories(network: Network, selected: Sequence[SelectedMemories], windo
     ]
     tokens = torch.stack(pointers, dim=1).reshape(len(selected), -1, network.memory_dim).to(network.dtype)
     position = torch.cat(_positions(network, selected, window), dim=1)
-    return MemoryBatch(torch.cat([*memories, tokens], dim=1), position, tokens.shape[1], len(memories))
+    return MemoryBatch(
+        torch.cat([*memories, tokens], dim=1),
+        position,
+        padding.repeat_interleave(network.tokens_each, dim=1),
+        tokens.shape[1],
+        len(memories),
+    )
 
 
 def _stack_rows(rows: Sequence[tuple[Tensor | None, int]]) -> Tensor:
@@ -198,8 +272,7 @@ def _memory_position(network: Network, distances: Sequence[int]) -> Tensor:
 
 def _pointer_position(network: Network, distances: Sequence[Sequence[int]], window: MemoryWindow) -> Tensor:
     """(B or 1, S, 64): sines of the distance, projected; as ``get_1d_sine_pe`` of transformers."""
-    config, model = network.config, network.model
-    tokens_each = model.hidden_dim // network.memory_dim
+    config, model, tokens_each = network.config, network.model, network.tokens_each
     distance = torch.tensor(distances, device=network.device, dtype=torch.float32) / float(window.pointers - 1)
     if not config.enable_temporal_pos_encoding_for_object_pointers:
         zeros = distance.new_zeros((*distance.shape, network.memory_dim), dtype=network.dtype)

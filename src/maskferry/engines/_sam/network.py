@@ -39,6 +39,7 @@ class Network(nn.Module):
         mask_hw: height and width of the masks that the model takes, (4h, 4w).
         grid_hw: height and width of the features at which objects are remembered.
         memory_dim: channels of memories.
+        tokens_each: tokens of a pointer.
         accurate_dtype: of what is computed in float32 although the features are in half precision.
         unprompted: the prompt embedding of no prompt.
     """
@@ -52,6 +53,7 @@ class Network(nn.Module):
         self.mask_hw: tuple[int, int] = tuple(model.prompt_encoder.mask_input_size)
         self.grid_hw: tuple[int, int] = tuple(model.backbone_feature_sizes[-1])
         self.memory_dim = int(model.mem_dim)
+        self.tokens_each = int(model.hidden_dim) // self.memory_dim
         self.resampler = getattr(model, "spatial_perceiver", None)  # EdgeTAM's
         self.attention = MemoryAttention(model, grouped=self.resampler is not None, narrow=narrow)
         self.accurate_dtype = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
@@ -103,11 +105,11 @@ class Network(nn.Module):
     # --- stage 2: a frame's features in relation to memories ------------------------------------------------------
 
     def attend_to_memory(
-        self, top: Tensor, memory: Tensor, position: Tensor, pointer_tokens: int, memory_frames: int
+        self, top: Tensor, memory: Tensor, position: Tensor, padding: Tensor, pointer_tokens: int, memory_frames: int
     ) -> Tensor:
         """A frame's ``top``, conditioned on each object's memories, (B, HW, C); as `MemoryAttention.forward`."""
         features = top + 0.1 * self.top_position
-        conditioned: Tensor = self.attention(features, memory, position, pointer_tokens, memory_frames)
+        conditioned: Tensor = self.attention(features, memory, position, padding, pointer_tokens, memory_frames)
         return conditioned
 
     def features_without_memory(self, features: Features) -> Tensor:
@@ -280,7 +282,7 @@ class Network(nn.Module):
         """
         stages = stages or self.stages
         conditioned = stages.attend_to_memory(
-            features.top, batch.memory, batch.position, batch.pointer_tokens, batch.memory_frames
+            features.top, batch.memory, batch.position, batch.padding, batch.pointer_tokens, batch.memory_frames
         )
         multimask, prompt = self.uses_multimask(0, first=False), self.unprompted
         candidates = stages.decode_candidates(

@@ -15,6 +15,7 @@ from maskferry.engines._sam.frame_encoder import FrameEncoder
 from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.loaded_model import LoadedModel
 from maskferry.engines._sam.memory_bank import MemoryBank, MemoryEntry, MemoryWindow, TrackedObject, batch_memories
+from maskferry.engines._sam.memory_selection import effective_quality
 from maskferry.engines._sam.network import GIVEN_LOGIT
 from maskferry.engines._sam.prompting import (
     MAX_LOGIT,
@@ -66,7 +67,7 @@ class SamSession:
     ) -> None:
         self._video, self._model, self._hooks = video, model, hooks or SessionHooks()
         self._network = model.network
-        self._window = MemoryWindow.of(self._network, video.frame_count)
+        self._window = MemoryWindow.of(self._network, video.frame_count, selects=model.memory_selection)
         self._encoder = FrameEncoder(model, self._hooks)
         self._batches = BatchRunner(model.max_batch)
         self._bank = MemoryBank()
@@ -168,6 +169,9 @@ class SamSession:
         with self._hooks.timed("masks"):
             rows = predicted_rows(started.predictions, self._bank.objects, self._video.size_hw, self._hooks)
         rows |= given_rows(started.prompts, self.fidelity)
+        if self._window.selects:
+            for batch in started.predictions:
+                self._bank.rate(batch.object_ids, effective_quality(batch.presence, batch.quality).tolist())
         self._bank.forget_old(self._window)
         return FrameMasks(started.frame.index, self._video.size_hw, tuple(rows[i] for i in sorted(rows)))
 
@@ -209,7 +213,7 @@ class SamSession:
         network = self._network
         batch = batch_memories(network, [known.select(self._bank.step, self._window)], self._window)
         conditioned = network.attend_to_memory(
-            features.top, batch.memory, batch.position, batch.pointer_tokens, batch.memory_frames
+            features.top, batch.memory, batch.position, batch.padding, batch.pointer_tokens, batch.memory_frames
         )
         multimask = network.uses_multimask(0, first=False)
         return conditioned, network.decode(conditioned, features, multimask=multimask)

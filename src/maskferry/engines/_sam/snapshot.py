@@ -1,8 +1,8 @@
 """A memory bank as bytes: a safetensors file with a JSON header.
 
 The header holds the format, what the snapshot must agree with, ``place`` (the bank's step) and ``targets`` (a row for
-each object). Tensors are named ``{object id}/{given or recent}/{step}/{memory or pointer}``; ``given`` are the entries
-of prompt frames.
+each object; ``good`` are the steps on which it was well in sight, with memory selection). Tensors are named
+``{object id}/{given or recent}/{step}/{memory or pointer}``; ``given`` are the entries of prompt frames.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ MAX_BYTES = 1 << 28
 
 FORMAT = "maskferry sam session 1"
 
+ABSENT = {"memory_selection": "off"}
+"""What is meant where a header lacks a key, because older versions did not write it."""
+
 
 def save(bank: MemoryBank, identity: Mapping[str, str]) -> bytes | None:
     """Pack a memory bank; None where it is larger than `MAX_BYTES`."""
     tensors: dict[str, Tensor] = {}
     rows = []
     for i, known in bank.objects.items():
-        rows.append({"id": i, "lost": known.lost, "usual_area": known.usual_area})
+        good = sorted(step for step, entry in known.recent.items() if entry.good)
+        rows.append({"id": i, "lost": known.lost, "usual_area": known.usual_area, "good": good})
         for kind, entries in _entries(known).items():
             for step, entry in entries.items():
                 tensors[f"{i}/{kind}/{step}/pointer"] = entry.pointer[entry.row]
@@ -51,7 +55,7 @@ def load(data: bytes, identity: Mapping[str, str], device: torch.device) -> Memo
     """
     with errors_translated():
         header, tensors = unpack(data)
-        check_header(header, {"format": FORMAT, **identity})
+        check_header(ABSENT | header, {"format": FORMAT, **identity})
         objects = {
             row["id"]: TrackedObject(row["id"], lost=row["lost"], usual_area=row["usual_area"])
             for row in header["targets"]
@@ -61,6 +65,9 @@ def load(data: bytes, identity: Mapping[str, str], device: torch.device) -> Memo
             memory = tensors.get(f"{i}/{kind}/{step}/memory")
             entry = MemoryEntry(None if memory is None else memory[None].to(device), tensors[name][None].to(device), 0)
             _entries(objects[int(i)])[kind][int(step)] = entry
+        for row in header["targets"]:
+            for step in row.get("good", ()):
+                objects[row["id"]].recent[step].good = True
         return MemoryBank(int(header["place"]), objects)
 
 

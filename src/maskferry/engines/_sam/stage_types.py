@@ -32,12 +32,15 @@ class MemoryBatch:
     Attributes:
         memory: (B, S, 64): memories of frames, then pointers.
         position: (B or 1, S, 64), their position codes.
+        padding: (B, pointer_tokens), 1 for tokens that only stand in for pointers that an object does not have, else
+            0; (B, 0) where there are none.
         pointer_tokens: tokens at the end that are pointers.
         memory_frames: of how many frames the other tokens are.
     """
 
     memory: Tensor
     position: Tensor
+    padding: Tensor
     pointer_tokens: int
     memory_frames: int
 
@@ -71,6 +74,6 @@ class Predictions:
 class Stages:
     """The stages of `Network.track`, plain or compiled; see the methods of `Network` with these names."""
 
-    attend_to_memory: Callable[[Tensor, Tensor, Tensor, int, int], Tensor]
+    attend_to_memory: Callable[[Tensor, Tensor, Tensor, Tensor, int, int], Tensor]
     decode_candidates: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor, Tensor]]
     encode_predicted: Callable[[Tensor, Tensor, Tensor], Tensor]
