@@ -413,7 +413,7 @@ def test_out_of_memory_halves_the_batch_and_says_at_last_what_can_be_done(checkp
     assert len(session.step(picture(1))) == 20
     assert "continuing with 1 buckets at a time" in caplog.text
     limit = 0
-    with pytest.raises(EngineError, match="ran out of memory on frame 2"):
+    with pytest.raises(EngineError, match="ran out of memory on frame 2, one bucket at a time"):
         session.step(picture(2))
 
 
