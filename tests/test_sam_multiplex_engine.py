@@ -212,6 +212,8 @@ def test_how_many_buckets_there_are(engine, shared):
     assert buckets(session) == [2, 2, 1]
     session.step(picture(3), given(3, 60))  # nobody is with it
     assert buckets(session) == [2, 2, 1]
+    session.step(picture(4), given(4, 1, 2, 18))  # all that are reported of the twin
+    assert buckets(session) == [2, 2, 1]
     for i in (1, 2, 18):
         session.drop(i)
     assert buckets(session) == [2, 1]
@@ -411,7 +413,7 @@ def test_out_of_memory_halves_the_batch_and_says_at_last_what_can_be_done(checkp
     assert len(session.step(picture(1))) == 20
     assert "continuing with 1 buckets at a time" in caplog.text
     limit = 0
-    with pytest.raises(EngineError, match="ran out of memory on frame 2"):
+    with pytest.raises(EngineError, match="ran out of memory on frame 2, one bucket at a time"):
         session.step(picture(2))
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="the SAM engines need transformers")
 
 import multiplex_models
 from maskferry.data import Frame, VideoInfo
-from maskferry.engines._sam.multiplex.network import enlarge
+from maskferry.engines._sam.multiplex.memory_encoder import enlarge
 from maskferry.engines._sam.multiplex.stage_types import FrameFeatures
 from maskferry.engines._sam.preprocessing import normalise
 from maskferry.engines._sam.prompting import Prompts

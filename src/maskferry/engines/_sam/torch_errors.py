@@ -20,12 +20,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def translate_torch_errors(name: str, frame: int) -> Generator[None]:
+def translate_torch_errors(name: str, frame: int, unit: str = "object") -> Generator[None]:
     """Turn errors of torch into `EngineError`.
 
     Args:
         name: of the engine.
         frame: index of the frame that the engine works on.
+        unit: what it takes at a time at least.
     """
     try:
         yield
@@ -34,7 +35,7 @@ def translate_torch_errors(name: str, frame: int) -> Generator[None]:
             raise
         if is_out_of_memory(err):
             raise EngineError(
-                f"engine {name!r} ran out of memory on frame {frame}, one object at a time: close other programs on "
+                f"engine {name!r} ran out of memory on frame {frame}, one {unit} at a time: close other programs on "
                 "this device, track fewer objects in one run, choose a smaller model (sam2.1-tiny, edgetam), or track "
                 f"with device='cpu' or engine 'flow' ({err})"
             ) from err

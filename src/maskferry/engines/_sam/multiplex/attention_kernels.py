@@ -6,6 +6,7 @@ Heads of 32 channels are unusual: which kernel wins depends on the device, on to
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 import torch
@@ -16,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from maskferry.engines._sam.multiplex.stage_types import MemoryBatch
 from maskferry.engines._sam.torch_errors import is_out_of_memory
 
-__all__ = ["AttentionKernels"]
+__all__ = ["AttentionKernels", "kernel_times"]
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +39,21 @@ class AttentionKernels:
         if count not in self._orders:
             if not batch.steady:  # its shapes will not come again
                 return sdpa_kernel([*CANDIDATES, SDPBackend.MATH], set_priority=True)
-            self._orders[count] = _timed_order(batch)
+            self._orders[count] = _order(kernel_times(batch), count)
         return sdpa_kernel(self._orders[count], set_priority=True)
 
 
-def _timed_order(batch: MemoryBatch) -> list[SDPBackend]:
-    """All kernels, the fastest first; those that fail here come last."""
+def kernel_times(batch: MemoryBatch) -> dict[SDPBackend, float]:
+    """Milliseconds that one layer's attention to these memories takes with each kernel; infinite where it fails."""
     query = batch.keys[0][:, 0].contiguous()  # of one layer; (B, heads, HW, d)
     keys = torch.cat([query] * len(batch.keys), dim=2)
-    times = {kernel: _milliseconds(kernel, query, keys) for kernel in CANDIDATES}
+    return {kernel: _milliseconds(kernel, query, keys) for kernel in CANDIDATES}
+
+
+def _order(times: Mapping[SDPBackend, float], buckets: int) -> list[SDPBackend]:
+    """All kernels, the fastest first; those that fail here come last."""
     order = sorted(CANDIDATES, key=lambda kernel: times[kernel])
-    log.info("attention to memories of %d buckets: %s", len(query), {k.name: round(times[k], 2) for k in order})
+    log.info("attention to memories of %d buckets: %s", buckets, {k.name: round(times[k], 2) for k in order})
     return [*order, SDPBackend.MATH]
 
 

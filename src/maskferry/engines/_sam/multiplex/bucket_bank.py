@@ -107,7 +107,9 @@ class BucketBank:
             self.objects[i] = KnownObject()
 
     def correct(self, object_ids: Iterable[int]) -> dict[BucketGroup, tuple[BucketGroup, list[int]]]:
-        """Prepare known objects for new masks on this frame: with ``isolate`` they get places in twins.
+        """Prepare known objects for new masks on this frame.
+
+        With ``isolate`` they get places in twins, unless all that are reported in their group are corrected.
 
         Returns:
             Each twin, with the group that it is made of and the numbers of the buckets there.
@@ -119,7 +121,7 @@ class BucketBank:
         wanted = {i: places[i] for i in object_ids}
         for group in list(self.groups):
             own = {i: place for i, place in wanted.items() if place.group is group}
-            if own and not (len(group.buckets) == 1 and own.keys() == {i for i, *_ in group.live()}):
+            if own and own.keys() != {i for i, *_ in group.live()}:
                 rows = sorted({place.row for place in own.values()})
                 twins[self._twin(group, rows, own)] = (group, rows)
         self._delete_empty()

@@ -14,7 +14,7 @@ from maskferry.engines._sam.frame_encoder import FrameEncoder
 from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.multiplex.buckets import BucketGroup, GroupMemory, Window
 from maskferry.engines._sam.multiplex.loaded_model import LoadedMultiplex
-from maskferry.engines._sam.multiplex.network import enlarge
+from maskferry.engines._sam.multiplex.memory_encoder import enlarge
 from maskferry.engines._sam.multiplex.stage_types import FrameFeatures, Predictions, PromptFeatures
 from maskferry.engines._sam.prompting import MAX_LOGIT, mask_fidelity, resize_masks
 

@@ -53,5 +53,5 @@ class LoadedMultiplex:
     @contextmanager
     def tracking(self, frame: Frame) -> Generator[None]:
         """In this context the network tracks into a frame; errors of torch become `EngineError`."""
-        with translate_torch_errors(self.name, frame.index), torch.inference_mode(), self.streams.tracking():
+        with translate_torch_errors(self.name, frame.index, "bucket"), torch.inference_mode(), self.streams.tracking():
             yield

@@ -9,7 +9,7 @@ from maskferry.engines._sam.multiplex.architecture import Architecture
 from maskferry.engines._sam.multiplex.layers import ChannelNorm, Mlp, attend, split_heads
 from maskferry.engines._sam.multiplex.stage_types import Candidates
 
-__all__ = ["MaskDecoder", "paint"]
+__all__ = ["MaskDecoder", "paint", "paint_candidate"]
 
 
 class MaskDecoder(nn.Module):
@@ -91,6 +91,12 @@ def paint(kernels: Tensor, picture: Tensor) -> Tensor:
     """Logits (B, N, h, w) of kernels (B, N, c) applied to a picture (B, c, h, w)."""
     logits: Tensor = (kernels @ picture.flatten(2)).unflatten(2, picture.shape[-2:])
     return logits
+
+
+def paint_candidate(found: Candidates, which: Tensor) -> Tensor:
+    """Logits (N, 1, h, w) of one candidate of each of N objects, by number (N,); they have one slot each."""
+    each = torch.arange(len(which), device=which.device)
+    return paint(found.kernels[each, 0, which][:, None], found.picture)
 
 
 class TwoWayTransformer(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from maskferry.engines._sam.multiplex.architecture import Architecture
 from maskferry.engines._sam.multiplex.layers import ChannelNorm
 
-__all__ = ["MemoryEncoder"]
+__all__ = ["MemoryEncoder", "as_inside", "enlarge"]
 
 
 class MemoryEncoder(nn.Module):
@@ -93,3 +93,19 @@ class FuserLayer(nn.Module):
         y = self.gamma * self.pwconv2(F.gelu(self.pwconv1(y)))
         out: Tensor = x + y.permute(0, 3, 1, 2)
         return out
+
+
+def as_inside(large: Tensor, valid: Tensor) -> Tensor:
+    """Logits as the memory encoder takes them: from -1 outside to 1 inside, and 0 in slots without an object."""
+    return (2 * large.sigmoid() - 1) * valid[..., None, None]
+
+
+def enlarge(x: Tensor, side: int) -> Tensor:
+    """(B, M, side, side), bilinear, computed in float32 at least.
+
+    The models resize masks with antialiasing and logits without, which is the same where nothing becomes smaller.
+    """
+    if x.shape[-1] == side:
+        return x
+    wide = x if x.dtype == torch.float64 else x.float()
+    return F.interpolate(wide, size=(side, side), mode="bilinear", align_corners=False).to(x.dtype)

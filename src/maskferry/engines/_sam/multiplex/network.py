@@ -6,14 +6,13 @@ Encode a frame; condition it on each bucket's memories; decode the masks of all 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from maskferry.engines._sam.multiplex.architecture import Architecture
 from maskferry.engines._sam.multiplex.layers import Mlp, split_heads
-from maskferry.engines._sam.multiplex.mask_decoder import MaskDecoder, paint
+from maskferry.engines._sam.multiplex.mask_decoder import MaskDecoder, paint, paint_candidate
 from maskferry.engines._sam.multiplex.memory_attention import MemoryAttention
-from maskferry.engines._sam.multiplex.memory_encoder import MemoryEncoder
+from maskferry.engines._sam.multiplex.memory_encoder import MemoryEncoder, as_inside, enlarge
 from maskferry.engines._sam.multiplex.positions import FourierCode, distance_code, rotary_tables, rotate, sine_grid
 from maskferry.engines._sam.multiplex.prompt_encoder import PromptEncoder
 from maskferry.engines._sam.multiplex.stage_types import (
@@ -27,7 +26,7 @@ from maskferry.engines._sam.multiplex.stage_types import (
 from maskferry.engines._sam.multiplex.trunk import PictureEncoder
 from maskferry.engines._sam.network import GIVEN_LOGIT, NO_OBJECT_LOGIT
 
-__all__ = ["MultiplexNetwork", "enlarge"]
+__all__ = ["MultiplexNetwork"]
 
 STABLE_MARGIN, STABLE_SHARE = 0.05, 0.98
 """A prompted mask is stable if the areas above and below 0 by this margin have at least this IoU."""
@@ -202,7 +201,7 @@ class MultiplexNetwork(nn.Module):
         Returns:
             The memory, (B, HW, C), and its keys and values, (B, layers, heads, HW, d).
         """
-        inside = _inside(enlarge(logits, self.size.image_size), valid)
+        inside = as_inside(enlarge(logits, self.size.image_size), valid)
         memory = self._encode_memory(top, enlarge(inside, self.size.mask_size), None, presence, valid)
         return memory, *self.project_memory(top, memory)
 
@@ -218,7 +217,7 @@ class MultiplexNetwork(nn.Module):
             presence: (B, M), logits.
             valid: bool (B, M).
         """
-        inside = enlarge(_inside(large, valid), self.size.mask_size)
+        inside = enlarge(as_inside(large, valid), self.size.mask_size)
         memory = self._encode_memory(top, inside, flags.to(large.dtype) * valid, presence, valid)
         return memory, *self.project_memory(top, memory)
 
@@ -313,10 +312,10 @@ class MultiplexNetwork(nn.Module):
         )
         best = 1 + found.quality[:, 0, 1:].argmax(-1)
         single = torch.zeros_like(best)
-        taken = best if several else torch.where(self._is_stable(_painted(found, single)), single, best)
+        taken = best if several else torch.where(self._is_stable(paint_candidate(found, single)), single, best)
         each = torch.arange(len(best), device=best.device)
         in_sight = found.presence[:, 0] > 0
-        logits = torch.where(in_sight[..., None, None], _painted(found, taken), NO_OBJECT_LOGIT)
+        logits = torch.where(in_sight[..., None, None], paint_candidate(found, taken), NO_OBJECT_LOGIT)
         token = found.tokens[each, 0, best if several else single][:, None]
         pointer = self._unless_absent(self.interactive_obj_ptr_proj(token), in_sight[:, None])
         return Predictions(logits, pointer, found.presence[:, 0], found.quality[each, 0, taken][:, None])
@@ -326,25 +325,3 @@ class MultiplexNetwork(nn.Module):
         flat = logits.flatten(1)
         smaller, larger = (flat > STABLE_MARGIN).sum(-1), (flat > -STABLE_MARGIN).sum(-1)
         return (larger == 0) | (smaller >= STABLE_SHARE * larger)
-
-
-def _painted(found: Candidates, which: Tensor) -> Tensor:
-    """Logits (N, 1, h, w) of one candidate of each prompted object, by number (N,)."""
-    each = torch.arange(len(which), device=which.device)
-    return paint(found.kernels[each, 0, which][:, None], found.picture)
-
-
-def _inside(large: Tensor, valid: Tensor) -> Tensor:
-    """Logits as the memory encoder takes them: from -1 outside to 1 inside, and 0 in slots without an object."""
-    return (2 * large.sigmoid() - 1) * valid[..., None, None]
-
-
-def enlarge(x: Tensor, side: int) -> Tensor:
-    """(B, M, side, side), bilinear, computed in float32 at least.
-
-    The models resize masks with antialiasing and logits without, which is the same where nothing becomes smaller.
-    """
-    if x.shape[-1] == side:
-        return x
-    wide = x if x.dtype == torch.float64 else x.float()
-    return F.interpolate(wide, size=(side, side), mode="bilinear", align_corners=False).to(x.dtype)

@@ -164,34 +164,43 @@ class MultiplexSession:
         return found
 
     def _take_prompts(self, frame: Frame, prompts: Prompts, found: FoundOnDevices) -> None:
-        """Places for the prompted objects, what is taken of their prompts, and new memories of their groups.
-
-        What is found at points is added to ``found``.
-        """
+        """What is taken of prompts, and new memories of the groups that they touch; what is found at points is added
+        to ``found``."""
         ids = sorted({*prompts.masks, *prompts.points})
         if not ids:
             return
-        known = self._bank.places()
-        before = {i: self._logits_of(known[i]) if i in known else None for i in prompts.points}
-        for twin, (group, rows) in self._bank.correct([i for i in ids if i in known]).items():
-            self._states[twin] = self._states[group].of_buckets(rows)
-        self._bank.add([i for i in ids if i not in known])
-        places = self._bank.places()
-        touched = dict.fromkeys(places[i].group for i in ids)
+        before = self._found_before(prompts)
+        places = self._places_for(ids)
         for home, tracker in enumerate(self._trackers):
-            own = [i for i in ids if places[i].group.home == home]
+            own = {i: places[i] for i in ids if places[i].group.home == home}
             with tracker.model.tracking(frame):
                 taken = self._take_masks(tracker, {i: prompts.masks[i] for i in own if i in prompts.masks})
                 for i in own:
                     if i in prompts.points:
                         taken[i] = self._take_points(tracker, prompts, i, before[i])
                         found.setdefault(home, []).append(_of_objects([(i, 0, 0)], taken[i]))
-                for i, one in taken.items():
-                    group, row, slot = places[i]
-                    self._states.setdefault(group, SlotStates()).given[row, slot] = one
-                for group in touched:
-                    if group.home == home:
-                        tracker.remember_prompts(group, self._states[group], self._bank.step)
+                for i, (group, row, slot) in own.items():
+                    self._states.setdefault(group, SlotStates()).given[row, slot] = taken[i]
+                for group in dict.fromkeys(place.group for place in own.values()):
+                    tracker.remember_prompts(group, self._states[group], self._bank.step)
+
+    def _found_before(self, prompts: Prompts) -> dict[int, Tensor | None]:
+        """What tracking has found of the objects with points on this frame, (1, 1, 4h, 4w); None of new ones."""
+        known = self._bank.places()
+        found: dict[int, Tensor | None] = {}
+        for i in prompts.points:
+            predictions = self._states[known[i].group].found if i in known else None
+            found[i] = None if predictions is None else predictions.slot_logits(known[i].row, known[i].slot)
+        return found
+
+    def _places_for(self, ids: Sequence[int]) -> dict[int, Place]:
+        """A place for each prompted object: its own, one in a twin, or a new one."""
+        known = self._bank.objects
+        twins = self._bank.correct([i for i in ids if i in known])
+        for twin, (group, rows) in twins.items():
+            self._states[twin] = self._states[group].of_buckets(rows)
+        self._bank.add([i for i in ids if i not in known])
+        return self._bank.places()
 
     def _take_masks(self, tracker: GroupTracker, masks: Mapping[int, Mask]) -> dict[int, Predictions]:
         taken, fidelity = tracker.take_masks(masks)
@@ -208,11 +217,6 @@ class MultiplexSession:
         network = tracker.model.network
         xy, labels = scale_points(prompts.points[object_id], self._video, network.image_size, network.accurate_dtype)
         return tracker.take_points(xy, labels, before)
-
-    def _logits_of(self, place: Place) -> Tensor | None:
-        """What tracking has found of an object on this frame, (1, 1, 4h, 4w)."""
-        found = self._states[place.group].found
-        return None if found is None else found.logits[place.row : place.row + 1, place.slot : place.slot + 1]
 
 
 def _of_objects(places: Sequence[tuple[int, int, int]], found: Predictions) -> PredictedObjects:

@@ -75,6 +75,10 @@ class Predictions:
         """Some of the B."""
         return Predictions(*(t[start:stop] for t in (self.logits, self.pointer, self.presence, self.quality)))
 
+    def slot_logits(self, row: int, slot: int) -> Tensor:
+        """The logits of one slot, (1, 1, h, w)."""
+        return self.logits[row : row + 1, slot : slot + 1]
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryBatch:
