@@ -76,7 +76,7 @@ class CompiledStages:
 
     # --- the encoder ----------------------------------------------------------------------------------------------
 
-    def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """As `Network.encode`."""
         shape = tuple(pixels.shape)
         self._encoder_calls[shape] += 1
@@ -85,8 +85,7 @@ class CompiledStages:
         if shape not in self._encoders:
             plain: EncodeStage = self._network.encode
             self._encoders[shape] = self._unless_out_of_memory(plain, lambda: self._compile_encoder(pixels))
-        fine, middle, top = self._encoders[shape](pixels)
-        return fine, middle, top
+        return tuple(self._encoders[shape](pixels))
 
     def _compile_encoder(self, pixels: Tensor) -> EncodeStage:
         plain: EncodeStage = self._network.encode
@@ -162,14 +161,22 @@ class CompiledStages:
         attend = self._compile("memory attention", network.attend_to_memory, exact.attend_to_memory, inputs, counts)
         conditioned = network.attend_to_memory(features.top, batch.memory, batch.position, batch.padding, *counts)
         inputs = [conditioned, features.fine, features.middle, prompt.sparse, prompt.dense]
-        decode = self._compile("mask decoder", network.decode_candidates, exact.decode_candidates, inputs, (multimask,))
+        decode = self._compile(
+            "mask decoder", network.decode_candidates, exact.decode_candidates, inputs, (multimask,), qualities_at=1
+        )
         found = network.decode(conditioned, features, multimask=multimask)
         inputs = [features.top, found.logits, found.presence]
         remember = self._compile("memory encoder", network.encode_predicted, exact.encode_predicted, inputs)
         return Stages(attend, decode, remember)
 
     def _compile(
-        self, what: str, plain: StageT, exact: StageT, inputs: Sequence[Tensor], constants: Sequence[object] = ()
+        self,
+        what: str,
+        plain: StageT,
+        exact: StageT,
+        inputs: Sequence[Tensor],
+        constants: Sequence[object] = (),
+        qualities_at: int | None = None,
     ) -> StageT:
         """``plain`` compiled and tested, or ``plain`` itself.
 
@@ -179,6 +186,7 @@ class CompiledStages:
             exact: the stage in float32.
             inputs: of a real frame.
             constants: further arguments.
+            qualities_at: as `stage_agrees` takes it.
         """
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("maskferry") / "inductor"))
         try:
@@ -191,7 +199,7 @@ class CompiledStages:
             log.warning("the compiled %s does not work here and stays plain: %s", what, str(err).splitlines()[0])
             return plain
         exact_outputs = as_list(exact(*(t[:ROWS_COMPARED].float() for t in inputs), *constants))
-        if not stage_agrees(plain_outputs, outputs, exact_outputs):
+        if not stage_agrees(plain_outputs, outputs, exact_outputs, qualities_at):
             log.warning("the compiled %s is further from float32 than the plain one, which therefore stays", what)
             return plain
         log.info("%s: compiled and tested", what)

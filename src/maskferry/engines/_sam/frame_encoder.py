@@ -39,15 +39,27 @@ class FrameEncoder:
     def __init__(self, model: LoadedModel, hooks: SessionHooks) -> None:
         self._model, self._hooks = model, hooks
         self._ready: dict[int, _Encoded] = {}
+        self._current: tuple[int, Features] | None = None
+        self._is_stepped = False  # whether tracking has had the current frame
         self.ahead = 1 if model.network.device.type == "cpu" else FRAMES_AT_ONCE
 
     def features(self, frame: Frame) -> Features:
-        """One frame's features; without waiting where it was encoded ahead."""
-        if frame.index in self._ready:
-            features, encoded = self._ready.pop(frame.index)
-        else:
-            features, encoded = self._encode([frame])[0]
-        self._model.streams.wait_for_encoding((features.fine, features.middle, features.top), encoded)
+        """The features of the frame to step into; without waiting where it was encoded ahead."""
+        features = self._take(frame) if self._is_stepped else self.current_features(frame)
+        self._is_stepped = True
+        return features
+
+    def current_features(self, frame: Frame) -> Features:
+        """The features of the frame that was stepped last, or is stepped next: they are kept."""
+        if self._current is not None and self._current[0] == frame.index:
+            return self._current[1]
+        return self._take(frame)
+
+    def _take(self, frame: Frame) -> Features:
+        ahead = self._ready.pop(frame.index, None)
+        features, encoded = self._encode([frame])[0] if ahead is None else ahead
+        self._model.streams.wait_for_encoding(features.tensors, encoded)
+        self._current, self._is_stepped = (frame.index, features), False
         return features
 
     def look_ahead(self, frames: Sequence[Frame]) -> None:
@@ -67,14 +79,15 @@ class FrameEncoder:
             self._ready |= {frame.index: one for frame, one in zip(part, encoded, strict=True)}
 
     def close(self) -> None:
-        """Forget what was encoded ahead."""
+        """Forget what was encoded."""
         self._ready.clear()
+        self._current = None
 
     def _encode(self, frames: Sequence[Frame]) -> list[_Encoded]:
         model, network = self._model, self._model.network
         with model.streams.encoding(), self._hooks.timed("encode"):
             small = [resize(upload(frame.image, network.device), network.image_size) for frame in frames]
-            fine, middle, top = model.encode(normalise(torch.cat(small), model.mean_std, network.dtype))
+            tensors = model.encode(normalise(torch.cat(small), model.mean_std, network.dtype))
             encoded = model.streams.record_encoding()
-        levels = zip(fine.split(1), middle.split(1), top.split(1), strict=True)
-        return [(Features(*level), encoded) for level in levels]
+        rows = zip(*(tensor.split(1) for tensor in tensors), strict=True)
+        return [(Features(*row), encoded) for row in rows]

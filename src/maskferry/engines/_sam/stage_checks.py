@@ -20,9 +20,6 @@ ROWS_COMPARED = 4
 QUALITY_TIE = 0.004
 """Two masks whose qualities differ by less may change places: a step of bfloat16 just below 1."""
 
-DECODER_OUTPUTS = 4
-"""The mask decoder alone has four outputs; the second one holds the masks' qualities."""
-
 
 def agrees(plain: Tensor, compiled: Tensor, exact: Tensor) -> bool:
     """Whether a compiled result is as good as the plain one, or right to the last bit of its own type.
@@ -41,14 +38,23 @@ def agrees(plain: Tensor, compiled: Tensor, exact: Tensor) -> bool:
     return error <= max(ALLOWED_RATIO * chance * plain_error, torch.finfo(compiled.dtype).eps / 2, 1e-4)
 
 
-def stage_agrees(plain: Sequence[Tensor], compiled: Sequence[Tensor], exact: Sequence[Tensor]) -> bool:
-    """Whether all outputs of a compiled stage agree, and a decoder chooses the same masks; arguments as `agrees`."""
+def stage_agrees(
+    plain: Sequence[Tensor], compiled: Sequence[Tensor], exact: Sequence[Tensor], qualities_at: int | None = None
+) -> bool:
+    """Whether all outputs of a compiled stage agree, and a decoder chooses the same masks; arguments as `agrees`.
+
+    Args:
+        plain: outputs of the plain stage.
+        compiled: of the compiled stage.
+        exact: of the stage in float32.
+        qualities_at: number of a decoder's output that holds the masks' qualities; None for other stages.
+    """
     triples = [(a[:ROWS_COMPARED], b[:ROWS_COMPARED], c) for a, b, c in zip(plain, compiled, exact, strict=True)]
     if not all(agrees(*triple) for triple in triples):
         return False
-    if len(triples) != DECODER_OUTPUTS:
+    if qualities_at is None:
         return True
-    _, quality, exact_quality = triples[1]
+    _, quality, exact_quality = triples[qualities_at]
     return _chooses_alike(quality[:, 0].float(), exact_quality[:, 0].float())
 
 
