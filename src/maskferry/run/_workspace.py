@@ -115,6 +115,11 @@ class Workspace:
         return self._engine
 
     @property
+    def is_engine_loaded(self) -> bool:
+        """Whether `engine` takes no time."""
+        return self._engine is not None or not isinstance(self._engine_wanted, str)
+
+    @property
     def engine_name(self) -> str:
         """Its name, known without loading it."""
         if self._engine is not None:
