@@ -1,6 +1,8 @@
 """Time, memory and agreement of the SAM engines, beside transformers' own loop. One JSON row a measurement.
 
     python benchmarks/sam.py --objects 1 5 20 50 --compile >> sam.jsonl
+    python benchmarks/sam.py --engine sam3.1 --objects 1 16 50 128 --compile --what step run stages parts \
+        --growth 2000 --growth-objects 1 128 >> sam.jsonl
 
 Without ``--checkpoint``, full-size random weights are made: speed and memory do not depend on their values. They are
 calibrated (mask logits with a deviation of 5.6, about half of the pixels inside), so that agreement means something.
@@ -14,6 +16,7 @@ text        such a run without words, with them on every 10th frame, and on ever
             text`` makes random weights of sam3 with its detector. Finds are those that are tracked; only on demand
 agreement   masks of bfloat16, plain and compiled, against float32
 stages      milliseconds a frame of each stage, with the device waited for at both ends; only on demand
+parts       of sam3.1: milliseconds of the network's stages for one group of buckets, each alone; only on demand
 growth      device memory over many frames
 
 The masks of random weights are noise with a hundred thousand edges each, which no real mask has, and run-length
@@ -30,6 +33,7 @@ import argparse
 import gc
 import importlib
 import json
+import logging
 import platform
 import tempfile
 import time
@@ -46,10 +50,11 @@ import numpy as np
 import torch
 import transformers
 from machine import stamp
+from multiplex_model import TINY, random_checkpoint, stage_times
 
 from maskferry import AssociationOptions, MaskTracker
 from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, VideoInfo
-from maskferry.engines._sam import SamEngine, SessionHooks, text_detector
+from maskferry.engines._sam import MultiplexEngine, SamEngine, SessionHooks, text_detector
 from maskferry.engines._sam.checkpoint import kind_of
 from maskferry.engines._sam.preprocessing import normalise, resize, upload
 from maskferry.engines._sam.prompting import resize_masks
@@ -104,8 +109,27 @@ def random_detector(folder: Path) -> Path:
     return folder
 
 
-def random_model(name: str, folder: Path, device: str) -> Path:
+Measured = SamEngine | MultiplexEngine
+
+
+def load(folder: Path, args: argparse.Namespace, **options: Any) -> Measured:  # noqa: ANN401
+    """A fresh engine."""
+    if args.engine == "sam3.1":
+        return (TinyMultiplexEngine if args.tiny else MultiplexEngine)(checkpoint=folder, device=args.device, **options)
+    options |= selection(args)
+    return SamEngine(args.engine, checkpoint=folder, device=args.device, **options)
+
+
+class TinyMultiplexEngine(MultiplexEngine):
+    """Whether the script works at all."""
+
+    architecture = TINY
+
+
+def random_model(name: str, folder: Path, device: str, *, tiny: bool) -> Path:
     """A model of full size with calibrated random weights, where ``checkpoint=`` finds it."""
+    if name == "sam3.1":
+        return random_checkpoint(folder, device, TINY if tiny else None)
     config, cls = CONFIGS[name]
     model = getattr(transformers, cls)(getattr(transformers, config)()).eval().to(device)
     randomise(model)
@@ -199,7 +223,7 @@ def halves(objects: int, size_hw: tuple[int, int]) -> list[Mask]:
     return [(x - size_hw[1] / 2) * np.cos(a) + (y - size_hw[0] / 2) * np.sin(a) > 20 for a in angles]
 
 
-def walk(engine: SamEngine, masks: Sequence[Mask], count: int) -> Iterator[FrameMasks]:
+def walk(engine: Measured, masks: Sequence[Mask], count: int) -> Iterator[FrameMasks]:
     """A session over ``count`` frames."""
     size_hw = masks[0].shape
     images = [picture(i, size_hw) for i in range(PICTURES)]
@@ -225,20 +249,25 @@ def discs(logits: torch.Tensor) -> torch.Tensor:
 # --- measurements -------------------------------------------------------------------------------------------------
 
 
-def step(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Milliseconds a frame in the steady state, and peak memory of it."""
-    spans = steady(step_times(engine, objects, args))
-    return {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans)), "peak_gb": peak(args.device)}
+def step(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds a frame in the steady state, peak memory of it, and peak memory before, compiling included."""
+    times, peak_before = step_times(engine, objects, args)
+    spans = steady(times)
+    found = {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans))}
+    return found | {"peak_gb": peak(args.device), "peak_gb_before": peak_before}
 
 
-def step_times(engine: SamEngine, objects: int, args: argparse.Namespace) -> list[float]:
-    """When each frame was done, in seconds."""
+def step_times(engine: Measured, objects: int, args: argparse.Namespace) -> tuple[list[float], float | None]:
+    """When each frame was done, in seconds, and the peak memory before the steady state."""
+    peak_before = None
     times = []
+    clear_peak(args.device)
     for number, _ in enumerate(walk(engine, given(objects, args.size), args.frames)):
         if number == WARM:
+            peak_before = peak(args.device)
             clear_peak(args.device)
         times.append(time.perf_counter())
-    return times
+    return times, peak_before
 
 
 def steady(times: Sequence[float]) -> list[float]:
@@ -246,18 +275,18 @@ def steady(times: Sequence[float]) -> list[float]:
     return [(b - a) * 1000 / AT_ONCE for a, b in pairwise(times[WARM::AT_ONCE])]
 
 
-def beside(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+def beside(folder: Path, engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """The engine and transformers' loop over as many frames, in turn; each round's milliseconds a frame too."""
     rounds = []
     for _ in range(ROUNDS):
-        ours = float(np.mean(steady(step_times(engine, objects, args))))
+        ours = float(np.mean(steady(step_times(engine, objects, args)[0])))
         theirs = float(np.mean(steady(loop_times(folder, engine, objects, args))))
         rounds.append((ours, theirs))
     ours, theirs = np.mean(rounds, axis=0).tolist()
     return {"ms": ours, "loop_ms": theirs, "ratio": theirs / ours, "rounds_ms": rounds}
 
 
-def stages(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+def stages(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds a frame in the steady state, by stage. Waiting for the device makes the whole slower than `step`."""
     spent: Counter[str] = Counter()
 
@@ -279,13 +308,21 @@ def stages(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[st
     return {f"{stage}_ms": 1000 * seconds / (args.frames - WARM - 1) for stage, seconds in sorted(spent.items())}
 
 
-def loop(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+def parts(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+    """What the network's stages take for the largest group of buckets, plain and compiled."""
+    assert isinstance(engine, MultiplexEngine)
+    frames = (Frame(FrameInfo(i, None, str(i)), picture(i % PICTURES, args.size)) for i in range(WARM))
+    prompts = [MaskPrompt(0, i + 1, mask) for i, mask in enumerate(given(objects, args.size))]
+    return stage_times(engine, VideoInfo(args.size[1], args.size[0]), frames, prompts, compiled=args.compile)
+
+
+def loop(folder: Path, engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds a frame of transformers' own loop, and its peak memory, with the engine's weights."""
     spans = steady(loop_times(folder, engine, objects, args))
     return {"ms": float(np.mean(spans)), "median_ms": float(np.median(spans)), "peak_gb": peak(args.device)}
 
 
-def loop_times(folder: Path, engine: SamEngine, objects: int, args: argparse.Namespace) -> list[float]:
+def loop_times(folder: Path, engine: Measured, objects: int, args: argparse.Namespace) -> list[float]:
     """When each frame was done by transformers' loop, in the engine's precision, its masks brought to the host."""
     kind, here = kind_of(engine.name, folder), first(args.device)
     dtype = torch.bfloat16 if args.device.startswith("cuda") else torch.float32
@@ -313,7 +350,7 @@ def loop_times(folder: Path, engine: SamEngine, objects: int, args: argparse.Nam
     return times
 
 
-def run(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+def run(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """From a video file to a tracks file: decoding, tracking, RLE, SQLite."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
@@ -327,7 +364,7 @@ def run(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, 
     return {"ms": float(np.mean(np.diff(times[WARM:]))) * 1000}
 
 
-def text(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+def text(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds a frame of a run without words and with them on every n-th frame."""
     every: dict[str, int | None] = {"without": None} | {f"every_{n}": n for n in args.every}
     plain, rounds = text_detector.non_maximum_suppression, []
@@ -342,7 +379,7 @@ def text(engine: SamEngine, objects: int, args: argparse.Namespace) -> dict[str,
     return {"ms": ms, "ratios": ratios, "phrases": args.phrases, "rounds_ms": rounds}
 
 
-def text_run(engine: SamEngine, objects: int, every: int | None, args: argparse.Namespace) -> float:
+def text_run(engine: Measured, objects: int, every: int | None, args: argparse.Namespace) -> float:
     """From a video file to a tracks file, with as many finds of a phrase as there are objects, none of them new."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
@@ -397,8 +434,7 @@ def agreement(folder: Path, objects: int, args: argparse.Namespace) -> Iterator[
 
 def collect(folder: Path, precision: str, compiled: bool, objects: int, args: argparse.Namespace) -> list[FrameMasks]:
     """All frames of a fresh engine."""
-    options = {"device": args.device, "precision": precision, "compile": compiled} | selection(args)
-    engine = SamEngine(args.engine, checkpoint=folder, **options)
+    engine = load(folder, args, precision=precision, compile=compiled)
     try:
         return list(walk(engine, halves(objects, args.size), args.frames))
     finally:
@@ -414,9 +450,9 @@ def ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(either > 0, both / np.maximum(either, 1), 1.0)
 
 
-def growth(engine: SamEngine, args: argparse.Namespace) -> dict[str, Any]:
+def growth(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
     """Device memory that is in use after a fifth of the frames, and after all of them."""
-    held = [allocated(args.device) for _ in walk(engine, given(3, args.size), args.growth)]
+    held = [allocated(args.device) for _ in walk(engine, given(objects, args.size), args.growth)]
     return {"frames": args.growth, "bytes_early": held[args.growth // 5], "bytes_late": held[-1]}
 
 
@@ -473,18 +509,18 @@ def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if "agreement" in args.what:
         for row in agreement(folder, 6, args):
             yield {"what": "agreement", "objects": 6} | row
-    options = {"device": args.device, "compile": args.compile} | selection(args)
-    engine = SamEngine(args.engine, checkpoint=folder, **options)
+    engine = load(folder, args, compile=args.compile)
     engine.hooks = SessionHooks(change_logits=discs)
+    measurements = {"step": step, "stages": stages, "parts": parts, "run": run, "text": text}
     for objects in args.objects:
         for what in args.what:
             row = {"what": what, "objects": objects, "compile": args.compile}
-            if what in (alone := {"step": step, "stages": stages, "run": run, "text": text}):
-                yield row | alone[what](engine, objects, args)
+            if what in measurements:
+                yield row | measurements[what](engine, objects, args)
             elif what in (with_loop := {"loop": loop, "beside": beside}):
                 yield row | with_loop[what](folder, engine, objects, args)
-    if args.growth:
-        yield {"what": "growth", "objects": 3, "compile": args.compile} | growth(engine, args)
+    for objects in args.growth_objects if args.growth else ():
+        yield {"what": "growth", "objects": objects, "compile": args.compile} | growth(engine, objects, args)
     engine.close()
 
 
@@ -492,7 +528,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="sam3")
-    parser.add_argument("--checkpoint", help="a folder; by default random weights of full size (sam3, sam2.1-large)")
+    parser.add_argument(
+        "--checkpoint", help="a folder; by default random weights of full size (sam3.1, sam3, sam2.1-large)"
+    )
     parser.add_argument("--objects", type=int, nargs="*", default=[1, 5, 20, 50])
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--size", type=lambda s: tuple(int(v) for v in s.split("x"))[::-1], default=(720, 1280))
@@ -504,7 +542,12 @@ def main() -> None:
     )
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--growth", type=int, default=0, help="frames over which memory is watched")
-    parser.add_argument("--what", nargs="*", default=["step", "beside", "run", "agreement"])
+    parser.add_argument("--growth-objects", type=int, nargs="*", default=[3])
+    parser.add_argument("--tiny", action="store_true", help="a tiny sam3.1: whether this script works at all")
+    parser.add_argument("--log", action="store_true", help="what the engine does, on stderr")
+    parser.add_argument(
+        "--what", nargs="*", help="by default step, run, agreement, and beside where transformers has the model"
+    )
     parser.add_argument("--every", type=int, nargs="+", default=[10, 1], help="with text: on every n-th frame")
     parser.add_argument("--phrases", type=int, default=1, help="with text: how many are looked for")
     parser.add_argument(
@@ -515,6 +558,10 @@ def main() -> None:
         help="measured one after the other; by default on with sam3, which alone has it",
     )
     args = parser.parse_args()
+    if args.what is None:
+        args.what = ["step", *(["beside"] if args.engine in CONFIGS else []), "run", "agreement"]
+    if args.log:
+        logging.basicConfig(level=logging.INFO)
     if args.frames <= WARM + AT_ONCE:
         parser.error(f"--frames: more than {WARM + AT_ONCE} are needed, the first {WARM} of which are not timed")
     with tempfile.TemporaryDirectory() as made:
@@ -523,7 +570,7 @@ def main() -> None:
         elif "text" in args.what:
             folder = random_detector(Path(made))
         else:
-            folder = random_model(args.engine, Path(made), first(args.device[0]))
+            folder = random_model(args.engine, Path(made), first(args.device[0]), tiny=args.tiny)
         settings = args.memory_selection or ["on" if args.engine == "sam3" else None]
         for device, selects in product(args.device, settings):
             chosen = argparse.Namespace(**vars(args) | {"device": device, "memory_selection": selects})

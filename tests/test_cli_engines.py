@@ -13,7 +13,7 @@ def crippled(monkeypatch):
     """An engine whose packages are missing, and a plugin."""
     missing = registry.EngineSpec("nowhere:Engine", "the best", extra="sam", requires=("no_such_package",), rank=99)
     monkeypatch.setitem(registry.BUILT_IN, "grand", missing)
-    monkeypatch.setattr(registry, "cached", lambda _: None)  # whatever weights this machine has
+    monkeypatch.setattr(registry, "cached", lambda *_: None)  # whatever weights this machine has
 
 
 def test_the_table(crippled, capsys):

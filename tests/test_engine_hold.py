@@ -43,7 +43,7 @@ def test_a_loaded_engine_passes_through():
 @pytest.fixture
 def no_weights(monkeypatch):
     """As on a machine without a GPU's engines: no weights in any cache."""
-    monkeypatch.setattr(registry, "cached", lambda _: None)
+    monkeypatch.setattr(registry, "cached", lambda *_: None)
 
 
 def test_auto_says_what_it_took(caplog, no_weights):

@@ -13,8 +13,9 @@ pytest.importorskip("transformers", reason="the SAM engines need transformers")
 import sam_models
 from maskferry.data import Frame, FrameInfo, MaskPrompt, VideoInfo
 from maskferry.engines._sam import SamEngine
-from maskferry.engines._sam.compiling import PLAIN_ENCODER_CALLS, PLAIN_FRAMES, CompiledStages, padded_size
+from maskferry.engines._sam.compiling import CompiledStages, padded_size
 from maskferry.engines._sam.stage_checks import agrees
+from maskferry.engines._sam.stage_compiler import PLAIN_ENCODER_CALLS, PLAIN_FRAMES
 
 VIDEO = VideoInfo(96, 64)
 STEADY = {"sam3": 7, "sam2.1-tiny": 16, "edgetam": 16}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 
 import numpy as np
@@ -11,11 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the SAM engines need torch")
 pytest.importorskip("transformers", reason="the SAM engines need transformers")
 
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.weak import WeakTensorKeyDictionary
-
 import sam_models
+from apart import Apart
 from maskferry import MaskTracker
 from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
 from maskferry.engines._sam import SamEngine, devices
@@ -160,29 +156,11 @@ def test_all_devices_are_told_before_any_is_asked(engines, monkeypatch):
     assert order == [*(("start_step", n) for n in range(3)), *(("finish_step", n) for n in range(3))]
 
 
-class Apart(TorchDispatchMode):
-    """Refuses an operation on tensors of two devices, as GPUs would, and hands the device on to its results."""
-
-    def __init__(self, models) -> None:
-        super().__init__()
-        self.homes, self.operations = WeakTensorKeyDictionary(), Counter()  # type: ignore[var-annotated]
-        for number, model in enumerate(models):
-            constants = [t for t in vars(model.network).values() if isinstance(t, torch.Tensor)]
-            unprompted = [model.network.unprompted.sparse, model.network.unprompted.dense]
-            for tensor in itertools.chain(model.network.parameters(), model.network.buffers(), constants, unprompted):
-                self.homes[tensor] = number
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
-        found = {self.homes[t] for t in inputs if t in self.homes}
-        assert len(found) < 2, f"{func} on tensors of devices {sorted(found)}"
-        for home in found:
-            self.operations[home] += 1
-            for tensor in tree_leaves(out):
-                if isinstance(tensor, torch.Tensor):
-                    self.homes[tensor] = home
-        return out
+def tensors_of(model) -> list:
+    """Everything that a loaded model computes with."""
+    network = model.network
+    constants = [t for t in vars(network).values() if isinstance(t, torch.Tensor)]
+    return [*network.parameters(), *network.buffers(), *constants, network.unprompted.sparse, network.unprompted.dense]
 
 
 def test_no_operation_mixes_two_devices(folder):
@@ -190,7 +168,7 @@ def test_no_operation_mixes_two_devices(folder):
     engine = SamEngine("sam3", checkpoint=folder, device=TWO)
     models = engine._models
     session = engine.open(VIDEO)
-    with Apart(models) as watch:
+    with Apart([tensors_of(model) for model in models]) as watch:
         walk(session)
         watch.homes[models[0].network.top_position] = 1
         with pytest.raises(AssertionError, match=r"devices \[0, 1\]"):
@@ -307,7 +285,7 @@ def test_devices_of_different_precision_are_refused(folder, monkeypatch):
 def test_engines_on_the_cpu_have_no_device_to_choose():
     with pytest.raises(
         InputError,
-        match=r"engine 'flow' runs on the CPU and takes no weights; device is an option of sam3, sam2\.1-large",
+        match=r"engine 'flow' runs on the CPU and takes no weights; device is an option of sam3\.1, sam3, ",
     ):
         load_engine("flow", device="cuda:0")
 

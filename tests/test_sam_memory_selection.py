@@ -15,7 +15,7 @@ pytest.importorskip("transformers", reason="the SAM engines need transformers")
 
 import sam_models
 from maskferry.data import PointPrompt, Prompt, VideoInfo
-from maskferry.engines._sam import SamEngine, snapshot
+from maskferry.engines._sam import SamEngine, packing
 from maskferry.engines._sam.batching import BatchRunner
 from maskferry.engines._sam.memory_bank import TrackedObject
 from maskferry.errors import EngineError, InputError
@@ -388,11 +388,11 @@ def test_a_snapshot_made_the_other_way_is_refused(engine, without, head):
 
 
 def test_an_older_snapshot_is_one_without_memory_selection(engine, without, head):
-    header, tensors = snapshot._unpack(snapshot_of(without, head))
+    header, tensors = packing.unpack(snapshot_of(without, head))
     del header["memory_selection"]
     for row in header["targets"]:
         del row["good"]
-    old = snapshot._pack(header, tensors)
+    old = packing.pack(header, tensors)
     assert len(without.open(VIDEO, old)._bank.objects[1].recent) == 2
     with pytest.raises(EngineError, match="memory_selection 'off', this session 'on'"):
         engine.open(VIDEO, old)

@@ -154,6 +154,19 @@ def test_thresholds_are_the_checkpoints(sam3, monkeypatch):
     assert len(session.detect(picture(0), ["car"], min_score=0, max_iou=0)[0]) < len(scores)
 
 
+def test_in_half_precision(sam3, folder):
+    half = SamEngine("sam3", checkpoint=folder, device="cpu", precision="bfloat16")
+    near, exact = (
+        [
+            score
+            for found in engine.open(VIDEO).detect(picture(0), ["car", "dog"], min_score=0, max_iou=1)
+            for _, score in found
+        ]
+        for engine in (half, sam3)
+    )
+    assert near == pytest.approx(exact, abs=0.02)
+
+
 def test_on_several_devices(folder):
     engine = SamEngine("sam3", checkpoint=folder, device="cpu,cpu")
     one = SamEngine("sam3", checkpoint=folder, device="cpu").open(VIDEO)

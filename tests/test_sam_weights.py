@@ -62,6 +62,18 @@ def test_auto_takes_a_model_whose_weights_are_here_only_where_there_is_a_gpu(ins
     assert not engine_status("sam3").ready  # a download that was cut short
 
 
+def test_auto_prefers_sam31_where_its_weights_are(installed, empty_cache, monkeypatch):
+    monkeypatch.setattr(registry, "_accelerator", lambda: "GPU (cuda)")
+    fill_cache(empty_cache, "facebook/sam3")
+    assert pick_engine() == "sam3"
+    assert (
+        "ask for access at https://huggingface.co/facebook/sam3.1, then `hf auth login`"
+        in engine_status("sam3.1").reason
+    )
+    fill_cache(empty_cache, "facebook/sam3.1", ("sam3.1_multiplex.pt",))
+    assert pick_engine() == "sam3.1"
+
+
 @pytest.mark.parametrize(
     ("environment", "below"),
     [

@@ -210,6 +210,14 @@ def test_an_engine_that_takes_no_words_is_refused_before_it_is_loaded(monkeypatc
         track(video(5), text="car", engine=TextEngine())
 
 
+def test_auto_is_an_engine_that_takes_words(monkeypatch):
+    spec = EngineSpec("text_engine:TextEngine", "follows colours", rank=0, takes_text=True)
+    monkeypatch.setitem(registry.BUILT_IN, "text", spec)
+    with MaskTracker(video()) as tracker:
+        tracker.propagate(text="car", direction="forward")
+        assert tracker.engine_name == "text"
+
+
 def test_a_detector_and_words():
     with pytest.raises(InputError, match="not both"):
         track(video(5), text="car", detector=lambda image: None, engine=TextEngine())
@@ -244,6 +252,13 @@ def test_samgeo_finds_what_enters(capsys):
         outputs = sam.propagate()
         assert outputs[60]["out_obj_ids"].tolist() == [1]
         assert np.array_equal(outputs[60]["out_binary_masks"][0], square_at("green", 60))
+
+        sam.generate_masks("car", propagate=False)
+        sam.remove_object(1)
+        assert "'car' is not looked for on other frames" in capsys.readouterr().out
+        sam.generate_masks("car", frame_idx=40)
+        sam.remove_object(1)  # what is removed after the search stays away
+        assert sam.propagate()[COUNT - 1]["out_obj_ids"].tolist() == [2]
 
         sam.reset()
         sam.add_mask_prompt(square_at("red", 0), 5)

@@ -98,8 +98,7 @@ def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
     with ExitStack() as stack:
         source = stack.enter_context(_open(request, watch))
         seeds = request.given(source)
-        _check_text(request)
-        engine = stack.enter_context(closing(load_engine(request.engine, **request.options)))
+        engine = stack.enter_context(closing(load_engine(_engine_for(request), **request.options)))
         wanted = _wanted(request, seeds, source, engine.name)
         resume = _can_resume(request, wanted, watch)
         tracker = MaskTracker(source, engine=engine, tracks=outputs.tracks, resume=resume, overwrite=request.overwrite)
@@ -162,16 +161,19 @@ def _wanted(request: Request, seeds: Seeds, source: Source, engine: str) -> Jour
     return journal
 
 
-def _check_text(request: Request) -> None:
-    """Refuse words that cannot be looked for, before weights are loaded.
+def _engine_for(request: Request) -> str:
+    """The engine's name. Words that cannot be looked for are refused before weights are loaded.
 
     Raises:
         InputError: they are no phrases, or to be looked for backward.
         PromptNotSupportedError: the engine takes none.
     """
-    if request.text:
-        checked_phrases(request.text, request.direction)
-        check_takes_text(pick_engine() if request.engine == "auto" else request.engine)
+    if not request.text:
+        return request.engine
+    checked_phrases(request.text, request.direction)
+    name = pick_engine(takes_text=True) if request.engine == "auto" else request.engine
+    check_takes_text(name)
+    return name
 
 
 def _can_resume(request: Request, wanted: Journal, watch: Watch) -> bool:

@@ -113,8 +113,8 @@ Checkpoint = Annotated[
         "--checkpoint",
         metavar="PATH",
         show_default=False,
-        help="The weights of a SAM engine: a folder, or a repository of the Hugging Face hub.  [default: the "
-        "repository of the model's authors]",
+        help="The weights of a SAM engine: a folder, or a repository of the Hugging Face hub; of sam3.1 also its file. "
+        " [default: the repository of the model's authors]",
     ),
 ]
 MemorySelection = Annotated[

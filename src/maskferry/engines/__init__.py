@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from maskferry.engines._flow import FlowEngine as FlowEngine
     from maskferry.engines._flow import FlowOptions as FlowOptions
     from maskferry.engines._hold import HoldEngine as HoldEngine
+    from maskferry.engines._sam import MultiplexEngine as MultiplexEngine
     from maskferry.engines._sam import SamEngine as SamEngine
 
 __all__, __getattr__ = _lazy.attach(
@@ -18,6 +19,6 @@ __all__, __getattr__ = _lazy.attach(
     {
         "maskferry.engines._flow": ("AccurateFlowEngine", "FlowEngine", "FlowOptions"),
         "maskferry.engines._hold": ("HoldEngine",),
-        "maskferry.engines._sam": ("SamEngine",),
+        "maskferry.engines._sam": ("MultiplexEngine", "SamEngine"),
     },
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["REPOSITORIES", "Repository", "cache_folder", "cached", "holds_weights", "is_offline"]
+__all__ = ["REPOSITORIES", "Repository", "cache_folder", "cached", "holds_weights", "is_offline", "whole_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +17,19 @@ class Repository:
     Attributes:
         name: "owner/name".
         gated: they are given only to accounts that have asked for access.
+        files: patterns of file names, each of which is the whole model, the preferred one first; without any, the model
+            is what ``save_pretrained`` of transformers writes.
     """
 
     name: str
     gated: bool = False
+    files: tuple[str, ...] = ()
 
 
 REPOSITORIES = {
+    "sam3.1": Repository(
+        "facebook/sam3.1", gated=True, files=("sam3.1_multiplex*.safetensors", "sam3.1_multiplex*.pt")
+    ),
     "sam3": Repository("facebook/sam3", gated=True),
     "sam2.1-tiny": Repository("facebook/sam2.1-hiera-tiny"),
     "sam2.1-small": Repository("facebook/sam2.1-hiera-small"),
@@ -47,8 +54,15 @@ def is_offline() -> bool:
     return any(value in {"1", "ON", "YES", "TRUE"} for value in wanted)
 
 
-def holds_weights(folder: Path) -> bool:
-    """Whether a folder holds a complete model: its config and all parts of its weights as safetensors."""
+def holds_weights(folder: Path, files: Sequence[str] = ()) -> bool:
+    """Whether a folder holds a complete model.
+
+    Args:
+        folder: that is looked into.
+        files: as `Repository` has them. Without any, the model is a config and all parts of its weights as safetensors.
+    """
+    if files:
+        return whole_file(folder, files) is not None
     if not (folder / "config.json").is_file():
         return False
     shards = {path.name for path in folder.glob("model*.safetensors") if path.is_file()}
@@ -56,7 +70,12 @@ def holds_weights(folder: Path) -> bool:
     return bool(shards) and all(count <= len(shards) for count in counts)
 
 
-def cached(repository: str) -> Path | None:
+def whole_file(folder: Path, files: Sequence[str]) -> Path | None:
+    """The first file in a folder that is a whole model; ``files`` as `Repository` has them."""
+    return next((path for pattern in files for path in sorted(folder.glob(pattern)) if path.is_file()), None)
+
+
+def cached(repository: str, files: Sequence[str] = ()) -> Path | None:
     """The folder of a repository's main revision in the hub's cache; None where it is missing or incomplete."""
     root = cache_folder() / f"models--{repository.replace('/', '--')}"
     try:
@@ -64,4 +83,4 @@ def cached(repository: str) -> Path | None:
     except OSError:
         return None
     folder = root / "snapshots" / revision
-    return folder if holds_weights(folder) else None
+    return folder if holds_weights(folder, files) else None

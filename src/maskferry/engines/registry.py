@@ -118,6 +118,16 @@ BUILT_IN = {
         rank=5,
         takes_text=False,
     ),
+    "sam3.1": EngineSpec(
+        "maskferry.engines._sam:MultiplexEngine",
+        "SAM 3.1: sixteen objects for the price of one; takes masks, points and boxes",
+        extra="sam",
+        requires=("torch", "transformers"),
+        rank=70,
+        weights=REPOSITORIES["sam3.1"],
+        takes=("device", "checkpoint"),
+        takes_text=False,
+    ),
     "sam3": _sam("sam3", "SAM 3: the best masks; takes masks, points, boxes and text", 60, "memory_selection"),
     "sam2.1-large": _sam("sam2.1-large", "SAM 2.1, large; takes masks, points and boxes", 50),
     "sam2.1-base-plus": _sam("sam2.1-base-plus", "SAM 2.1, medium; takes masks, points and boxes", 45),
@@ -168,7 +178,7 @@ def engine_status(name: str) -> EngineStatus:
         return _plugin_status(name, spec)
     if spec.weights is None:
         return EngineStatus(name, spec.summary, ready=True, reason="runs here, on the CPU")
-    if cached(spec.weights.name) is None:
+    if cached(spec.weights.name, spec.weights.files) is None:
         return EngineStatus(name, spec.summary, ready=False, reason=_how_to_get(spec.weights))
     device = _accelerator()
     where = f"runs here, on the {device}" if device else "runs here, but slowly: torch finds no GPU"
@@ -247,9 +257,17 @@ def no_text_message(name: str) -> str:
     )
 
 
-def pick_engine() -> str:
-    """The name of the best engine that can run here; logs which and why."""
+def pick_engine(*, takes_text: bool = False) -> str:
+    """The name of the best engine that can run here; logs which and why.
+
+    Args:
+        takes_text: rather one that finds what words name, however slow it is here.
+    """
     specs = {name: spec for name, spec in known_engines().items() if spec.rank >= 0}
+    if takes_text:
+        able = [name for name, spec in specs.items() if spec.takes_text and engine_status(name).ready]
+        if able:
+            return max(able, key=lambda name: specs[name].rank)
     skipped: list[str] = []
     for name in sorted(specs, key=lambda n: -specs[n].rank):
         status = engine_status(name)

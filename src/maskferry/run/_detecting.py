@@ -115,8 +115,9 @@ class _DetectingRun:
                 raise NothingFoundError(f"{self.looks.nothing_found} on {where}: there is nothing to track")
             if self.reach.direction == "backward" and self.scheduler.options.confirm:  # it runs on forward passes only
                 return self._end_with_nothing()
+        forward = self.reach.prepared(self.scheduler)
         self.reach.workspace.journal.searched_for = self.looks.what
-        return self._to_the_end(self.reach.prepared(self.scheduler))
+        return self._to_the_end(forward)
 
     @property
     def _has_prompts(self) -> bool:
@@ -215,4 +216,5 @@ class _DetectingRun:
             journal.add_prompts(prompts, frame.info, labels, is_requested=False)
             scheduler.begin_with(ids)
             journal.detector_state = scheduler.save()
+            journal.searched_for = self.looks.what
         return True

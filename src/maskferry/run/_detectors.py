@@ -76,7 +76,7 @@ class FunctionDetector:
         return nullcontext()
 
 
-class TextDetector:
+class PhraseDetector:
     """Words that the engine looks for; see `RunDetector`.
 
     A session that `DetectsText` does it itself, on the features with which it tracks. Of another engine that takes
@@ -139,7 +139,7 @@ def choose_detector(
         return None if detector is None else FunctionDetector(detector, workspace.source.info.size_hw, options)
     if detector is not None:
         raise InputError("pass a detector or text, not both: a detector may look for words itself")
-    return TextDetector(phrases, require_text_engine(workspace), workspace.source.info, options)
+    return PhraseDetector(phrases, require_text_engine(workspace), workspace.source.info, options)
 
 
 def checked_phrases(text: str | Sequence[str] | None, direction: Direction) -> tuple[str, ...]:
@@ -167,6 +167,7 @@ def require_text_engine(workspace: Workspace) -> Engine:
     Raises:
         PromptNotSupportedError: it takes no words.
     """
+    workspace.prefer_text_engine()
     if not workspace.is_engine_loaded:
         check_takes_text(workspace.engine_name)
     engine = workspace.engine

@@ -97,7 +97,6 @@ class SamGeo3Video(PromptMethods, ResultMethods, Closing):
         self.gpus_to_use = gpus_to_use
         self.video_path: VideoLike | None = None
         self.session_id: str | None = None
-        self._phrase: str | None = None
         options: dict[str, Any] = {"device": gpus} if on_gpus else {}
         self._tracker = MaskTracker(engine=chosen, **options)
         name = self._tracker.engine_name
@@ -192,10 +191,11 @@ class SamGeo3Video(PromptMethods, ResultMethods, Closing):
     def generate_masks(self, prompt: str, frame_idx: int = 0, propagate: bool = True) -> PerFrame[FrameOutputs]:
         """Find everything that words name and follow it; objects of before are forgotten, as in samgeo.
 
-        `propagate`, now or later, looks for the words through the whole video, as SAM 3's video mode does: what enters
-        on a later frame is found too. They are looked for on every 10th frame, where an object is lost, and where much
-        of the picture is new; SAM 3 looks on every frame. A new object counts once a second look has found it again,
-        and is then followed back to where it came in. `reset`, `init_tracker` and `set_video` end the search.
+        The next `propagate` looks for the words through the whole video, as SAM 3's video mode does: what enters on a
+        later frame is found too. They are looked for on every 10th frame, where an object is lost, and where much of
+        the picture is new; SAM 3 looks on every frame. A new object counts once a second look has found it again, and
+        is then followed back to where it came in. When that is done, or an object was removed before, the words are
+        looked for no longer: what was removed stays away.
 
         The objects are numbered from 1. samgeo's begin with 0, which is the background of label maps.
 
@@ -246,6 +246,7 @@ class SamGeo3Video(PromptMethods, ResultMethods, Closing):
             self._start(is_started=True)
             self._phrase = None
             return outputs
+        self._phrase = None
         say(f"Propagated {len(tracks.object_ids)} object(s) to {len(tracks)} frames.")
         return outputs
 

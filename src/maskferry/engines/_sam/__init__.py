@@ -1,5 +1,8 @@
 """The engines ``sam3``, ``sam2.1-*`` and ``edgetam``: SAM's video models through transformers, in one pass.
 
+The engine ``sam3.1`` is the package ``multiplex`` in this one. It has a network, a memory and a session of its own and
+stands on the same modules otherwise.
+
 The modules, in the order in which a video frame passes through them:
 
     preprocessing   upload, resize and normalise a frame's picture
@@ -19,6 +22,7 @@ The modules, in the order in which a video frame passes through them:
     session         one pass over a video: the order of the above
     multi_device    one pass with its objects on several devices
     snapshot        a session's memory bank as bytes
+    packing         the form of these bytes
 
 Loading, and what all of them stand on:
 
@@ -28,7 +32,8 @@ Loading, and what all of them stand on:
     weights_folder  the folder of an engine's weights, downloaded where needed
     checkpoint      a model of transformers from such a folder
     devices         which devices an engine runs on, and in which precision
-    compiling       compiled stages, tested before they are used
+    compiling       compiled stages of these models
+    stage_compiler  what compiled stages have in common: tested before they are used
     stage_checks    whether a compiled stage is as accurate as the plain one
     cuda_graph      a function of tensors, captured and replayed
     streams         CUDA streams: encoding beside tracking
@@ -39,5 +44,6 @@ Loading, and what all of them stand on:
 
 from maskferry.engines._sam.engine import SamEngine
 from maskferry.engines._sam.hooks import SessionHooks
+from maskferry.engines._sam.multiplex import MultiplexEngine
 
-__all__ = ["SamEngine", "SessionHooks"]
+__all__ = ["MultiplexEngine", "SamEngine", "SessionHooks"]

@@ -23,13 +23,14 @@ class BatchRunner:
 
     Args:
         size: objects in a batch at most.
+        what: the objects, in the plural, for messages.
 
     Attributes:
         size: the same; smaller once memory ran out.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, what: str = "objects") -> None:
+        self.size, self._what = size, what
 
     def run(self, items: Sequence[T], function: Callable[[Sequence[T]], R]) -> list[R]:
         """Apply ``function`` to all items, batch by batch.
@@ -60,4 +61,4 @@ class BatchRunner:
     def _halve(self, failed: int) -> None:
         """Continue with half of the size that failed."""
         self.size = max(1, min(self.size, failed) // 2)
-        log.warning("out of memory: continuing with %d objects at a time", self.size)
+        log.warning("out of memory: continuing with %d %s at a time", self.size, self._what)

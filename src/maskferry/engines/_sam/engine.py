@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, TextPrompt, VideoInfo
-from maskferry.engines._sam.checkpoint import family_of, kind_of
+from maskferry.engines._sam.checkpoint import FAMILIES, family_of, kind_of
 from maskferry.engines._sam.devices import pick_devices, pick_dtype
 from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.loading import Checkpoint, load_on_device
@@ -103,8 +103,9 @@ def _check_options(model: str, compile_stages: object, max_batch: object, memory
     Raises:
         InputError: an option that there is not.
     """
-    if model not in REPOSITORIES:
-        raise InputError(f"model: expected one of {', '.join(REPOSITORIES)}, got {model!r}")
+    models = [name for name in REPOSITORIES if name.split("-")[0] in FAMILIES]
+    if model not in models:
+        raise InputError(f"model: expected one of {', '.join(models)}, got {model!r}")
     if not isinstance(max_batch, int) or isinstance(max_batch, bool) or max_batch < 1:
         raise InputError(f"engine {model!r}: max_batch must be a whole number from 1, got {max_batch!r}")
     if compile_stages not in (True, False, "auto"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -19,9 +19,9 @@ from maskferry.engines._sam.text_detector import TextDetector
 from maskferry.engines._sam.torch_errors import translate_torch_errors
 from maskferry.errors import PromptNotSupportedError
 
-__all__ = ["LoadedModel", "fingerprint"]
+__all__ = ["LoadedModel", "digest_of", "fingerprint"]
 
-Encode = Callable[[Tensor], tuple[Tensor, ...]]
+Encode = Callable[[Tensor], Sequence[Tensor]]
 Track = Callable[[Features, MemoryBatch], tuple[Predictions, Tensor]]
 
 
@@ -53,6 +53,10 @@ class LoadedModel:
     detector: TextDetector | None = None
     identity: dict[str, str] = field(default_factory=dict)
 
+    def features_of(self, tensors: Sequence[Tensor]) -> Features:
+        """One frame's features, of what `encode` gives for it."""
+        return Features(*tensors)
+
     @property
     def takes_text(self) -> bool:
         """Whether there is a detector."""
@@ -83,6 +87,11 @@ def fingerprint(network: Network) -> str:
     """Tells one set of weights from another, by a few of them."""
     model = network.model
     parts = (model.memory_temporal_positional_encoding, model.mask_decoder.mask_tokens.weight, model.no_object_pointer)
+    return digest_of(parts)
+
+
+def digest_of(parts: Iterable[Tensor]) -> str:
+    """The same for the same tensors, in whatever precision they are used."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.detach().to("cpu", torch.float32).numpy().tobytes())

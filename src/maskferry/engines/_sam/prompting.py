@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +18,7 @@ from maskferry.engines._sam.network import GIVEN_LOGIT
 from maskferry.errors import InputError, PromptNotSupportedError
 
 __all__ = [
+    "MAX_LOGIT",
     "Prompts",
     "detect_texts",
     "enclosing_box_xyxy",
@@ -24,7 +26,16 @@ __all__ = [
     "resize_masks",
     "scale_points",
     "sort_prompts",
+    "warn_if_poorly_seen",
 ]
+
+log = logging.getLogger(__name__)
+
+MIN_FIDELITY = 0.8
+"""Below this IoU of a given mask with what the model sees of it, a warning is logged."""
+
+MAX_LOGIT = 32.0
+"""Logits that are given back to the model with new points are clamped to this, as Meta's predictor does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,7 @@ def resize_masks(masks: Sequence[Mask], size: int, device: torch.device) -> Tens
     for mask in masks:
         full = torch.from_numpy(np.array(mask)).to(device)[None, None].float()
         small = F.interpolate(full, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
-        resized.append(small >= (0.5 * small.amax()).where(small.amax() < 0.5, 0.5))
+        resized.append((small > 0) & (small >= (0.5 * small.amax()).where(small.amax() < 0.5, 0.5)))
     return torch.cat(resized).float()
 
 
@@ -115,6 +126,16 @@ def mask_fidelity(masks: Sequence[Mask], resized: Tensor) -> list[float]:
     both = (seen & given).flatten(1).sum(1)
     either = (seen | given).flatten(1).sum(1)
     return [float(v) for v in (both / either).cpu()]
+
+
+def warn_if_poorly_seen(object_id: int, fidelity: float, size: int) -> None:
+    """Log a warning where a model whose picture has ``size`` x ``size`` pixels sees another mask than was given."""
+    if fidelity < MIN_FIDELITY:
+        log.warning(
+            "object %d: of the given mask the model sees a version with IoU %.2f, because its picture is %d x %d "
+            "pixels; it may be too small or too thin to be followed well",
+            *(object_id, fidelity, size, size),
+        )
 
 
 def scale_points(

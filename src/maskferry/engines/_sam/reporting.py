@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from torch import Tensor
 from maskferry.data import ObjectMask, State
 from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.mask_encoding import logits_to_masks, masks_to_rles
-from maskferry.engines._sam.memory_bank import TrackedObject
 from maskferry.engines._sam.prompting import Prompts
 from maskferry.engines._sam.stage_types import Predictions
 from maskferry.rle import Rle
@@ -23,6 +23,18 @@ OCCLUDED_SHARE = 0.5
 
 AREA_RATE, OCCLUDED_AREA_RATE = 0.2, 0.02
 """How fast an object's usual area follows its area; slowly while it is occluded."""
+
+
+class Appearance(Protocol):
+    """What is remembered of how an object was seen.
+
+    Attributes:
+        lost: it was not in sight on the last frame.
+        usual_area: running mean of its area in pixels.
+    """
+
+    lost: bool
+    usual_area: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +69,7 @@ def given_rows(prompts: Prompts, fidelity: Mapping[int, float]) -> dict[int, Obj
 
 def predicted_rows(
     predictions: Sequence[PredictedObjects],
-    objects: Mapping[int, TrackedObject],
+    objects: Mapping[int, Appearance],
     size_hw: tuple[int, int],
     hooks: SessionHooks,
 ) -> dict[int, ObjectMask]:
@@ -84,7 +96,7 @@ def predicted_rows(
     return rows
 
 
-def _update_state(known: TrackedObject, area: int) -> State:
+def _update_state(known: Appearance, area: int) -> State:
     """The state of an object that covers ``area`` pixels on this frame; its usual area follows."""
     was_lost, known.lost = known.lost, area == 0
     if known.lost:

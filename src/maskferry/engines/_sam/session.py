@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,12 +19,14 @@ from maskferry.engines._sam.memory_bank import MemoryBank, MemoryEntry, MemoryWi
 from maskferry.engines._sam.memory_selection import effective_quality
 from maskferry.engines._sam.network import GIVEN_LOGIT
 from maskferry.engines._sam.prompting import (
+    MAX_LOGIT,
     Prompts,
     detect_texts,
     mask_fidelity,
     resize_masks,
     scale_points,
     sort_prompts,
+    warn_if_poorly_seen,
 )
 from maskferry.engines._sam.reporting import PredictedObjects, given_rows, predicted_rows
 from maskferry.engines._sam.stage_types import Features, Predictions
@@ -33,14 +34,6 @@ from maskferry.engines._sam.torch_errors import translate_torch_errors
 from maskferry.engines.base import ScoredMask, TextThresholds
 
 __all__ = ["SamSession", "StartedStep"]
-
-log = logging.getLogger(__name__)
-
-MIN_FIDELITY = 0.8
-"""Below this IoU of a given mask with what the model sees of it, a warning is logged."""
-
-MAX_LOGIT = 32.0
-"""Logits that are given back to the model with new points are clamped to this, as Meta's predictor does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,16 +271,7 @@ class SamSession:
                 known = self._bank.prompted_object(i)
                 known.prompted[self._bank.step] = MemoryEntry(memory, found.pointer, row)
                 known.usual_area, known.lost = float(masks[i].sum()), False
-                self._note_fidelity(i, iou)
+                self.fidelity[i] = iou
+                warn_if_poorly_seen(i, iou, self._network.image_size)
 
         self._batches.run(sorted(masks), take)
-
-    def _note_fidelity(self, object_id: int, iou: float) -> None:
-        self.fidelity[object_id] = iou
-        if iou < MIN_FIDELITY:
-            size = self._network.image_size
-            log.warning(
-                "object %d: of the given mask the model sees a version with IoU %.2f, because its picture is %d x %d "
-                "pixels; it may be too small or too thin to be followed well",
-                *(object_id, iou, size, size),
-            )

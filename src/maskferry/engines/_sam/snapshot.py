@@ -7,19 +7,13 @@ each object; ``good`` are the steps on which it was well in sight, with memory s
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from maskferry.engines._sam.memory_bank import MemoryBank, MemoryEntry, TrackedObject
-from maskferry.errors import EngineError
+from maskferry.engines._sam.packing import Header, check_header, errors_translated, pack, pack_if_small, unpack
 
 __all__ = ["MAX_BYTES", "join", "load", "save", "split"]
 
@@ -30,9 +24,6 @@ FORMAT = "maskferry sam session 1"
 
 ABSENT = {"memory_selection": "off"}
 """What is meant where a header lacks a key, because older versions did not write it."""
-
-Header = dict[str, Any]
-"""As JSON gives it."""
 
 
 def save(bank: MemoryBank, identity: Mapping[str, str]) -> bytes | None:
@@ -48,7 +39,7 @@ def save(bank: MemoryBank, identity: Mapping[str, str]) -> bytes | None:
                 if entry.memory is not None:
                     tensors[f"{i}/{kind}/{step}/memory"] = entry.memory[entry.row]
     header = {"format": FORMAT, **identity, "place": bank.step, "targets": rows}
-    return _pack_if_small(header, tensors)
+    return pack_if_small(header, tensors, MAX_BYTES)
 
 
 def load(data: bytes, identity: Mapping[str, str], device: torch.device) -> MemoryBank:
@@ -62,9 +53,9 @@ def load(data: bytes, identity: Mapping[str, str], device: torch.device) -> Memo
     Raises:
         EngineError: it is no snapshot of this engine, of other weights or options, or of another frame size.
     """
-    with _errors_translated():
-        header, tensors = _unpack(data)
-        _check(header, {"format": FORMAT, **identity})
+    with errors_translated():
+        header, tensors = unpack(data)
+        check_header(ABSENT | header, {"format": FORMAT, **identity})
         objects = {
             row["id"]: TrackedObject(row["id"], lost=row["lost"], usual_area=row["usual_area"])
             for row in header["targets"]
@@ -94,13 +85,13 @@ def join(parts: Sequence[bytes | None]) -> bytes | None:
     for part in parts:
         if part is None:
             return None
-        header, own = _unpack(part)
+        header, own = unpack(part)
         headers.append(header)
         tensors |= own
     rows = [row for header in headers for row in header["targets"]]
     device_of = {str(row["id"]): number for number, header in enumerate(headers) for row in header["targets"]}
     shared = {"targets": sorted(rows, key=lambda row: int(row["id"])), "homes": device_of, "devices": len(parts)}
-    return _pack_if_small(headers[0] | shared, tensors)
+    return pack_if_small(headers[0] | shared, tensors, MAX_BYTES)
 
 
 def split(data: bytes, devices: int) -> tuple[list[bytes], dict[int, int]]:
@@ -115,8 +106,8 @@ def split(data: bytes, devices: int) -> tuple[list[bytes], dict[int, int]]:
     Raises:
         EngineError: it is no snapshot of a SAM engine.
     """
-    with _errors_translated():
-        header, tensors = _unpack(data)
+    with errors_translated():
+        header, tensors = unpack(data)
         before = header.get("homes", {}) if header.get("devices") == devices else {}
         ids = [int(row["id"]) for row in header["targets"]]
         device_of = {i: int(before.get(str(i), turn % devices)) for turn, i in enumerate(ids)}
@@ -126,44 +117,10 @@ def split(data: bytes, devices: int) -> tuple[list[bytes], dict[int, int]]:
         for number in range(devices):
             own = {name: t for name, t in tensors.items() if device_of[int(name.split("/")[0])] == number}
             rows = [row for row in header["targets"] if device_of[int(row["id"])] == number]
-            parts.append(_pack(header | {"targets": rows}, own))
+            parts.append(pack(header | {"targets": rows}, own))
         return parts, device_of
 
 
 def _entries(known: TrackedObject) -> dict[str, dict[int, MemoryEntry]]:
     """An object's entries by their kind's name in the format."""
     return {"given": known.prompted, "recent": known.recent}
-
-
-def _pack_if_small(header: Header, tensors: Mapping[str, Tensor]) -> bytes | None:
-    size = sum(t.numel() * t.element_size() for t in tensors.values())
-    return None if size > MAX_BYTES else _pack(header, tensors)
-
-
-def _pack(header: Header, tensors: Mapping[str, Tensor]) -> bytes:
-    text = torch.frombuffer(bytearray(json.dumps(header).encode()), dtype=torch.uint8)
-    data: bytes = save_tensors({"header": text} | {name: t.cpu().contiguous() for name, t in tensors.items()})
-    return data
-
-
-def _unpack(data: bytes) -> tuple[Header, dict[str, Tensor]]:
-    tensors = load_tensors(data)
-    return json.loads(tensors.pop("header").numpy().tobytes()), tensors
-
-
-@contextmanager
-def _errors_translated() -> Generator[None]:
-    try:
-        yield
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as err:
-        raise EngineError(f"this is not a complete snapshot of a SAM engine: {err}") from err
-
-
-def _check(header: Header, expected: Mapping[str, str]) -> None:
-    for key, value in expected.items():
-        made_with = header.get(key, ABSENT.get(key))
-        if made_with != value:
-            raise EngineError(
-                f"this snapshot has {key} {made_with!r}, this session {value!r}: open it as it was made, or start "
-                "again from the first frame"
-            )

@@ -8,14 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["ROWS_COMPARED", "agrees", "as_list", "stage_agrees"]
+__all__ = ["agrees", "as_list", "stage_agrees"]
 
 ALLOWED_RATIO = 1.2
 """A compiled stage may be so many times as far from float32 as the plain stage is. Of n numbers the ratio of two root
 mean squares has by chance alone a deviation of about 1 / sqrt(n): three of these are allowed for on top."""
-
-ROWS_COMPARED = 4
-"""So many objects, or frames, of a batch are compared with float32, which takes much memory."""
 
 QUALITY_TIE = 0.004
 """Two masks whose qualities differ by less may change places: a step of bfloat16 just below 1."""
@@ -46,16 +43,16 @@ def stage_agrees(
     Args:
         plain: outputs of the plain stage.
         compiled: of the compiled stage.
-        exact: of the stage in float32.
-        qualities_at: number of a decoder's output that holds the masks' qualities; None for other stages.
+        exact: of the stage in float32, on the first rows of the same input, which alone are compared.
+        qualities_at: number of a decoder's output that holds the masks' qualities, (..., M); None for other stages.
     """
-    triples = [(a[:ROWS_COMPARED], b[:ROWS_COMPARED], c) for a, b, c in zip(plain, compiled, exact, strict=True)]
+    triples = [(a[: len(c)], b[: len(c)], c) for a, b, c in zip(plain, compiled, exact, strict=True)]
     if not all(agrees(*triple) for triple in triples):
         return False
     if qualities_at is None:
         return True
     _, quality, exact_quality = triples[qualities_at]
-    return _chooses_alike(quality[:, 0].float(), exact_quality[:, 0].float())
+    return _chooses_alike(quality.flatten(0, -2).float(), exact_quality.flatten(0, -2).float())
 
 
 def _chooses_alike(quality: Tensor, exact: Tensor) -> bool:

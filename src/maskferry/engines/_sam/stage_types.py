@@ -27,12 +27,6 @@ class Features:
     top: Tensor
     trunk: Tensor | None = None
 
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """All of them."""
-        levels = (self.fine, self.middle, self.top)
-        return levels if self.trunk is None else (*levels, self.trunk)
-
 
 @dataclass(frozen=True, slots=True)
 class MemoryBatch:

@@ -1,17 +1,18 @@
-"""The folder of an engine's weights: a local one, the hub's cache, or downloaded; and advice where that fails."""
+"""Where an engine's weights lie: a local folder or file, the hub's cache, or downloaded; advice where that fails."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from maskferry.engines._weights import REPOSITORIES, cached, holds_weights, is_offline
+from maskferry.engines._weights import REPOSITORIES, Repository, cached, holds_weights, is_offline, whole_file
 from maskferry.errors import EngineError
 
-__all__ = ["find_folder"]
+__all__ = ["find_file", "find_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +30,37 @@ def find_folder(name: str, checkpoint: str | Path | None = None) -> Path:
     Raises:
         EngineError: the weights are unavailable; the message says what can be done.
     """
-    wanted = REPOSITORIES[name].name if checkpoint is None else str(checkpoint)
+    known = REPOSITORIES[name]
+    wanted = known.name if checkpoint is None else str(checkpoint)
     if (folder := Path(wanted).expanduser()).is_dir():
-        if not holds_weights(folder):
-            raise EngineError(
-                f"engine {name!r}: the folder {folder} holds no model: expected config.json and all parts of "
-                "model*.safetensors, as save_pretrained of transformers writes them"
-            )
+        if not holds_weights(folder, known.files):
+            raise EngineError(f"engine {name!r}: the folder {folder} holds no model: expected {_expected(known)}")
         return folder
     if isinstance(checkpoint, Path) or wanted.count("/") != 1 or wanted.startswith((".", "/", "~")):
         raise EngineError(
             f"engine {name!r}: there is no folder {wanted}, and it is not the name of a repository either"
         )
-    return cached(wanted) or _download(name, wanted)
+    return cached(wanted, known.files) or _download(name, wanted)
+
+
+def find_file(name: str, checkpoint: str | Path | None = None) -> Path:
+    """The file of an engine whose weights are one file; arguments and errors as `find_folder`.
+
+    Args:
+        name: of the engine.
+        checkpoint: the file itself, or as `find_folder` takes it.
+    """
+    if checkpoint is not None and (path := Path(checkpoint).expanduser()).is_file():
+        return path
+    folder = find_folder(name, checkpoint)
+    return whole_file(folder, REPOSITORIES[name].files) or folder
+
+
+def _expected(known: Repository) -> str:
+    """What a folder of weights holds, in words."""
+    if known.files:
+        return " or ".join(known.files)
+    return "config.json and all parts of model*.safetensors, as save_pretrained of transformers writes them"
 
 
 def _download(name: str, repository: str) -> Path:
@@ -51,8 +70,9 @@ def _download(name: str, repository: str) -> Path:
             f"(HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set). {_advice(name, repository)}"
         )
     log.info("engine %s: fetching the weights of %s, once", name, repository)
+    known = REPOSITORIES[name]
     try:
-        folder = Path(snapshot_download(repository, allow_patterns=["*.json", "*.txt", "model*.safetensors"]))
+        folder = _fetch(repository, known.files)
     except GatedRepoError as err:
         raise EngineError(
             f"engine {name!r}: the weights of {repository} are gated, and this account or machine has no access. "
@@ -65,8 +85,20 @@ def _download(name: str, repository: str) -> Path:
             f"engine {name!r}: the weights of {repository} are not on this machine and cannot be fetched: "
             f"{str(err).splitlines()[0]}. {_advice(name, repository)}"
         ) from err
-    if not holds_weights(folder):
-        raise EngineError(f"engine {name!r}: {repository} holds no model*.safetensors of transformers")
+    if not holds_weights(folder, known.files):
+        raise EngineError(f"engine {name!r}: {repository} holds no model: expected {_expected(known)}")
+    return folder
+
+
+def _fetch(repository: str, files: Sequence[str]) -> Path:
+    """Download what is needed of a repository: of several whole models in it, the preferred one."""
+    if not files:
+        return Path(snapshot_download(repository, allow_patterns=["*.json", "*.txt", "model*.safetensors"]))
+    folder = Path()
+    for pattern in files:
+        folder = Path(snapshot_download(repository, allow_patterns=[pattern]))
+        if holds_weights(folder, [pattern]):
+            break
     return folder
 
 
