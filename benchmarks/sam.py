@@ -365,18 +365,28 @@ def run(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, A
 
 
 def text(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Milliseconds a frame of a run without words and with them on every n-th frame."""
+    """Milliseconds a frame of a run without words and with them on every n-th frame, and how often each looked."""
     every: dict[str, int | None] = {"without": None} | {f"every_{n}": n for n in args.every}
     plain, rounds = text_detector.non_maximum_suppression, []
+    looks: Counter[str] = Counter()
     try:
-        text_detector.non_maximum_suppression = lambda *given: [*range(objects)] if plain(*given) else []
-        for _ in range(ROUNDS):
-            rounds.append({name: text_run(engine, objects, n, args) for name, n in every.items()})
+        for name, n in list(every.items()) * ROUNDS:
+
+            def as_tracked(
+                scores: torch.Tensor, masks: torch.Tensor, min_score: float, max_iou: float, name: str = name
+            ) -> list[int]:
+                looks[name] += 1
+                plain(scores, masks, min_score, max_iou)
+                return list(range(objects))
+
+            text_detector.non_maximum_suppression = as_tracked
+            rounds.append((name, text_run(engine, objects, n, args)))
     finally:
         text_detector.non_maximum_suppression = plain
-    ms = {name: float(np.mean([one[name] for one in rounds])) for name in every}
+    ms = {name: float(np.mean([one for other, one in rounds if other == name])) for name in every}
     ratios = {name: ms[name] / ms["without"] for name in every if name != "without"}
-    return {"ms": ms, "ratios": ratios, "phrases": args.phrases, "rounds_ms": rounds}
+    looks_each = {name: looks[name] / args.phrases / ROUNDS for name in ratios}
+    return {"ms": ms, "ratios": ratios, "looks": looks_each, "phrases": args.phrases, "rounds_ms": rounds}
 
 
 def text_run(engine: Measured, objects: int, every: int | None, args: argparse.Namespace) -> float:
