@@ -11,6 +11,9 @@ step        a session, frame by frame, with look-ahead: upload to RLE, once all 
 loop        transformers' own loop over the same frames, as many, with the masks brought to the host
 beside      step and loop in turn, twice, in one process on one card; ``ratio`` is how many times as long the loop takes
 run         a whole run from a video file to a tracks file
+text        such a run without words, with them on every 10th frame, and on every frame (``--every``, ``--phrases``), in
+            turn, twice, in one process on one card; ``ratios`` are how many times as long it takes with words. ``--what
+            text`` makes random weights of sam3 with its detector. Finds are those that are tracked; only on demand
 agreement   masks of bfloat16, plain and compiled, against float32
 stages      milliseconds a frame of each stage, with the device waited for at both ends; only on demand
 parts       of sam3.1: milliseconds of the network's stages for one group of buckets, each alone; only on demand
@@ -49,9 +52,9 @@ import transformers
 from machine import stamp
 from multiplex_model import TINY, random_checkpoint, stage_times
 
-from maskferry import MaskTracker
+from maskferry import AssociationOptions, MaskTracker
 from maskferry.data import Frame, FrameInfo, FrameMasks, Image, Mask, MaskPrompt, VideoInfo
-from maskferry.engines._sam import MultiplexEngine, SamEngine, SessionHooks
+from maskferry.engines._sam import MultiplexEngine, SamEngine, SessionHooks, text_detector
 from maskferry.engines._sam.checkpoint import kind_of
 from maskferry.engines._sam.preprocessing import normalise, resize, upload
 from maskferry.engines._sam.prompting import resize_masks
@@ -61,6 +64,7 @@ CONFIGS = {
     "sam3": ("Sam3TrackerVideoConfig", "Sam3TrackerVideoModel"),
     "sam2.1-large": ("Sam2VideoConfig", "Sam2VideoModel"),
 }
+WITH_DETECTOR = ("Sam3VideoConfig", "Sam3VideoModel")
 WARM = 24
 """Frames until all memories and pointers are filled, compiled and replayed."""
 
@@ -87,6 +91,22 @@ SAME_PLACE, GIVEN_FIRST = 1.5, 1.12
 
 
 # --- weights and pictures -----------------------------------------------------------------------------------------
+
+
+def random_detector(folder: Path) -> Path:
+    """SAM 3 of full size with its detector, with random weights as transformers makes them, and a tokenizer."""
+    config, cls = WITH_DETECTOR
+    model = getattr(transformers, cls)(getattr(transformers, config)())
+    with torch.no_grad():  # all objects are in sight
+        model.tracker_model.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(2.0)
+    model.save_pretrained(folder)
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 32}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder
 
 
 Measured = SamEngine | MultiplexEngine
@@ -344,6 +364,51 @@ def run(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, A
     return {"ms": float(np.mean(np.diff(times[WARM:]))) * 1000}
 
 
+def text(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds a frame of a run without words and with them on every n-th frame, and how often each looked."""
+    every: dict[str, int | None] = {"without": None} | {f"every_{n}": n for n in args.every}
+    plain, rounds = text_detector.non_maximum_suppression, []
+    looks: Counter[str] = Counter()
+    try:
+        for name, n in list(every.items()) * ROUNDS:
+
+            def as_tracked(
+                scores: torch.Tensor, masks: torch.Tensor, min_score: float, max_iou: float, name: str = name
+            ) -> list[int]:
+                looks[name] += 1
+                plain(scores, masks, min_score, max_iou)
+                return list(range(objects))
+
+            text_detector.non_maximum_suppression = as_tracked
+            rounds.append((name, text_run(engine, objects, n, args)))
+    finally:
+        text_detector.non_maximum_suppression = plain
+    ms = {name: float(np.mean([one for other, one in rounds if other == name])) for name in every}
+    ratios = {name: ms[name] / ms["without"] for name in every if name != "without"}
+    looks_each = {name: looks[name] / args.phrases / ROUNDS for name in ratios}
+    return {"ms": ms, "ratios": ratios, "looks": looks_each, "phrases": args.phrases, "rounds_ms": rounds}
+
+
+def text_run(engine: Measured, objects: int, every: int | None, args: argparse.Namespace) -> float:
+    """From a video file to a tracks file, with as many finds of a phrase as there are objects, none of them new."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        write_clip(path, args.frames, args.size)
+        tracker = MaskTracker(str(path), engine=engine, tracks=Path(folder) / "tracks.sqlite")
+        for i, mask in enumerate(given(objects, args.size)):
+            tracker.add_mask_prompt(mask, obj_id=i + 1)
+        times: list[float] = []
+        phrases = [letter * 3 for letter in "abcdefghij"[: args.phrases]]
+        tracker.propagate(
+            direction="forward",
+            text=None if every is None else phrases,
+            association=AssociationOptions(every=every, min_score=0, min_new_score=1),
+            callback=lambda _: times.append(time.perf_counter()),
+        )
+        tracker.shutdown()
+    return float(np.mean(np.diff(times[WARM:]))) * 1000
+
+
 def write_clip(path: Path, count: int, size_hw: tuple[int, int]) -> None:
     """An H.264 file."""
     with av.open(str(path), "w") as container:
@@ -456,7 +521,7 @@ def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             yield {"what": "agreement", "objects": 6} | row
     engine = load(folder, args, compile=args.compile)
     engine.hooks = SessionHooks(change_logits=discs)
-    measurements = {"step": step, "stages": stages, "parts": parts, "run": run}
+    measurements = {"step": step, "stages": stages, "parts": parts, "run": run, "text": text}
     for objects in args.objects:
         for what in args.what:
             row = {"what": what, "objects": objects, "compile": args.compile}
@@ -493,6 +558,8 @@ def main() -> None:
     parser.add_argument(
         "--what", nargs="*", help="by default step, run, agreement, and beside where transformers has the model"
     )
+    parser.add_argument("--every", type=int, nargs="+", default=[10, 1], help="with text: on every n-th frame")
+    parser.add_argument("--phrases", type=int, default=1, help="with text: how many are looked for")
     parser.add_argument(
         "--memory-selection",
         nargs="+",
@@ -508,11 +575,12 @@ def main() -> None:
     if args.frames <= WARM + AT_ONCE:
         parser.error(f"--frames: more than {WARM + AT_ONCE} are needed, the first {WARM} of which are not timed")
     with tempfile.TemporaryDirectory() as made:
-        folder = (
-            Path(args.checkpoint)
-            if args.checkpoint
-            else random_model(args.engine, Path(made), first(args.device[0]), tiny=args.tiny)
-        )
+        if args.checkpoint:
+            folder = Path(args.checkpoint)
+        elif "text" in args.what:
+            folder = random_detector(Path(made))
+        else:
+            folder = random_model(args.engine, Path(made), first(args.device[0]), tiny=args.tiny)
         settings = args.memory_selection or ["on" if args.engine == "sam3" else None]
         for device, selects in product(args.device, settings):
             chosen = argparse.Namespace(**vars(args) | {"device": device, "memory_selection": selects})

@@ -57,7 +57,7 @@ def make(found=lambda index: (), **options):
     """A scheduler in a pass, whose detector finds ``found(frame index)``, and the list of its runs."""
     runs = []
 
-    def detect(frame):
+    def detect(frame, session):
         runs.append(frame.index)
         return Detections(list(found(frame.index)))
 
@@ -126,10 +126,12 @@ def test_on_the_last_frame_while_an_object_is_tentative():
 
 def test_low_scores_and_empty_masks_are_left_out():
     scheduler = DetectorScheduler(
-        lambda frame: Detections([HERE, THERE, np.zeros(SIZE, bool), block(0, 0)], [0.4, None, 0.9, 0.5], list("abcd")),
+        lambda frame, session: Detections(
+            [HERE, THERE, np.zeros(SIZE, bool), block(0, 0)], [0.4, None, 0.9, 0.5], list("abcd")
+        ),
         Associator(AssociationOptions(min_score=0.5)),
     )
-    assert [label for _, label in scheduler.detections(frame(0))] == ["b", "d"]
+    assert [label for _, label in scheduler.beginnings(frame(0), [])] == ["b", "d"]
 
 
 def test_objects_that_the_detector_began_with_go_unless_a_detection_confirms_them():

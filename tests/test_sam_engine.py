@@ -18,6 +18,7 @@ from maskferry.engines._sam import SamEngine, SessionHooks, snapshot
 from maskferry.engines._sam.batching import BatchRunner
 from maskferry.engines._sam.mask_encoding import logits_to_masks, masks_to_rles
 from maskferry.engines._sam.text_detector import non_maximum_suppression
+from maskferry.engines.base import TextThresholds
 from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 from maskferry.rle import Rle
@@ -192,7 +193,7 @@ def test_words_find_and_are_tracked(sam3):
 
 def test_words_that_name_nothing(sam3, monkeypatch):
     assert sam3.open(VIDEO).step(picture(0), [TextPrompt(0, "car")]).objects
-    monkeypatch.setattr(sam3._models[0].detector, "_min_score", 0.999)
+    monkeypatch.setattr(sam3._models[0].detector, "_thresholds", TextThresholds(0.5, 0.999, 0.9))
     assert sam3.open(VIDEO).step(picture(0), [TextPrompt(0, "car")]).objects == ()
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 import sam_models
 from cli_tools import label_map, run
 from clips import SIZE_HW, make_clip
+from maskferry.engines.base import TextThresholds
 from maskferry.errors import EngineError
 from maskferry.formats import _table as table
 from maskferry.samgeo import SamGeo3Video
@@ -127,7 +128,7 @@ def test_words_that_name_nothing_leave_nothing(offline, capsys, monkeypatch):
     sam = SamGeo3Video(engine="sam3")
     sam.set_video(np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8))
     assert len(sam.generate_masks("car", propagate=False)) == 1
-    monkeypatch.setattr(sam._tracker.engine._models[0].detector, "_min_score", 0.9999)
+    monkeypatch.setattr(sam._tracker.engine._models[0].detector, "_thresholds", TextThresholds(0.9999, 0.9999, 0.9))
     assert not any(found["out_obj_ids"].size for found in sam.generate_masks("zebra").values())
     assert "Found 0 object(s) matching 'zebra' on frame 0." in capsys.readouterr().out
     sam.propagate()

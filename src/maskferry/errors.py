@@ -2,6 +2,7 @@
 
 MaskferryError
 ├── InputError (ValueError)            the caller's masks, prompts, files or options are wrong
+│   ├── NothingFoundError              a detector, or words, were to find what is tracked, and found nothing
 │   └── DamagedTracksError             a tracks file is not what was written: bytes have changed, or are missing
 ├── SourceError (OSError)              frames cannot be opened or decoded
 ├── OutputExistsError (FileExistsError)  the output is there already, and overwriting was not asked for
@@ -34,6 +35,7 @@ __all__ = [
     "MaskferryError",
     "MaskferryWarning",
     "MissingExtraError",
+    "NothingFoundError",
     "OutputError",
     "OutputExistsError",
     "PromptNotSupportedError",
@@ -51,6 +53,10 @@ class MaskferryError(Exception):
 
 class InputError(MaskferryError, ValueError):
     """The caller's masks, prompts, files or options are wrong. Nothing was done."""
+
+
+class NothingFoundError(InputError):
+    """A detector, or words, were to find what is tracked, and found nothing on any frame that was looked at."""
 
 
 class DamagedTracksError(InputError):

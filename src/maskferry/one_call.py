@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from maskferry.detections import detect_kind
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError
 from maskferry.prompts._prompter import read_masks
-from maskferry.run._detecting import Detector
+from maskferry.run._detectors import Detector
 from maskferry.run._runner import Progress
 from maskferry.tracker import MaskTracker
 from maskferry.tracks._planner import Direction
@@ -28,7 +28,8 @@ def track(  # noqa: PLR0913
     *,
     frame_idx: int | None = None,
     detector: Detector | None = None,
-    every: int = 30,
+    text: str | Sequence[str] | None = None,
+    every: int | None = None,
     engine: str | Engine = "auto",
     direction: Direction = "both",
     tracks: str | Path | None = None,
@@ -45,7 +46,8 @@ def track(  # noqa: PLR0913
         frame_idx: the frame that the masks belong to; None for the first one, or the one that their file names.
         detector: a model that finds objects on a frame; without ``masks``, what it finds first is tracked. It is called
             again on every n-th frame, and its finds are joined to the tracks, see `MaskTracker.propagate`.
-        every: the n.
+        text: a short phrase, such as "car", or several, which the engine looks for on every n-th frame; see there.
+        every: the n; by default 30 with a detector, 10 with text.
         engine: a name, "auto" for the best that can run here, or a loaded engine.
         direction: see `MaskTracker.propagate`.
         tracks: file that receives the results as they come. Where it is there already, from a run of the same masks
@@ -57,11 +59,11 @@ def track(  # noqa: PLR0913
         The tracks, open.
 
     Raises:
-        InputError: neither masks nor a detector, or what `MaskTracker` refuses.
+        InputError: neither masks nor a detector nor text, or what `MaskTracker` refuses.
         MaskferryError: see `MaskTracker`.
     """
-    if masks is None and detector is None:
-        raise InputError("there is nothing to track: pass masks, or a detector that finds them")
+    if masks is None and detector is None and text is None:
+        raise InputError("there is nothing to track: pass masks, or a detector that finds them, or text")
     association = AssociationOptions(every=every)
     with MaskTracker(video, engine=engine, tracks=tracks, resume=not overwrite, overwrite=overwrite) as tracker:
         if isinstance(masks, str | Path):
@@ -76,5 +78,5 @@ def track(  # noqa: PLR0913
             ids = ids or found.object_ids or list(range(FIRST_ID, FIRST_ID + len(found)))
             tracker.add_masks_prompt(found, ids, frame_idx or 0)
         return tracker.propagate(
-            direction=direction, callback=callback, detector=detector, association=association if detector else None
+            direction=direction, callback=callback, detector=detector, text=text, association=association
         )

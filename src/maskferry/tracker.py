@@ -17,7 +17,8 @@ from maskferry.engines.base import Engine
 from maskferry.errors import InputError
 from maskferry.outputs._session_views import SessionViews
 from maskferry.prompts._prompter import Prompter
-from maskferry.run._detecting import Detector, RunOptions, steps
+from maskferry.run._detecting import RunOptions, steps
+from maskferry.run._detectors import Detector
 from maskferry.run._runner import Progress, never
 from maskferry.run._workspace import Workspace
 from maskferry.tracks import editing
@@ -347,6 +348,7 @@ class MaskTracker(Closing, SessionViews):
         callback: Callable[[Progress], object] | None = None,
         cancelled: Callable[[], bool] = never,
         detector: Detector | None = None,
+        text: str | Sequence[str] | None = None,
         association: AssociationOptions | None = None,
     ) -> Tracks:
         """Track everything that is not tracked yet: all of it the first time, only the spans of what was added or
@@ -364,13 +366,19 @@ class MaskTracker(Closing, SessionViews):
                 forward pass, where an object is lost, and where much of the picture is new. What it finds corrects
                 objects, brings lost ones back and begins new ones. Without any prompt, the first frame on which it
                 finds something starts the run; these finds, as all new ones, go again if no later one confirms them.
-            association: when the detector is called, and how its finds are joined to tracks.
+                Frames before the first prompt are searched once it is known where the given objects are there; with
+                ``direction="forward"`` they are not.
+            text: a short phrase, such as "car", or several: what they name is found on the way, as by a detector, and
+                is labelled with the phrase. The engine itself looks for it, on the features with which it tracks.
+            association: when the detector is called, or words are looked for, and how finds are joined to tracks.
 
         Returns:
             The tracks, also as `tracks`.
 
         Raises:
-            InputError: nothing to track, or a range outside the video.
+            InputError: nothing to track, or a range outside the video; a detector and text, or text with
+                ``direction="backward"``.
+            PromptNotSupportedError: text, and an engine that does not look for words.
             EngineError: the engine failed. Finished frames are kept.
 
         Warns:
@@ -380,7 +388,7 @@ class MaskTracker(Closing, SessionViews):
         if not (callback is None or callable(callback)):
             raise InputError(f"callback: expected a function, got {show(callback)}")
         options = RunOptions(direction=direction, start=start, stop=stop, stride=stride, cancelled=cancelled)
-        options |= {"detector": detector, "association": association}
+        options |= {"detector": detector, "text": text, "association": association}
         for progress in steps(self._work, **options):
             if callback is not None:
                 callback(progress)

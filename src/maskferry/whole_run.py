@@ -5,28 +5,32 @@ What the commands ``track`` and ``demo`` do, for whoever wants to do it from Pyt
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from maskferry.association._options import AssociationOptions
 from maskferry.data import MaskPrompt, Source, State, StretchOption
-from maskferry.engines.registry import load_engine
+from maskferry.engines.registry import check_takes_text, load_engine, pick_engine
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.formats import Seeds
 from maskferry.masks import resize_mask
 from maskferry.outputs._folder import Outputs
 from maskferry.outputs._watch import Silent, Watch
 from maskferry.prompts._given import GivenFiles, target_of
+from maskferry.run._detectors import checked_phrases
 from maskferry.run._prepare import prepare
 from maskferry.run._resume import run_difference
 from maskferry.sources import open_source, source_digest
 from maskferry.tracker import MaskTracker
 from maskferry.tracks._jobs import FrameRange
 from maskferry.tracks._journal import Journal
+from maskferry.tracks._pending import note_run
 from maskferry.tracks._planner import Direction
 from maskferry.tracks._tracks import Tracks
 
@@ -48,6 +52,8 @@ class Request:
         rate: frames per second, where the video has none or a wrong one.
         overwrite: start over where there are results.
         stretch: how samples of more than 8 bits are shown, see `sources.open_source`.
+        text: phrases that are looked for, see `MaskTracker.propagate`.
+        association: when they are looked for, and what counts.
     """
 
     video: str | Path
@@ -60,6 +66,8 @@ class Request:
     rate: str | None = None
     overwrite: bool = False
     stretch: StretchOption | str = "auto"
+    text: tuple[str, ...] = ()
+    association: AssociationOptions = field(default_factory=AssociationOptions)
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -90,7 +98,7 @@ def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
     with ExitStack() as stack:
         source = stack.enter_context(_open(request, watch))
         seeds = request.given(source)
-        engine = stack.enter_context(closing(load_engine(request.engine, **request.options)))
+        engine = stack.enter_context(closing(load_engine(_engine_for(request), **request.options)))
         wanted = _wanted(request, seeds, source, engine.name)
         resume = _can_resume(request, wanted, watch)
         tracker = MaskTracker(source, engine=engine, tracks=outputs.tracks, resume=resume, overwrite=request.overwrite)
@@ -99,6 +107,7 @@ def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
                 outputs.clear()
             if not resume:
                 _add(tracker, wanted, seeds)
+                Journal(tracker.tracks).looked_for = wanted.looked_for
                 tracker.tracks.note_inputs(*request.inputs)
             started = time.monotonic()
             steps = _track(tracker, request, watch)
@@ -142,9 +151,29 @@ def _wanted(request: Request, seeds: Seeds, source: Source, engine: str) -> Jour
             raise InputError(f"{what} is too small: nothing is left of it in {info.width}x{info.height}")
         prompts.append(MaskPrompt(given.frame, given.object_id, mask))
     journal = Journal(Tracks.begin(info, digest=source_digest(source)))
-    journal.add_prompts(prompts)
-    prepare(journal, source, engine, request.direction, request.frames)
+    if request.text:
+        journal.looked_for = json.dumps([engine, *request.text, asdict(request.association)])
+    if prompts or not request.text:
+        journal.add_prompts(prompts)
+        prepare(journal, source, engine, request.direction, request.frames)
+    else:
+        note_run(journal.notes, request.direction, limits)
     return journal
+
+
+def _engine_for(request: Request) -> str:
+    """The engine's name. Words that cannot be looked for are refused before weights are loaded.
+
+    Raises:
+        InputError: they are no phrases, or to be looked for backward.
+        PromptNotSupportedError: the engine takes none.
+    """
+    if not request.text:
+        return request.engine
+    checked_phrases(request.text, request.direction)
+    name = pick_engine(takes_text=True) if request.engine == "auto" else request.engine
+    check_takes_text(name)
+    return name
 
 
 def _can_resume(request: Request, wanted: Journal, watch: Watch) -> bool:
@@ -194,6 +223,8 @@ def _track(tracker: MaskTracker, request: Request, watch: Watch) -> int:
             stop=limits.stop,
             stride=limits.stride,
             cancelled=stopped,
+            text=request.text or None,
+            association=request.association,
         ):
             update(progressed.done, progressed.total)
     if stopped() and not tracker.tracks.finished:

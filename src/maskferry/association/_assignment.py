@@ -19,7 +19,7 @@ from maskferry.masks._matching import assign, iou_matrix
 from maskferry.masks._regions import centroid_of_rle_xy
 from maskferry.tracks._prompt_store import object_ids
 
-__all__ = ["Assigner", "Assignment"]
+__all__ = ["Assigner", "Assignment", "uncovered"]
 
 LEAST = 1e-9
 """A pair whose likelihood is lower is not made: 0 means that it is impossible."""
@@ -61,6 +61,8 @@ class Assigner:
 
     def without_others(self, context: FrameContext, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates without those of objects that this pass does not follow."""
+        if not context.others:
+            return list(candidates)
         rles = [candidate.rle for candidate in candidates]
         own = iou_matrix([row.rle for row in context.masks], rles).max(axis=0, initial=0)
         other = iou_matrix(context.others, rles).max(axis=0, initial=0)
@@ -70,14 +72,15 @@ class Assigner:
     def assign(self, context: FrameContext, candidates: Sequence[Candidate]) -> Assignment:
         """Assign each candidate to at most one object, and each object to at most one candidate."""
         overlap = iou_matrix([row.rle for row in context.masks], [candidate.rle for candidate in candidates])
-        present = self._by_overlap(context, overlap)
-        returned = self._by_appearance(context, candidates, present)
+        fits = _fits(context, candidates)
+        present = self._by_overlap(context, np.where(fits, overlap, 0))
+        returned = self._by_appearance(context, candidates, present, fits)
         owners = {**present, **returned}
         return Assignment(overlap, owners, returned, self._new(context, candidates, owners))
 
     # --- objects that are where their mask says ---------------------------------------------------------------------
 
-    def _by_overlap(self, context: FrameContext, overlap: NDArray[np.float32]) -> dict[int, int]:
+    def _by_overlap(self, context: FrameContext, overlap: NDArray[np.floating[Any]]) -> dict[int, int]:
         """{candidate: object} of objects whose mask overlaps a candidate enough."""
         owners: dict[int, int] = {}
         likelihood = np.where(overlap >= self.options.min_iou, overlap, 0)
@@ -98,7 +101,11 @@ class Assigner:
     # --- objects that were lost -------------------------------------------------------------------------------------
 
     def _by_appearance(
-        self, context: FrameContext, candidates: Sequence[Candidate], present: Mapping[int, int]
+        self,
+        context: FrameContext,
+        candidates: Sequence[Candidate],
+        present: Mapping[int, int],
+        fits: NDArray[np.bool_],
     ) -> dict[int, int]:
         """{candidate: object} of objects that were lost, or that the engine found again, and that a candidate shows."""
         likelihood = np.zeros((len(context.masks), len(candidates)))
@@ -107,7 +114,7 @@ class Assigner:
             memory = self.memory.get(row.object_id)
             if memory is not None and not self._is_present(row):
                 rows[memory.confirmed].append(n)
-                likelihood[n] = self._likelihoods(context, row.object_id, candidates)
+                likelihood[n] = np.where(fits[n], self._likelihoods(context, row.object_id, candidates), 0)
         owners: dict[int, int] = {}
         for confirmed in (True, False):
             owners |= _assign_free(context, rows[confirmed], likelihood, {**present, **owners})
@@ -152,18 +159,48 @@ class Assigner:
 
     def _new(self, context: FrameContext, candidates: Sequence[Candidate], owners: Mapping[int, int]) -> dict[int, int]:
         """{candidate: new id} of candidates that are no known object and no part of one; larger ones go first."""
+        free = [k for k in range(len(candidates)) if k not in owners and candidates[k].may_begin]
+        if not free:
+            return {}
         known = np.zeros(context.masks.size_hw, dtype=np.bool_)
         present = [row.rle for row in context.masks if self._is_present(row)]
         for rle in (*present, *context.others, *(candidates[k].rle for k in owners)):
             known |= rle.decode()
-        free = [k for k in range(len(candidates)) if k not in owners]
-        fresh = []
-        for k in sorted(free, key=lambda k: -candidates[k].area):
-            covered = np.count_nonzero(known & candidates[k].mask)
-            if covered <= self.options.covered * candidates[k].area:
-                fresh.append(k)
-                known |= candidates[k].mask
-        return dict(zip(sorted(fresh), object_ids(None, len(fresh), context.used_ids), strict=True))
+        fresh = uncovered(candidates, free, known, self.options.covered)
+        ids = object_ids(None, len(fresh), context.used_ids, self.options.first_id)
+        return dict(zip(fresh, ids, strict=True))
+
+
+def uncovered(
+    candidates: Sequence[Candidate], free: Sequence[int], known: NDArray[np.bool_], covered: float
+) -> list[int]:
+    """Those that are no part of something known, nor of a larger one among them.
+
+    Args:
+        candidates: of a frame.
+        free: indices of those that are asked for.
+        known: bool (H, W), what is known already.
+        covered: the share of a candidate, 0 to 1, from which on it is a part.
+
+    Returns:
+        Indices, ascending.
+    """
+    known, fresh = known.copy(), []
+    for k in sorted(free, key=lambda k: -candidates[k].area):
+        if np.count_nonzero(known & candidates[k].mask) <= covered * candidates[k].area:
+            fresh.append(k)
+            known |= candidates[k].mask
+    return sorted(fresh)
+
+
+def _fits(context: FrameContext, candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
+    """Whether each candidate can be each object, as far as phrases tell, (N objects, K candidates)."""
+    fits = np.ones((len(context.masks), len(candidates)), dtype=np.bool_)
+    for n, row in enumerate(context.masks):
+        phrase = context.phrases.get(row.object_id)
+        if phrase is not None:
+            fits[n] = [candidate.label == phrase for candidate in candidates]
+    return fits
 
 
 def _assign_free(

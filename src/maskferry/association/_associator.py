@@ -194,6 +194,8 @@ def _shares_inside(
     rows: Sequence[ObjectMask], context: FrameContext, candidates: Sequence[Candidate], assignment: Assignment
 ) -> list[float]:
     """How much of each row's mask lies inside the detections of other objects, 0 to 1."""
+    if not rows:
+        return []
     others = np.zeros(context.masks.size_hw, dtype=np.bool_)
     for k in assignment.owners:
         others |= candidates[k].mask

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from maskferry.association._assignment import uncovered
 from maskferry.association._associator import Associator
 from maskferry.association._memory import pack, unpack
-from maskferry.association._options import AssociationOptions
+from maskferry.association._options import OF_FUNCTIONS, AssociationOptions, DetectorSettings
 from maskferry.association._scene_change import Thumbnail, new_share, thumbnail
 from maskferry.association._types import Candidate, FrameContext, TrackUpdate
 from maskferry.data import Frame, FrameMasks, Mask
+from maskferry.engines.base import Session
+from maskferry.rle import Rle
 
-__all__ = ["DetectorResult", "DetectorScheduler"]
+__all__ = ["DetectorResult", "DetectorScheduler", "FrameDetector"]
+
+
+class FrameDetector(Protocol):
+    """A detector as a run calls it."""
+
+    def __call__(self, frame: Frame, session: Session | None) -> DetectorResult:
+        """What it finds on a frame.
+
+        Args:
+            frame: where to look.
+            session: that has tracked into this frame, for a detector that is part of the engine; None where there is
+                none.
+        """
+        ...
 
 
 class DetectorResult(Protocol):
@@ -50,12 +67,16 @@ class DetectorScheduler:
     Attributes:
         detect: the detector.
         associator: knows the objects.
+        defaults: of the options that depend on the detector.
+        phrases: that the detector looks for; none where it finds what it finds.
         job: id of the pass that it is in; None before the first.
         last_frame: index of the last frame that `observe` took in this pass; -1 before the first.
     """
 
-    detect: Callable[[Frame], DetectorResult]
+    detect: FrameDetector
     associator: Associator = field(default_factory=Associator)
+    defaults: DetectorSettings = OF_FUNCTIONS
+    phrases: frozenset[str] = frozenset()
     job: int | None = None
     last_frame: int = -1
     _interval: int | None = None  # number of the interval of `every` frames in which the detector ran last
@@ -66,6 +87,11 @@ class DetectorScheduler:
     def options(self) -> AssociationOptions:
         """See there."""
         return self.associator.options
+
+    @property
+    def settings(self) -> DetectorSettings:
+        """How often the detector runs, and which scores count."""
+        return self.options.settings(self.defaults)
 
     def begin_with(self, object_ids: Collection[int]) -> None:
         """These objects, found by the detector, start the run: they are tentative until a later detection agrees."""
@@ -99,19 +125,47 @@ class DetectorScheduler:
             return True
         return self._is_new_scene(frame)
 
-    def update(self, frame: Frame, context: FrameContext) -> TrackUpdate:
-        """Run the detector on the frame that was just observed, and say what that changes."""
-        self._interval, self._view = self._interval_of(frame), thumbnail(frame.image)
-        candidates = [Candidate.describe(frame, mask, label) for mask, label in self.detections(frame)]
-        return self.associator.associate(context, candidates)
+    def update(self, frame: Frame, context: FrameContext, session: Session | None = None) -> TrackUpdate:
+        """Run the detector on the frame that was just observed, and say what that changes.
 
-    def detections(self, frame: Frame) -> list[tuple[Mask, str | None]]:
-        """Run the detector: masks and names of what it finds with a sufficient score."""
-        result = self.detect(frame)
+        Args:
+            frame: it.
+            context: what is known there.
+            session: that has tracked into it.
+        """
+        self._interval, self._view = self._interval_of(frame), thumbnail(frame.image)
+        return self.associator.associate(context, self._candidates(frame, session))
+
+    def beginnings(
+        self, frame: Frame, known: Sequence[Rle], session: Session | None = None
+    ) -> list[tuple[Mask, str | None]]:
+        """Run the detector on a frame that no pass has come to: masks and names of what may begin a run.
+
+        Of what a phrase names, nothing that is known already, and nothing twice, where two phrases name it.
+
+        Args:
+            frame: it.
+            known: masks of objects on it.
+            session: for a detector that is part of the engine.
+        """
+        candidates = [one for one in self._candidates(frame, session) if one.may_begin]
+        chosen: Sequence[int] = range(len(candidates))
+        if self.phrases or known:
+            there = np.zeros(frame.image.shape[:2], dtype=np.bool_)
+            for rle in known:
+                there |= rle.decode()
+            chosen = uncovered(candidates, chosen, there, self.options.covered)
+        return [(candidates[k].mask, candidates[k].label) for k in chosen]
+
+    def _candidates(self, frame: Frame, session: Session | None) -> list[Candidate]:
+        """Run the detector: what it finds with a sufficient score."""
+        result, settings = self.detect(frame, session), self.settings
         found = []
-        for mask, score, label in zip(result.masks, result.scores, result.labels, strict=True):
-            if (score is None or score >= self.options.min_score) and mask.any():
-                found.append((mask, label))
+        for mask, known_score, label in zip(result.masks, result.scores, result.labels, strict=True):
+            score = 1.0 if known_score is None else known_score
+            if score >= settings.min_score and mask.any():
+                may_begin = score >= settings.min_new_score
+                found.append(Candidate.describe(frame, mask, label, may_begin=may_begin))
         return found
 
     def end_pass(self, followed: Collection[int]) -> list[int]:
@@ -119,7 +173,7 @@ class DetectorScheduler:
         return self.associator.end_pass(followed)
 
     def _interval_of(self, frame: Frame) -> int:
-        return frame.index // self.options.every
+        return frame.index // self.settings.every
 
     def _is_new_scene(self, frame: Frame) -> bool:
         """Whether much of the picture is new since the detector ran last."""

@@ -30,6 +30,7 @@ class Candidate:
         area: how many pixels it has.
         centre_xy: its centroid, pixels.
         appearance: float32 (512,), of `masks.appearance`.
+        may_begin: whether its score is good enough for a new object.
     """
 
     mask: Mask
@@ -38,19 +39,21 @@ class Candidate:
     area: int
     centre_xy: tuple[float, float]
     appearance: NDArray[np.float32]
+    may_begin: bool = True
 
     @classmethod
-    def describe(cls, frame: Frame, mask: Mask, label: str | None) -> Candidate:
+    def describe(cls, frame: Frame, mask: Mask, label: str | None, *, may_begin: bool = True) -> Candidate:
         """Describe a detection.
 
         Args:
             frame: where it was detected.
             mask: bool (H, W), not empty.
             label: its name, or None.
+            may_begin: whether its score is good enough for a new object.
         """
         rle = Rle.encode(mask)
         centre_xy = centroid_of_rle_xy(rle) or (0.0, 0.0)
-        return cls(mask, label, rle, rle.area, centre_xy, appearance(frame.image, rle))
+        return cls(mask, label, rle, rle.area, centre_xy, appearance(frame.image, rle), may_begin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class FrameContext:
         last_seen: where objects were seen last.
         used_ids: ids that new objects must not get.
         is_last: no frame comes after it, so that tentative objects cannot be confirmed later.
+        phrases: {object id: phrase} of objects of which it is known which of the phrases that are looked for names
+            them: detections of another phrase are not of these objects.
     """
 
     masks: FrameMasks
@@ -70,6 +75,7 @@ class FrameContext:
     last_seen: LastSeen
     used_ids: Collection[int]
     is_last: bool = False
+    phrases: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

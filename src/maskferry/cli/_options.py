@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from maskferry.association import AssociationOptions
 from maskferry.cli import _completion as completion
+from maskferry.errors import InputError
 from maskferry.formats.registry import BUILT_IN
 
 __all__ = [
@@ -19,10 +21,14 @@ __all__ = [
     "Device",
     "Direction",
     "Engine",
+    "Every",
     "FirstFrame",
     "Json",
     "MaskFrame",
+    "MaxIou",
     "MemorySelection",
+    "MinNewScore",
+    "MinScore",
     "Overlap",
     "OverlapOption",
     "Overwrite",
@@ -30,6 +36,7 @@ __all__ = [
     "PaletteOption",
     "Quiet",
     "Strict",
+    "Text",
     "TrackedVideo",
     "TracksPath",
     "Verbose",
@@ -38,6 +45,7 @@ __all__ = [
     "formats_with_pictures",
     "help_of_formats",
     "help_of_kinds",
+    "text_options",
     "verbatim",
 ]
 
@@ -116,6 +124,57 @@ MemorySelection = Annotated[
         show_default=False,
         help="Whether sam3 remembers the frames on which an object was well in sight, however long ago, or the last "
         "frames.  [default: those in sight]",
+    ),
+]
+Text = Annotated[
+    list[str],
+    typer.Option(
+        "--text",
+        metavar="PHRASE",
+        show_default=False,
+        help="A short phrase, such as car: everything that it names is found and followed, whenever it enters, and is "
+        "labelled with it. May be given several times, and beside --masks. Needs an engine that takes text, such as "
+        "sam3.",
+    ),
+]
+Every = Annotated[
+    int | None,
+    typer.Option(
+        "--every", metavar="N", min=1, show_default=False, help="Look for --text on every n-th frame.  [default: 10]"
+    ),
+]
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        "--min-score",
+        metavar="0..1",
+        min=0,
+        max=1,
+        show_default=False,
+        help="Finds of --text with a lower score are left out.  [default: the checkpoint's, 0.5 for sam3]",
+    ),
+]
+MinNewScore = Annotated[
+    float | None,
+    typer.Option(
+        "--min-new-score",
+        metavar="0..1",
+        min=0,
+        max=1,
+        show_default=False,
+        help="Finds of --text with a lower score begin no new object.  [default: the checkpoint's, 0.7 for sam3]",
+    ),
+]
+MaxIou = Annotated[
+    float | None,
+    typer.Option(
+        "--max-iou",
+        metavar="0..1",
+        min=0,
+        max=1,
+        show_default=False,
+        help="Of two finds of one phrase that overlap more, the weaker is left out.  [default: the checkpoint's, 0.1 "
+        "for sam3]",
     ),
 ]
 OverlapOption = Annotated[
@@ -206,6 +265,25 @@ def engine_options(device: str | None, checkpoint: str | None, memory_selection:
     """What an engine is loaded with: those of its options that somebody chose."""
     given = {"device": device, "checkpoint": checkpoint, "memory_selection": memory_selection}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def text_options(
+    text: Sequence[str],
+    every: int | None,
+    min_score: float | None,
+    min_new_score: float | None,
+    max_iou: float | None,
+) -> AssociationOptions:
+    """How words are looked for.
+
+    Raises:
+        InputError: nothing is looked for, and an option says how.
+    """
+    wanted = {"every": every, "min_score": min_score, "min_new_score": min_new_score, "max_iou": max_iou}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if given and not text:
+        raise InputError(f"--{next(iter(given)).replace('_', '-')} says how words are looked for: give --text")
+    return AssociationOptions(every=every, min_score=min_score, min_new_score=min_new_score, max_iou=max_iou)
 
 
 def verbatim(text: str) -> str:

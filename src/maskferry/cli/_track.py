@@ -26,6 +26,9 @@ EXAMPLES = options.verbatim("""Examples:
   A second mask of the same object, further on, to keep it on track:
     maskferry track clip.mp4 --masks 0=car.png --masks 400=again.png -o out
 
+  Everything that words name, whenever it enters, each find under an id:
+    maskferry track clip.mp4 --text car --text person --engine sam3 -o out
+
   A folder with a black and white picture for each object:
     maskferry track clip.mp4 --masks objects/ --write csv,masks -o out
 
@@ -42,6 +45,9 @@ def track(  # noqa: PLR0913
             metavar="VIDEO", help="A video file, a folder of pictures, a file of several, or a URL.", show_default=False
         ),
     ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results.", show_default=False)
+    ],
     masks: Annotated[
         list[str],
         typer.Option(
@@ -53,10 +59,12 @@ def track(  # noqa: PLR0913
             "MOTS or YOLO (.txt), a .zip of one, or one of numpy (.npy, .npz). May be given several times, for several "
             "frames: --masks 0=a.png --masks 40=b.png.",
         ),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results.", show_default=False)
-    ],
+    ] = [],  # noqa: B006
+    text: options.Text = [],  # noqa: B006
+    every: options.Every = None,
+    min_score: options.MinScore = None,
+    min_new_score: options.MinNewScore = None,
+    max_iou: options.MaxIou = None,
     frame: options.MaskFrame = None,
     strict: options.Strict = False,
     first_frame: options.FirstFrame = None,
@@ -108,10 +116,11 @@ def track(  # noqa: PLR0913
     verbose: options.Verbose = 0,
     debug: options.Debug = False,
 ) -> None:
-    """Follow objects through a video, given masks of them.
+    """Follow objects through a video, given masks of them, or words that name them.
 
-    The masks may be of any frame, or of several. The objects keep their ids on all frames. Where one cannot be seen, it
-    is marked as lost, and found again when it returns.
+    The masks may be of any frame, or of several. Words are looked for through the whole video, by an engine that takes
+    text. The objects keep their ids on all frames. Where one cannot be seen, it is marked as lost, and found again when
+    it returns.
     """
     set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
     kinds = parse_kinds(write)
@@ -119,6 +128,9 @@ def track(  # noqa: PLR0913
         raise InputError("--audio is for the film: add film to --write")
     if audio and rate is not None:
         raise InputError("--audio with --rate: the sound would not be in step with the picture; leave one of them out")
+    if not (masks or text):
+        raise InputError("there is nothing to track: give --masks, or words with --text")
+    association = options.text_options(text, every, min_score, min_new_score, max_iou)
     from maskferry.cli._running import run_and_tell
     from maskferry.outputs import Outputs
     from maskferry.prompts import GivenFiles
@@ -136,6 +148,8 @@ def track(  # noqa: PLR0913
         rate,
         overwrite,
         stretch,
+        tuple(text),
+        association,
     )
     run_and_tell(request, as_json=as_json)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from maskferry.data import Frame, FrameMasks, MaskPrompt, Prompt, VideoInfo
+from maskferry.data import Frame, FrameMasks, Mask, MaskPrompt, Prompt, VideoInfo
 
-__all__ = ["Engine", "LooksAhead", "Session"]
+__all__ = ["DetectsText", "Engine", "LooksAhead", "ScoredMask", "Session", "TextThresholds"]
+
+ScoredMask = tuple[Mask, float]
+"""A mask, bool (H, W) at the size of the video, not empty, and its score in [0, 1]."""
 
 
 class Session(Protocol):
@@ -66,6 +70,53 @@ class LooksAhead(Protocol):
 
         Each group is shown before the steps into the group before, so that there is time to work on it: frames of two
         groups are waiting at once.
+
+        Raises:
+            EngineError: the backend failed; the session can only be closed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextThresholds:
+    """With which scores the makers of a detector take what it finds for objects.
+
+    Attributes:
+        min_score: detections with a lower score are left out, in [0, 1].
+        min_new_score: those with a lower one begin no object, in [0, 1].
+        max_iou: of two detections of one phrase with a higher IoU, the weaker is left out, in [0, 1].
+    """
+
+    min_score: float
+    min_new_score: float
+    max_iou: float
+
+
+@runtime_checkable
+class DetectsText(Protocol):
+    """What a session may offer beside, where its engine accepts `TextPrompt`: find what words name on its frames."""
+
+    def text_thresholds(self) -> TextThresholds:
+        """The checkpoint's own.
+
+        Raises:
+            EngineError: the detector cannot be loaded.
+        """
+        ...
+
+    def detect(
+        self, frame: Frame, phrases: Sequence[str], *, min_score: float, max_iou: float
+    ) -> list[list[ScoredMask]]:
+        """What each phrase names on a frame, the best first. Nothing that is tracked changes.
+
+        Of the frame that was stepped last, or is stepped next, the features that tracking needs are used: no frame is
+        encoded twice.
+
+        Args:
+            frame: where to look.
+            phrases: short noun phrases.
+            min_score: see `TextThresholds`.
+            max_iou: see `TextThresholds`.
 
         Raises:
             EngineError: the backend failed; the session can only be closed.

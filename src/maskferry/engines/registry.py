@@ -15,9 +15,26 @@ from typing import Any
 from maskferry._plugins import entry_points_of, load_target
 from maskferry.engines._weights import REPOSITORIES, Repository, cached
 from maskferry.engines.base import Engine
-from maskferry.errors import EngineError, InputError, MaskferryError, MissingExtraError, UnknownEngineError
+from maskferry.errors import (
+    EngineError,
+    InputError,
+    MaskferryError,
+    MissingExtraError,
+    PromptNotSupportedError,
+    UnknownEngineError,
+)
 
-__all__ = ["EngineSpec", "EngineStatus", "engine_status", "known_engines", "load_engine", "pick_engine"]
+__all__ = [
+    "EngineSpec",
+    "EngineStatus",
+    "check_takes_text",
+    "engine_status",
+    "engines_that_take_text",
+    "known_engines",
+    "load_engine",
+    "no_text_message",
+    "pick_engine",
+]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +55,7 @@ class EngineSpec:
         weights: the repository that it needs; None where it needs none.
         takes: which of the options ``device`` (of torch, or several), ``checkpoint``, ``compile`` (stages) and
             ``memory_selection`` it has; without the first two, it runs on the CPU and needs no weights.
+        takes_text: it finds what words name, on any frame; None where only the loaded engine tells.
     """
 
     target: str
@@ -48,6 +66,7 @@ class EngineSpec:
     options: Mapping[str, object] = field(default_factory=dict)
     weights: Repository | None = None
     takes: tuple[str, ...] = ()
+    takes_text: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +98,25 @@ def _sam(name: str, summary: str, rank: int, *more: str) -> EngineSpec:
         options={"model": name},
         weights=REPOSITORIES[name],
         takes=("device", "checkpoint", "compile", *more),
+        takes_text=name == "sam3",
     )
 
 
 BUILT_IN = {
-    "hold": EngineSpec("maskferry.engines._hold:HoldEngine", "repeats the last mask: a baseline", rank=-1),
+    "hold": EngineSpec(
+        "maskferry.engines._hold:HoldEngine", "repeats the last mask: a baseline", rank=-1, takes_text=False
+    ),
     "flow": EngineSpec(
-        "maskferry.engines._flow:FlowEngine", "optical flow, appearance and a small network, on any CPU", rank=10
+        "maskferry.engines._flow:FlowEngine",
+        "optical flow, appearance and a small network, on any CPU",
+        rank=10,
+        takes_text=False,
     ),
     "flow-accurate": EngineSpec(
-        "maskferry.engines._flow:AccurateFlowEngine", "the same on a finer grid: more accurate, slower", rank=5
+        "maskferry.engines._flow:AccurateFlowEngine",
+        "the same on a finer grid: more accurate, slower",
+        rank=5,
+        takes_text=False,
     ),
     "sam3.1": EngineSpec(
         "maskferry.engines._sam:MultiplexEngine",
@@ -98,6 +126,7 @@ BUILT_IN = {
         rank=70,
         weights=REPOSITORIES["sam3.1"],
         takes=("device", "checkpoint", "compile"),
+        takes_text=False,
     ),
     "sam3": _sam("sam3", "SAM 3: the best masks; takes masks, points, boxes and text", 60, "memory_selection"),
     "sam2.1-large": _sam("sam2.1-large", "SAM 2.1, large; takes masks, points and boxes", 50),
@@ -204,9 +233,41 @@ def _accelerator() -> str | None:
     return "GPU (cuda)" if "+cpu" not in build and shutil.which("nvidia-smi") else None
 
 
-def pick_engine() -> str:
-    """The name of the best engine that can run here; logs which and why."""
+def engines_that_take_text() -> str:
+    """The names of those that find what words name, for messages."""
+    return ", ".join(name for name, spec in known_engines().items() if spec.takes_text)
+
+
+def check_takes_text(name: str) -> None:
+    """Refuse an engine that is known to take no words; nothing is loaded.
+
+    Raises:
+        PromptNotSupportedError: the message names those that do.
+    """
+    spec = known_engines().get(name)
+    if spec is not None and spec.takes_text is False:
+        raise PromptNotSupportedError(no_text_message(name))
+
+
+def no_text_message(name: str) -> str:
+    """Why an engine is refused that takes no words, and what to do."""
+    return (
+        f"engine {name!r} takes no words here: use {engines_that_take_text()} with a checkpoint that holds the "
+        "detector, or let another model find masks, as a detector or as masks to start from"
+    )
+
+
+def pick_engine(*, takes_text: bool = False) -> str:
+    """The name of the best engine that can run here; logs which and why.
+
+    Args:
+        takes_text: rather one that finds what words name, however slow it is here.
+    """
     specs = {name: spec for name, spec in known_engines().items() if spec.rank >= 0}
+    if takes_text:
+        able = [name for name, spec in specs.items() if spec.takes_text and engine_status(name).ready]
+        if able:
+            return max(able, key=lambda name: specs[name].rank)
     skipped: list[str] = []
     for name in sorted(specs, key=lambda n: -specs[n].rank):
         status = engine_status(name)

@@ -32,8 +32,8 @@ def appearance(image: Image, rle: Rle) -> NDArray[np.float32]:
         return np.zeros(BINS**3, dtype=np.float32)
     (x1, y1, x2, y2), mask = found
     lab = cv2.cvtColor(np.ascontiguousarray(image[y1:y2, x1:x2]), cv2.COLOR_RGB2LAB)
-    bins = np.asarray(lab, np.intp)[mask] // (256 // BINS)
-    counts = np.bincount(bins @ np.array([BINS**2, BINS, 1]), minlength=BINS**3)
+    inside = mask.view(np.uint8)
+    counts = cv2.calcHist([lab], [0, 1, 2], inside, [BINS] * 3, [0, 256] * 3).ravel().astype(np.float64)
     return np.asarray(np.sqrt(counts / counts.sum()), dtype=np.float32)
 
 

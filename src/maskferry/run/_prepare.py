@@ -16,7 +16,13 @@ __all__ = ["prepare"]
 
 
 def prepare(
-    journal: Journal, source: Source, engine: str, direction: Direction = "both", frame_range: FrameRange | None = None
+    journal: Journal,
+    source: Source,
+    engine: str,
+    direction: Direction = "both",
+    frame_range: FrameRange | None = None,
+    *,
+    backward_only: bool = False,
 ) -> None:
     """Write down what is to be done. Spans that are done, or under way, are left as they are.
 
@@ -26,6 +32,7 @@ def prepare(
         engine: name of the engine that will do it.
         direction: see `plan`.
         frame_range: what part of the video; all of it by default.
+        backward_only: only the backward passes; the others are written down by a later call.
 
     Raises:
         InputError: no prompts, a range outside the video, a stream that would have to be read backward, or a run of
@@ -38,6 +45,8 @@ def prepare(
         _forget_outdated_spans(journal, prompted)
         _check_engine(journal, engine)
         jobs = plan(prompted.seeds, direction, frames, [one.job for one in journal.jobs.all()], prompted.absences)
+        if backward_only:
+            jobs = [job for job in jobs if job.backward]
         if not source.seekable and any(job.backward for job in jobs):
             raise InputError(
                 "this video is a stream, which cannot be read backward, and an object was prompted after its first "

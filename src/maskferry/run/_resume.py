@@ -44,11 +44,13 @@ def run_difference(there: Journal, wanted: Journal) -> str | None:
     other = video_difference(there.tracks, wanted.tracks)
     if other is not None:
         return other
-    engines = {stored.engine for stored in there.jobs.all()}
-    if engines and engines != {stored.engine for stored in wanted.jobs.all()}:
+    engines, other_engines = ({stored.engine for stored in journal.jobs.all()} for journal in (there, wanted))
+    if engines and other_engines and engines != other_engines:
         return f"another engine ({', '.join(sorted(engines))})"
     if there.prompts.requests() != wanted.prompts.requests():
         return "other masks"
+    if there.looked_for != wanted.looked_for:
+        return "other words (--text), or of words that another engine, or other options, looked for"
     if there.jobs.all() and last_run(there.notes, there.tracks.video) != last_run(wanted.notes, wanted.tracks.video):
         return "another direction or other frames"
     return None

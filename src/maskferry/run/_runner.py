@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from maskferry.masks._merge import merge
 from maskferry.run._active_objects import ActiveObjects
 from maskferry.run._damage import check_length, note_damage
 from maskferry.run._look_ahead import looking_ahead
-from maskferry.tracks._jobs import ENDLESS, Span, StoredJob
+from maskferry.tracks._jobs import ENDLESS, Span, StoredJob, count_up_to
 from maskferry.tracks._journal import Journal
 
 __all__ = ["Progress", "never", "run"]
@@ -132,8 +131,8 @@ class _Pass:
         self._scheduler = None if stored.job.backward else scheduler
         self._journal, self._source, self._engine, self._id = journal, source, engine, stored.id
         self._frames = stored.job.frames()
-        self._finished = _count_up_to(self._frames, stored.position)
-        self._begin = _count_up_to(self._frames, stored.snapshot_frame)
+        self._finished = count_up_to(self._frames, stored.position)
+        self._begin = count_up_to(self._frames, stored.snapshot_frame)
         self._stopped = False  # the source could not be read on
         self._saved_at = time.monotonic()
         self._pause = SNAPSHOT_SECONDS
@@ -279,7 +278,7 @@ class _Pass:
     # --- the detector -------------------------------------------------------------------------------------------
 
     def _detect(self, frame: Frame, masks: FrameMasks) -> bool:
-        """Let the detector look at a frame that was tracked; whether that changed anything."""
+        """Let the detector look at a frame that was tracked; whether that changed the session."""
         scheduler, journal = self._scheduler, self._journal
         if scheduler is None:
             return False
@@ -288,12 +287,21 @@ class _Pass:
         if not scheduler.is_due(frame, is_last=is_last):
             return False
         others = [row.rle for row in journal.tracks[frame.index] if row.object_id not in self._active.spans]
-        context = FrameContext(masks, others, journal.frames.last_seen, journal.prompts.used_ids(), is_last)
-        self._apply(scheduler.update(frame, context), frame)
-        return True
+        phrases = {i: name for i, name in journal.tracks.labels.items() if name in scheduler.phrases}
+        used = journal.prompts.used_ids()
+        context = FrameContext(masks, others, journal.frames.last_seen, used, is_last, phrases)
+        update = scheduler.update(frame, context, self._session)
+        journal.detector_state = scheduler.save()
+        return self._apply(update, frame)
 
-    def _apply(self, update: TrackUpdate, frame: Frame) -> None:
-        """Do what follows from a detector's finds, in the session, in the active objects and in the journal alike."""
+    def _apply(self, update: TrackUpdate, frame: Frame) -> bool:
+        """Do what follows from a detector's finds, in the session, in the active objects and in the journal alike.
+
+        Returns:
+            Whether anything follows. Where nothing does, the session is as it would be without the detector.
+        """
+        if not (update.prompts or update.removed or update.lost_since):
+            return False
         session, active, journal = self._session, self._active, self._journal
         session.reprompt(frame, update.prompts)
         names = zip(update.prompts, update.labels, strict=True)
@@ -308,6 +316,7 @@ class _Pass:
             active.suspended.add(object_id)
             journal.frames.mark_lost(object_id, since, frame.index)
         journal.jobs.suspend(self._id, active.suspended)
+        return True
 
     # --- what is kept -------------------------------------------------------------------------------------------
 
@@ -336,12 +345,3 @@ class _Pass:
             self._journal.jobs.save_snapshot(self._id, frame, self._session.snapshot())
             if self._scheduler is not None:
                 self._journal.detector_state = self._scheduler.save()
-
-
-def _count_up_to(frames: Sequence[int], frame: int | None) -> int:
-    """How many frames come up to and with this one, in the order of the pass."""
-    if frame is None:
-        return 0
-    if len(frames) > 1 and frames[0] > frames[-1]:
-        return bisect_right(frames, -frame, key=lambda index: -index)
-    return bisect_right(frames, frame)

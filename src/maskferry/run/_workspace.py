@@ -115,6 +115,16 @@ class Workspace:
         return self._engine
 
     @property
+    def is_engine_loaded(self) -> bool:
+        """Whether `engine` takes no time."""
+        return self._engine is not None or not isinstance(self._engine_wanted, str)
+
+    def prefer_text_engine(self) -> None:
+        """With "auto", choose an engine that takes text, where one can run here and none has been chosen yet."""
+        if self._engine_wanted == "auto":
+            self._engine_wanted = pick_engine(takes_text=True)
+
+    @property
     def engine_name(self) -> str:
         """Its name, known without loading it."""
         if self._engine is not None:

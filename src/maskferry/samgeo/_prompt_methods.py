@@ -27,6 +27,8 @@ class PromptMethods:
     """The part of `SamGeo3Video` that takes and removes objects."""
 
     _tracker: MaskTracker
+    _phrase: str | None = None
+    """What the next `propagate` looks for."""
 
     def add_mask_prompt(
         self, mask: ArrayLike | str | Path, obj_id: int, frame_idx: int = 0, num_points: int = 5
@@ -169,6 +171,8 @@ class PromptMethods:
     def remove_object(self, obj_id: int | Sequence[int]) -> None:
         """Forget one object or several, and their masks; the others are untouched.
 
+        Words that are still to be looked for would find it again: they are forgotten, with a line that says so.
+
         Raises:
             UnknownObjectError: no such object.
         """
@@ -178,6 +182,9 @@ class PromptMethods:
         for object_id in ids:
             self._tracker.remove_object(object_id)
         say(f"Removed object(s) {', '.join(map(str, ids))}.")
+        if self._phrase is not None:
+            say(f"{self._phrase!r} is not looked for on other frames: that would find it again.")
+            self._phrase = None
 
 
 def _numbers(obj_ids: Sequence[int]) -> list[int]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from maskferry import MaskTracker, TextPrompt, open_source
+from maskferry import AssociationOptions, MaskTracker, TextPrompt, open_source
 from maskferry.closing import Closing
 from maskferry.data import Image, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import EngineSpec, engine_status, known_engines, pick_engine
-from maskferry.errors import InputError
+from maskferry.errors import InputError, NothingFoundError
 from maskferry.samgeo._geotiff import refuse_geotiff
 from maskferry.samgeo._lazy_views import FrameImages, FrameOutputs, PerFrame
 from maskferry.samgeo._messages import ProgressMessages, explain_unused, say
@@ -144,7 +144,7 @@ class SamGeo3Video(PromptMethods, ResultMethods, Closing):
         elif frame_rate is not None and (step := int(int(source.info.rate or 0) / frame_rate)) > 1:
             source = SampledSource(source, step)
         self._tracker.set_video(source)
-        self._outputs = None
+        self._outputs, self._phrase = None, None
         self.video_path, self.session_id = video_path, str(uuid4())
         count = source.info.frame_count
         say(f"Loaded {'a stream' if count is None else f'{count} frames'} of {self.frame_width}x{self.frame_height}.")
@@ -177,24 +177,32 @@ class SamGeo3Video(PromptMethods, ResultMethods, Closing):
         `outputs_per_frame` then has every frame of the video, as in samgeo; without objects, until there are some.
         """
         self._tracker.init_tracker(frame_idx)
+        self._phrase = None
         self._start(is_started=True)
         say("Ready for masks; there are no objects yet.")
 
     def reset(self) -> None:
         """Forget all objects and results; the video stays."""
         self._tracker.reset()
+        self._phrase = None
         self._start(is_started=False)
         say("Forgot all objects and results.")
 
     def generate_masks(self, prompt: str, frame_idx: int = 0, propagate: bool = True) -> PerFrame[FrameOutputs]:
         """Find everything that words name and follow it; objects of before are forgotten, as in samgeo.
 
+        The next `propagate` looks for the words through the whole video, as SAM 3's video mode does: what enters on a
+        later frame is found too. They are looked for on every 10th frame, where an object is lost, and where much of
+        the picture is new; SAM 3 looks on every frame. A new object counts once a second look has found it again, and
+        is then followed back to where it came in. When that is done, or an object was removed before, the words are
+        looked for no longer: what was removed stays away.
+
         The objects are numbered from 1. samgeo's begin with 0, which is the background of label maps.
 
         Args:
             prompt: a short noun phrase.
-            frame_idx: the frame to look at.
-            propagate: also follow what was found through the video.
+            frame_idx: the frame to look at first: what is found there counts at once.
+            propagate: also look for the words through the video, and follow what is found.
 
         Returns:
             As `propagate`.
@@ -205,14 +213,16 @@ class SamGeo3Video(PromptMethods, ResultMethods, Closing):
         if TextPrompt in self._tracker.engine.accepts:
             self._tracker.reset()
         found = self._tracker.generate_masks(prompt, frame_idx, first_id=1)
+        self._phrase = prompt
         self._start(is_started=propagate)
         say(f"Found {len(found)} object(s) matching {prompt!r} on frame {frame_idx}.")
-        return self.propagate() if propagate and found else self.outputs_per_frame
+        return self.propagate() if propagate else self.outputs_per_frame
 
     # --- the run ------------------------------------------------------------------------------------------------
 
     def propagate(self) -> PerFrame[FrameOutputs]:
-        """Follow everything through the video, to both sides of its masks. What is tracked already is not done again.
+        """Follow everything through the video, to both sides of its masks, and look for the words of `generate_masks`.
+        What is tracked already is not done again.
 
         Returns:
             {frame index: {"out_obj_ids": (N,), "out_binary_masks": bool (N, H, W), "out_probs": (N,)}}, decoded when
@@ -223,11 +233,20 @@ class SamGeo3Video(PromptMethods, ResultMethods, Closing):
             EngineError: the engine failed. Finished frames are kept; call again to resume.
         """
         outputs = self.outputs_per_frame
-        if outputs.is_started and not self._tracker.tracks.object_ids:
+        if outputs.is_started and not self._tracker.tracks.object_ids and self._phrase is None:
             say("There are no objects to follow yet.")
             return outputs
         self._start(is_started=False)
-        tracks = self._tracker.propagate(callback=ProgressMessages())
+        try:
+            tracks = self._tracker.propagate(
+                callback=ProgressMessages(), text=self._phrase, association=AssociationOptions(first_id=1)
+            )
+        except NothingFoundError:
+            say(f"Found nothing matching {self._phrase!r} on later frames either.")
+            self._start(is_started=True)
+            self._phrase = None
+            return outputs
+        self._phrase = None
         say(f"Propagated {len(tracks.object_ids)} object(s) to {len(tracks)} frames.")
         return outputs
 

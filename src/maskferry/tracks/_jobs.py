@@ -8,13 +8,14 @@ that touch are done together, in one pass: a `Job`.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maskferry._arguments import whole
 from maskferry.errors import InputError
 
-__all__ = ["ENDLESS", "FrameRange", "Job", "Span", "StoredJob"]
+__all__ = ["ENDLESS", "FrameRange", "Job", "Span", "StoredJob", "count_up_to"]
 
 ENDLESS = 1 << 62
 """Where a stream's last frame would be: past anything that is ever read."""
@@ -135,3 +136,12 @@ class StoredJob:
         if self.position is None:
             return low, high
         return (low, min(high, self.position)) if self.job.backward else (max(low, self.position + 1), high)
+
+
+def count_up_to(frames: Sequence[int], frame: int | None) -> int:
+    """How many frames come up to and with this one, in the order of the pass."""
+    if frame is None:
+        return 0
+    if len(frames) > 1 and frames[0] > frames[-1]:
+        return bisect_right(frames, -frame, key=lambda index: -index)
+    return bisect_right(frames, frame)

@@ -25,6 +25,8 @@ from maskferry.tracks._tracks import Tracks
 __all__ = ["Journal"]
 
 DETECTOR_NOTE = "note:redetection"
+SEARCHED_NOTE = "note:searched"
+LOOKED_FOR_NOTE = "note:looked for"
 
 
 class Journal:
@@ -126,6 +128,8 @@ class Journal:
         info: FrameInfo | None = None,
         labels: Mapping[int, str] = MappingProxyType({}),
         scores: Mapping[int, float] = MappingProxyType({}),
+        *,
+        is_requested: bool = True,
     ) -> None:
         """Add prompts of one frame, all or none; a prompt of the same object on the same frame is replaced.
 
@@ -134,6 +138,7 @@ class Journal:
             info: the frame's row of the frame table, where it is known already.
             labels: {object id: name}; other objects keep the name that they have.
             scores: {object id: score}, of the model that the prompts are from.
+            is_requested: the caller gave them; otherwise a detector of the run found them.
         """
         with self.transaction():
             ids = [prompt.object_id for prompt in prompts]
@@ -149,7 +154,8 @@ class Journal:
                 for prompt in prompts:
                     self._come_back(prompt)
                     self._add_prompt(prompt, labels.get(prompt.object_id))
-                    self.prompts.note_request(prompt)
+                    if is_requested:
+                        self.prompts.note_request(prompt)
                 self.prompts.add_scores(scores)
 
     def _come_back(self, prompt: ObjectPrompt) -> None:
@@ -212,6 +218,24 @@ class Journal:
     @detector_state.setter
     def detector_state(self, state: str) -> None:
         self.notes.set(DETECTOR_NOTE, state)
+
+    @property
+    def looked_for(self) -> str | None:
+        """The words that a run was asked for, and how it looks for them; None where there are none."""
+        return self.notes.get(LOOKED_FOR_NOTE)
+
+    @looked_for.setter
+    def looked_for(self, request: str | None) -> None:
+        self.notes.set(LOOKED_FOR_NOTE, request)
+
+    @property
+    def searched_for(self) -> str | None:
+        """What a detector has looked for on the frames that are tracked already, or that no forward pass comes to."""
+        return self.notes.get(SEARCHED_NOTE)
+
+    @searched_for.setter
+    def searched_for(self, what: str) -> None:
+        self.notes.set(SEARCHED_NOTE, what)
 
 
 def _what(objects: Sequence[int], made: Sequence[int], frame: int) -> str:

@@ -55,9 +55,9 @@ class PromptStore:
         """Every id that an object has or had; `ids` knows of those, too, whose making was taken back."""
         return {row[0] for row in self._find(self._objects)}
 
-    def ids(self, wanted: Sequence[int] | None, count: int) -> list[int]:
+    def ids(self, wanted: Sequence[int] | None, count: int, first: int = FIRST_ID) -> list[int]:
         """An id for each of ``count`` objects, see `object_ids`. Call it in the transaction that uses them."""
-        return object_ids(wanted, count, () if wanted is not None else [self._highest_id()])
+        return object_ids(wanted, count, () if wanted is not None else [self._highest_id()], first)
 
     def _highest_id(self) -> int:
         return max(int(self._notes.get("highest_id") or 0), *(self.used_ids() or {0}))
@@ -204,19 +204,20 @@ class PromptStore:
         return table.find(rest, values)
 
 
-def object_ids(wanted: Sequence[int] | None, count: int, used: Collection[int]) -> list[int]:
+def object_ids(wanted: Sequence[int] | None, count: int, used: Collection[int], first: int = FIRST_ID) -> list[int]:
     """An id for each of ``count`` objects.
 
     Args:
-        wanted: the caller's; None for the next ones from `FIRST_ID` that were never used.
+        wanted: the caller's; None for the next ones from ``first`` that were never used.
         count: how many are needed.
         used: every id ever given in this run, or the highest.
+        first: see ``wanted``.
 
     Raises:
         InputError: the caller's are not ``count`` different whole numbers from 1.
     """
     if wanted is None:
-        start = max(FIRST_ID - 1, *used, 0) + 1
+        start = max(first - 1, *used, 0) + 1
         if start + count - 1 > LARGEST_ID:
             raise InputError(f"obj_ids: there is no free id after {start - 1}: give ids of your own")
         return list(range(start, start + count))

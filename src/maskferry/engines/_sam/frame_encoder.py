@@ -85,14 +85,29 @@ class FrameEncoder(Generic[F]):
     def __init__(self, model: EncodingModel[F], hooks: SessionHooks) -> None:
         self._model, self._hooks = model, hooks
         self._ready: dict[int, _Encoded] = {}
+        self._current: tuple[int, F] | None = None
+        self._is_stepped = False  # whether tracking has had the current frame
         self.ahead = 1 if model.network.device.type == "cpu" else FRAMES_AT_ONCE
 
     def features(self, frame: Frame) -> F:
-        """One frame's features; without waiting where it was encoded ahead."""
+        """The features of the frame to step into; without waiting where it was encoded ahead."""
+        features = self._take(frame) if self._is_stepped else self.current_features(frame)
+        self._is_stepped = True
+        return features
+
+    def current_features(self, frame: Frame) -> F:
+        """The features of the frame that was stepped last, or is stepped next: they are kept."""
+        if self._current is not None and self._current[0] == frame.index:
+            return self._current[1]
+        return self._take(frame)
+
+    def _take(self, frame: Frame) -> F:
         ahead = self._ready.pop(frame.index, None)
         encoded = self._encode([frame])[0] if ahead is None else ahead
         self._model.streams.wait_for_encoding(encoded.tensors, encoded.ready)
-        return self._model.features_of(encoded.tensors)
+        features = self._model.features_of(encoded.tensors)
+        self._current, self._is_stepped = (frame.index, features), False
+        return features
 
     def look_ahead(self, frames: Sequence[Frame]) -> None:
         """Encode coming frames, always in batches of one size, so that results do not depend on it."""
@@ -111,8 +126,9 @@ class FrameEncoder(Generic[F]):
             self._ready |= {frame.index: one for frame, one in zip(part, encoded, strict=True)}
 
     def close(self) -> None:
-        """Forget what was encoded ahead."""
+        """Forget what was encoded."""
         self._ready.clear()
+        self._current = None
 
     def _encode(self, frames: Sequence[Frame]) -> list[_Encoded]:
         model, network = self._model, self._model.network

@@ -16,9 +16,9 @@ class SessionHooks:
     """Functions that a session calls at certain points.
 
     Attributes:
-        timer: gives the context in which a stage runs, by the stage's name: "encode" (frames into features), "track"
-            (objects without a prompt), "prompts" (objects with one) and "masks" (logits into run lengths). CUDA works
-            asynchronously: to measure the device's time, synchronise at both ends.
+        timer: gives the context in which a stage runs, by the stage's name: "encode" (frames into features), "detect"
+            (what words name), "track" (objects without a prompt), "prompts" (objects with one) and "masks" (logits into
+            run lengths). CUDA works asynchronously: to measure the device's time, synchronise at both ends.
         change_logits: float (B, 1, h, w) -> the same, before masks are made of them; memories keep the model's own.
     """
 

@@ -15,8 +15,9 @@ from maskferry.engines._sam.network import Network
 from maskferry.engines._sam.preprocessing import MeanStd
 from maskferry.engines._sam.stage_types import Features, MemoryBatch, Predictions
 from maskferry.engines._sam.streams import Streams
-from maskferry.engines._sam.text_detector import ScoredMask, TextDetector
+from maskferry.engines._sam.text_detector import TextDetector
 from maskferry.engines._sam.torch_errors import translate_torch_errors
+from maskferry.errors import PromptNotSupportedError
 
 __all__ = ["LoadedModel", "digest_of", "fingerprint"]
 
@@ -54,23 +55,32 @@ class LoadedModel:
 
     def features_of(self, tensors: Sequence[Tensor]) -> Features:
         """One frame's features, of what `encode` gives for it."""
-        fine, middle, top = tensors
-        return Features(fine, middle, top)
+        return Features(*tensors)
 
     @property
     def takes_text(self) -> bool:
-        """Whether `detect` can find anything."""
+        """Whether there is a detector."""
         return self.detector is not None
+
+    @property
+    def text_detector(self) -> TextDetector:
+        """The detector.
+
+        Raises:
+            PromptNotSupportedError: the model takes no text.
+        """
+        if self.detector is None:
+            raise PromptNotSupportedError(
+                f"engine {self.name!r} takes no text here: use engine 'sam3' with a checkpoint that holds the detector "
+                "(facebook/sam3)"
+            )
+        return self.detector
 
     @contextmanager
     def tracking(self, frame: Frame) -> Generator[None]:
         """In this context the network tracks into a frame; errors of torch become `EngineError`."""
         with translate_torch_errors(self.name, frame.index), torch.inference_mode(), self.streams.tracking():
             yield
-
-    def detect(self, frame: Frame, text: str) -> list[ScoredMask]:
-        """Masks and scores of what a text names on a frame, the best first."""
-        return [] if self.detector is None else self.detector.detect(frame, text)
 
 
 def fingerprint(network: Network) -> str:

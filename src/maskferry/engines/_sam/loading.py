@@ -92,7 +92,7 @@ def load_on_device(
         streams=Streams(device),
         max_batch=max_batch,
         memory_selection=memory_selection,
-        detector=TextDetector(name, folder, network, kind.mean_std) if kind.takes_text else None,
+        detector=TextDetector(name, folder, network) if kind.takes_text else None,
         identity={
             "engine": name,
             "weights": fingerprint(network),

@@ -17,6 +17,7 @@ from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.loaded_model import LoadedModel
 from maskferry.engines._sam.prompting import Prompts, detect_texts, sort_prompts
 from maskferry.engines._sam.session import SamSession
+from maskferry.engines.base import ScoredMask, TextThresholds
 
 __all__ = ["MultiDeviceSession"]
 
@@ -72,8 +73,7 @@ class MultiDeviceSession:
         """
         wanted = sort_prompts(frame, prompts, self._video, self._model.name, text=self._model.takes_text)
         if wanted.texts:
-            with self._model.tracking(frame):
-                wanted = detect_texts(frame, wanted, self._model.detect, self._device_of)
+            wanted = detect_texts(frame, wanted, self._sessions[0].detect_new, self._device_of)
         shares = self._split_prompts(wanted)
         started = [session.start_step(frame, share) for session, share in zip(self._sessions, shares, strict=True)]
         done = [session.finish_step(step) for session, step in zip(self._sessions, started, strict=True)]
@@ -93,6 +93,16 @@ class MultiDeviceSession:
             own = [prompt for prompt in prompts if self._device_of[prompt.object_id] == number]
             if own:
                 session.reprompt(frame, own)
+
+    def text_thresholds(self) -> TextThresholds:
+        """As `SamSession.text_thresholds`."""
+        return self._sessions[0].text_thresholds()
+
+    def detect(
+        self, frame: Frame, phrases: Sequence[str], *, min_score: float, max_iou: float
+    ) -> list[list[ScoredMask]]:
+        """As `SamSession.detect`, on the first device."""
+        return self._sessions[0].detect(frame, phrases, min_score=min_score, max_iou=max_iou)
 
     def drop(self, object_id: int) -> None:
         """Forget one object; a no-op where it is unknown."""

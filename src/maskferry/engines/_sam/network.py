@@ -41,6 +41,7 @@ class Network(nn.Module):
         memory_dim: channels of memories.
         tokens_each: tokens of a pointer.
         accurate_dtype: of what is computed in float32 although the features are in half precision.
+        keeps_trunk: `encode` also gives the backbone's output, on which SAM 3's detector works.
         unprompted: the prompt embedding of no prompt.
     """
 
@@ -56,6 +57,7 @@ class Network(nn.Module):
         self.tokens_each = int(model.hidden_dim) // self.memory_dim
         self.resampler = getattr(model, "spatial_perceiver", None)  # EdgeTAM's
         self.attention = MemoryAttention(model, grouped=self.resampler is not None, narrow=narrow)
+        self.keeps_trunk = str(model.config.model_type).startswith("sam3")
         self.accurate_dtype = torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
         with torch.inference_mode():
             self._constants()
@@ -85,22 +87,24 @@ class Network(nn.Module):
 
     # --- stage 1: a frame, once for all objects -------------------------------------------------------------------
 
-    def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Features of T frames.
 
         Args:
             pixels: (T, 3, S, S), normalised.
 
         Returns:
-            As in `Features`, with T for 1.
+            As in `Features`, with T for 1; without ``trunk``, where the network does not keep it.
         """
-        fine, middle, top = self.model.get_image_features(pixels, return_dict=True).fpn_hidden_states
+        out = self.model.get_image_features(pixels, return_dict=True)
+        fine, middle, top = out.fpn_hidden_states
         sizes = self.model.backbone_feature_sizes
-        return (
+        levels = (
             fine.permute(1, 2, 0).unflatten(2, tuple(sizes[0])),
             middle.permute(1, 2, 0).unflatten(2, tuple(sizes[1])),
             top.transpose(0, 1),
         )
+        return (*levels, out.last_hidden_state) if self.keeps_trunk else levels
 
     # --- stage 2: a frame's features in relation to memories ------------------------------------------------------
 

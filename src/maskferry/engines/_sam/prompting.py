@@ -91,7 +91,7 @@ def detect_texts(
     Args:
         frame: on which to detect.
         prompts: of this frame.
-        detect: masks and scores of what one text names, the best first.
+        detect: masks and scores of what one text names on a frame, the best first.
         known: ids of all objects of the pass so far.
     """
     detected: dict[int, tuple[Mask, float]] = {}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from maskferry.data import Frame, FrameMasks, Mask, MaskPrompt, Prompt, VideoInfo
+from maskferry.engines._checks import check_frame
 from maskferry.engines._sam import snapshot
 from maskferry.engines._sam.batching import BatchRunner
 from maskferry.engines._sam.frame_encoder import FrameEncoder
@@ -30,6 +31,7 @@ from maskferry.engines._sam.prompting import (
 from maskferry.engines._sam.reporting import PredictedObjects, given_rows, predicted_rows
 from maskferry.engines._sam.stage_types import Features, Predictions
 from maskferry.engines._sam.torch_errors import translate_torch_errors
+from maskferry.engines.base import ScoredMask, TextThresholds
 
 __all__ = ["SamSession", "StartedStep"]
 
@@ -128,7 +130,45 @@ class SamSession:
         """
         sorted_prompts = sort_prompts(frame, prompts, self._video, self._model.name, text=False)
         with self._model.tracking(frame):
-            self._take_masks(self._encoder.features(frame), sorted_prompts.masks)
+            self._take_masks(self._encoder.current_features(frame), sorted_prompts.masks)
+
+    def text_thresholds(self) -> TextThresholds:
+        """The checkpoint's own, of its detector.
+
+        Raises:
+            PromptNotSupportedError: the model takes no text.
+            EngineError: the checkpoint cannot be read.
+        """
+        return self._model.text_detector.thresholds()
+
+    def detect(
+        self, frame: Frame, phrases: Sequence[str], *, min_score: float, max_iou: float
+    ) -> list[list[ScoredMask]]:
+        """What each phrase names on a frame; see `maskferry.engines.base.DetectsText`.
+
+        Raises:
+            InputError: the frame has not the size of the video.
+            PromptNotSupportedError: the model takes no text.
+            EngineError: out of memory, torch failed, or the checkpoint holds no detector.
+        """
+        check_frame(frame, self._video.size_hw)
+        detector = self._model.text_detector
+        with self._model.tracking(frame):
+            features = self._encoder.current_features(frame)
+            with self._hooks.timed("detect"):
+                return detector.detect(
+                    features,
+                    self._video.size_hw,
+                    phrases,
+                    min_score=min_score,
+                    max_iou=max_iou,
+                    hooks=self._hooks,
+                )
+
+    def detect_new(self, frame: Frame, text: str) -> list[ScoredMask]:
+        """What a text names on a frame with the score that begins an object."""
+        thresholds = self.text_thresholds()
+        return self.detect(frame, [text], min_score=thresholds.min_new_score, max_iou=thresholds.max_iou)[0]
 
     def drop(self, object_id: int) -> None:
         """Forget one object; a no-op where it is unknown."""
@@ -155,7 +195,7 @@ class SamSession:
         self.fidelity = {}
         features = self._encoder.features(frame)
         if prompts.texts:
-            prompts = detect_texts(frame, prompts, self._model.detect, self._bank.objects)
+            prompts = detect_texts(frame, prompts, self.detect_new, self._bank.objects)
         masks = prompts.masks | {i: mask for i, (mask, _) in prompts.detected.items()}
         unprompted = [known for i, known in self._bank.objects.items() if i not in {*masks, *prompts.points}]
         with self._hooks.timed("track"):

@@ -18,11 +18,14 @@ class Features:
         fine: (1, c, 4h, 4w), for the mask decoder.
         middle: (1, c, 2h, 2w), for the mask decoder.
         top: (1, HW, C), the level at which objects are remembered.
+        trunk: (1, HW, D), the backbone's own output, of which the detector makes its features; None where the network
+            gives none.
     """
 
     fine: Tensor
     middle: Tensor
     top: Tensor
+    trunk: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
