@@ -16,10 +16,11 @@ from torch import Tensor
 
 from maskferry.data import Frame, MaskPrompt, VideoInfo
 from maskferry.engines._sam import MultiplexEngine
-from maskferry.engines._sam.multiplex.architecture import PUBLISHED, Architecture
+from maskferry.engines._sam.multiplex.architecture import PUBLISHED, Architecture, DetectorArchitecture
 from maskferry.engines._sam.multiplex.attention_kernels import AttentionKernels, kernel_times
 from maskferry.engines._sam.multiplex.checkpoint import published_name
 from maskferry.engines._sam.multiplex.compiling import CompiledMultiplexStages
+from maskferry.engines._sam.multiplex.detector import build_detector, published_shapes
 from maskferry.engines._sam.multiplex.network import MultiplexNetwork
 from maskferry.engines._sam.multiplex.stage_types import FrameFeatures, MemoryBatch
 
@@ -37,6 +38,9 @@ TINY = Architecture(
     attention_mlp=64,
     decoder_mlp=64,
     mask_channels=(16, 16, 16, 32),
+    detector=DetectorArchitecture(
+        vocabulary=60, text_width=32, text_depth=1, text_heads=2, text_mlp=48, layers=1, heads=2, mlp=48, queries=24
+    ),
 )
 """Sizes with which this script is tried out."""
 
@@ -46,15 +50,15 @@ RUNS, WARM_UP_RUNS = 20, 3
 # --- weights ------------------------------------------------------------------------------------------------------
 
 
-def random_checkpoint(folder: Path, device: str, size: Architecture | None = None) -> Path:
-    """A file of random weights in float32, made on a device; every object is in sight."""
+def random_checkpoint(folder: Path, device: str, size: Architecture | None = None, *, detector: bool = False) -> Path:
+    """A file of random weights in float32, made on a device, with a detector on demand; every object is in sight."""
     with torch.device("meta"):
         network = MultiplexNetwork(size or PUBLISHED, torch.float32)
     generator = torch.Generator(device).manual_seed(1)
-    weights = {
-        published_name(name): _random(name, tuple(t.shape), generator).cpu()
-        for name, t in sorted(network.state_dict().items())
-    }
+    shapes = {published_name(name): tuple(t.shape) for name, t in sorted(network.state_dict().items())}
+    if detector:
+        shapes |= published_shapes(build_detector(network.size))
+    weights = {name: _random(name, shape, generator).cpu() for name, shape in shapes.items()}
     weights["tracker.model.sam_mask_decoder.pred_obj_score_head.layers.2.bias"] += 6.0
     path = folder / "sam3.1_multiplex.safetensors"
     save_file(weights, path)

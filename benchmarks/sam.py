@@ -13,7 +13,8 @@ beside      step and loop in turn, twice, in one process on one card; ``ratio`` 
 run         a whole run from a video file to a tracks file
 text        such a run without words, with them on every 10th frame, and on every frame (``--every``, ``--phrases``), in
             turn, twice, in one process on one card; ``ratios`` are how many times as long it takes with words. ``--what
-            text`` makes random weights of sam3 with its detector. Finds are those that are tracked; only on demand
+            text`` makes random weights of sam3 or sam3.1 with the detector. Finds are those that are tracked; only on
+            demand
 agreement   masks of bfloat16, plain and compiled, against float32
 stages      milliseconds a frame of each stage, with the device waited for at both ends; only on demand
 parts       of sam3.1: milliseconds of the network's stages for one group of buckets, each alone; only on demand
@@ -93,17 +94,19 @@ SAME_PLACE, GIVEN_FIRST = 1.5, 1.12
 # --- weights and pictures -----------------------------------------------------------------------------------------
 
 
-def random_detector(folder: Path) -> Path:
-    """SAM 3 of full size with its detector, with random weights as transformers makes them, and a tokenizer."""
+def random_detector(name: str, folder: Path, device: str, *, tiny: bool) -> Path:
+    """A model of full size with its detector, with random weights, and a tokenizer."""
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    if name == "sam3.1":
+        return random_checkpoint(folder, device, TINY if tiny else None, detector=True)
     config, cls = WITH_DETECTOR
     model = getattr(transformers, cls)(getattr(transformers, config)())
     with torch.no_grad():  # all objects are in sight
         model.tracker_model.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(2.0)
     model.save_pretrained(folder)
-    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
-    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}), encoding="utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
     settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 32}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder
@@ -373,10 +376,16 @@ def text(engine: Measured, objects: int, args: argparse.Namespace) -> dict[str, 
         for name, n in list(every.items()) * ROUNDS:
 
             def as_tracked(
-                scores: torch.Tensor, masks: torch.Tensor, min_score: float, max_iou: float, name: str = name
+                scores: torch.Tensor,
+                masks: torch.Tensor,
+                min_score: float,
+                max_overlap: float,
+                *,
+                overlap: text_detector.Overlap = "iou",
+                name: str = name,
             ) -> list[int]:
                 looks[name] += 1
-                plain(scores, masks, min_score, max_iou)
+                plain(scores, masks, min_score, max_overlap, overlap=overlap)
                 return list(range(objects))
 
             text_detector.non_maximum_suppression = as_tracked
@@ -578,7 +587,7 @@ def main() -> None:
         if args.checkpoint:
             folder = Path(args.checkpoint)
         elif "text" in args.what:
-            folder = random_detector(Path(made))
+            folder = random_detector(args.engine, Path(made), first(args.device[0]), tiny=args.tiny)
         else:
             folder = random_model(args.engine, Path(made), first(args.device[0]), tiny=args.tiny)
         settings = args.memory_selection or ["on" if args.engine == "sam3" else None]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import functools
+import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from safetensors.torch import save_file
 
+import sam_models
 from maskferry.engines._sam.multiplex import MultiplexEngine
-from maskferry.engines._sam.multiplex.architecture import Architecture
+from maskferry.engines._sam.multiplex.architecture import Architecture, DetectorArchitecture
 from maskferry.engines._sam.multiplex.checkpoint import published_name
+from maskferry.engines._sam.multiplex.detector_names import published_place
 from maskferry.engines._sam.multiplex.network import MultiplexNetwork
 
 torch.set_num_threads(1)  # threads that wait for each other cost more than such small products
@@ -32,13 +37,10 @@ TINY = Architecture(
     decoder_mlp=96,
     quality_hidden=64,
     mask_channels=(16, 32, 32, 64),
+    detector=DetectorArchitecture(
+        vocabulary=60, text_width=32, text_depth=2, text_heads=2, text_mlp=48, layers=2, heads=2, mlp=48, queries=6
+    ),
 )
-DETECTORS = {
-    "detector.backbone.vision_backbone.convs.0.conv_1x1.weight": (4, 4, 1, 1),
-    "detector.backbone.language_backbone.encoder.token_embedding.weight": (5, 4),
-    "detector.transformer.decoder.query_embed.weight": (6, 4),
-}
-"""Some of what the published file holds besides."""
 
 
 class TinyEngine(MultiplexEngine):
@@ -75,10 +77,57 @@ def _weight(name: str, shape: tuple[int, ...], random: Any) -> Any:
     return 0.5 * noise
 
 
+@functools.cache
+def detector() -> Any:
+    """The whole detector as transformers makes it: with a trunk, which is not TINY's, and a neck of four levels."""
+    own = TINY.detector
+    layers = {"hidden_size": TINY.hidden, "num_layers": own.layers, "num_attention_heads": own.heads}
+    layers |= {"intermediate_size": own.mlp}
+    trunk = {"model_type": "sam3_vit_model", "hidden_size": TINY.trunk_width, "num_hidden_layers": 1}
+    trunk |= {"num_attention_heads": 2, "intermediate_size": 8, "global_attn_indexes": [0]}
+    text = {"model_type": "clip_text_model", "vocab_size": own.vocabulary, "hidden_size": own.text_width}
+    text |= {"num_hidden_layers": own.text_depth, "num_attention_heads": own.text_heads, "hidden_act": "gelu"}
+    text |= {"intermediate_size": own.text_mlp, "max_position_embeddings": 32, "projection_dim": 16}
+    text |= {"bos_token_id": 58, "eos_token_id": 59}
+    config = transformers.Sam3Config(
+        vision_config={"fpn_hidden_size": TINY.hidden, "backbone_config": trunk},
+        text_config=text,
+        geometry_encoder_config=layers,
+        detr_encoder_config=layers,
+        detr_decoder_config=layers | {"num_queries": own.queries},
+        mask_decoder_config={"hidden_size": TINY.hidden, "num_attention_heads": own.heads},
+    )
+    model = transformers.Sam3Model(config).eval()
+    sam_models.randomise(model)
+    return model
+
+
+def vision_output(levels: Any, positions: Any) -> Any:
+    """A neck's levels as `detector` takes them."""
+    cls = importlib.import_module("transformers.models.sam3.modeling_sam3").Sam3VisionEncoderOutput
+    return cls(fpn_hidden_states=levels, fpn_position_encoding=positions)
+
+
+@functools.cache
+def detector_weights() -> dict[str, torch.Tensor]:
+    """What the published file holds of `detector`: three levels of the neck, and what words do not need."""
+    without = ("vision_encoder.backbone.", "vision_encoder.neck.fpn_layers.3.", "geometry_encoder.")
+    thirds: dict[str, list[torch.Tensor]] = {}
+    for name, tensor in detector().state_dict().items():  # queries come before keys, keys before values
+        if not name.startswith((*without, "text_encoder.text_projection")):
+            place = published_place(name)
+            thirds.setdefault(place.name, [torch.empty(0)] * (1 if place.third is None else 3))
+            thirds[place.name][place.third or 0] = tensor
+    unused = {
+        "detector.backbone.language_backbone.encoder.text_projection": torch.ones(32, 16),
+        "detector.geometry_encoder.points_direct_project.weight": torch.ones(TINY.hidden, 2),
+    }
+    return {name: torch.cat(parts) for name, parts in thirds.items()} | unused
+
+
 def published(tensors: dict[str, torch.Tensor], *, older: bool = False) -> dict[str, Any]:
     """All that a published file holds: the detector and tables too; with ``older``, by the names of before."""
-    everything: dict[str, Any] = dict(tensors)
-    everything |= {name: torch.ones(shape) for name, shape in DETECTORS.items()}
+    everything: dict[str, Any] = tensors | detector_weights()
     everything["detector.backbone.vision_backbone.trunk.blocks.0.attn.freqs_cis"] = torch.ones(4, dtype=torch.complex64)
     if older:
         renamed = {"detector.": "sam3_model.", "tracker.": "sam2_predictor."}
@@ -90,8 +139,13 @@ def published(tensors: dict[str, torch.Tensor], *, older: bool = False) -> dict[
 
 
 def save(path: Path, tensors: dict[str, torch.Tensor] | None = None) -> Path:
-    """Write a checkpoint, ``.pt`` or ``.safetensors``."""
-    everything = published(weights() if tensors is None else tensors)
+    """Write a checkpoint, ``.pt`` or ``.safetensors``, and a tokenizer beside it."""
+    return write(path, published(weights() if tensors is None else tensors))
+
+
+def write(path: Path, everything: dict[str, Any]) -> Path:
+    """Write these tensors, and a tokenizer of letters beside them."""
+    sam_models.write_tokenizer(path.parent)
     if path.suffix == ".pt":
         torch.save(everything, path)
     else:

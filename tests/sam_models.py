@@ -123,11 +123,12 @@ def build(name: str) -> Any:
     else:
         config = transformers.Sam2VideoConfig(**sam2_parts(), memory_attention_feed_forward_hidden_size=64)
         model = transformers.Sam2VideoModel(config)  # type: ignore[assignment]
-    _randomise(model)
+    randomise(model)
     return model
 
 
-def _randomise(model: Any, gain: float = 1.0) -> None:
+def randomise(model: Any, gain: float = 1.0) -> None:
+    """Weights with which objects, frames and masks differ."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
@@ -149,14 +150,18 @@ def save(name: str, folder: Path) -> Path:
     """Write a tiny model where `checkpoint=` finds it; ``sam3`` with a tokenizer of letters."""
     build(name).save_pretrained(folder)
     if name == "sam3":
-        letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-        tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
-        (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}), encoding="utf-8")
-        (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
-        (folder / "tokenizer_config.json").write_text(
-            json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 32}), encoding="utf-8"
-        )
+        write_tokenizer(folder)
+        settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 32}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder
+
+
+def write_tokenizer(folder: Path) -> None:
+    """CLIP's tokenizer with letters for words."""
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
+    (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
 
 
 def twin(engine: Any) -> Any:

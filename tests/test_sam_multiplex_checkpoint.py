@@ -30,7 +30,7 @@ def network():
 
 
 def load(path, dtype=torch.float32):
-    return load_network("sam3.1", path, multiplex_models.TINY, CPU, dtype)
+    return load_network("sam3.1", path, multiplex_models.TINY, CPU, dtype)[0]
 
 
 def assert_loaded(network, weights):
@@ -78,9 +78,14 @@ def test_half_precision_spares_what_is_sensitive(tmp_path, weights):
     assert network.rotary[0].dtype == torch.float32
 
 
-def test_the_detectors_tensors_are_known_and_left_where_they_are(tmp_path, network):
-    path = multiplex_models.save(tmp_path / "m.pt")
-    assert read_checkpoint("sam3.1", path, network).detector.keys() == multiplex_models.DETECTORS.keys()
+def test_whether_there_is_a_detector_is_known(tmp_path, network, weights):
+    for path, there in (
+        (multiplex_models.save(tmp_path / "with.pt"), True),
+        (multiplex_models.write(tmp_path / "without.pt", weights), False),
+    ):
+        checkpoint = read_checkpoint("sam3.1", path, network)
+        assert checkpoint.holds_detector == there
+        assert checkpoint.tensors.keys() == weights.keys()
 
 
 def test_files_are_memory_mapped_and_run_no_code(tmp_path, monkeypatch):

@@ -13,11 +13,11 @@ pytest.importorskip("transformers", reason="the SAM engines need transformers")
 
 import multiplex_models
 from maskferry import MaskTracker
-from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
+from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, VideoInfo
 from maskferry.engines._sam import SessionHooks
 from maskferry.engines._sam.multiplex import snapshot
 from maskferry.engines.registry import load_engine
-from maskferry.errors import EngineError, InputError, PromptNotSupportedError
+from maskferry.errors import EngineError, InputError
 from maskferry.testing import EngineContract
 
 HEIGHT, WIDTH = 64, 96
@@ -287,8 +287,6 @@ def test_bad_input_is_refused_and_the_session_goes_on(engine):
     ):
         with pytest.raises(InputError, match=message):
             session.step(frame, prompts)
-    with pytest.raises(PromptNotSupportedError, match=r"'sam3\.1' takes no text here: use engine 'sam3'"):
-        session.step(picture(0), [TextPrompt(0, "car")])
     assert session.step(picture(0), [MaskPrompt(0, 1, mask)]).object_ids == (1,)
 
 

@@ -87,7 +87,7 @@ def write_checkpoint(folder: Path, architecture: str = "repvit_m1.dist_in1k") ->
     found = edgetam_without_timm(folder)
     if found is not None:
         model = found[0](found[1])
-        sam_models._randomise(model)
+        sam_models.randomise(model)
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "model.safetensors")
     else:
         save_file({"x": torch.zeros(1)}, folder / "model.safetensors")

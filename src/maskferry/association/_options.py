@@ -44,8 +44,9 @@ class AssociationOptions:
             checkpoint says, where words are looked for; 0.5 for a detector of yours.
         min_new_score: detections with a lower score begin no new object. None: what the checkpoint says, where words
             are looked for; as ``min_score`` for a detector of yours.
-        max_iou: of two detections with the same label and a higher IoU, the one with the lower score is left out. None:
-            what the checkpoint says, where words are looked for; nothing is left out for a detector of yours.
+        max_iou: of two detections with the same label and a higher IoU, the one with the lower score is left out. Of
+            words with ``sam3.1``, with a higher share of the smaller one. None: what the checkpoint says, where words
+            are looked for; nothing is left out for a detector of yours.
         min_iou: a detection whose IoU with an object's mask is at least this belongs to that object. Lower: fewer id
             switches after drift, more between neighbours.
         min_looks: least similarity of appearance (Bhattacharyya coefficient of the colours, 0 to 1) for a detection to

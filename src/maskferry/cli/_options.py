@@ -151,7 +151,8 @@ MinScore = Annotated[
         min=0,
         max=1,
         show_default=False,
-        help="Finds of --text with a lower score are left out.  [default: the checkpoint's, 0.5 for sam3]",
+        help="Finds of --text with a lower score are left out.  [default: the checkpoint's, 0.5 for sam3, 0.4 for "
+        "sam3.1]",
     ),
 ]
 MinNewScore = Annotated[
@@ -162,7 +163,8 @@ MinNewScore = Annotated[
         min=0,
         max=1,
         show_default=False,
-        help="Finds of --text with a lower score begin no new object.  [default: the checkpoint's, 0.7 for sam3]",
+        help="Finds of --text with a lower score begin no new object.  [default: the checkpoint's, 0.7 for sam3, 0.65 "
+        "for sam3.1]",
     ),
 ]
 MaxIou = Annotated[
@@ -174,7 +176,7 @@ MaxIou = Annotated[
         max=1,
         show_default=False,
         help="Of two finds of one phrase that overlap more, the weaker is left out.  [default: the checkpoint's, 0.1 "
-        "for sam3]",
+        "for sam3 and sam3.1]",
     ),
 ]
 OverlapOption = Annotated[

@@ -84,7 +84,8 @@ class TextThresholds:
     Attributes:
         min_score: detections with a lower score are left out, in [0, 1].
         min_new_score: those with a lower one begin no object, in [0, 1].
-        max_iou: of two detections of one phrase with a higher IoU, the weaker is left out, in [0, 1].
+        max_iou: of two detections of one phrase with a higher IoU, the weaker is left out, in [0, 1]. Of ``sam3.1``,
+            with a higher share of the smaller one.
     """
 
     min_score: float

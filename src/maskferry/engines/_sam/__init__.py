@@ -31,6 +31,7 @@ Loading, and what all of them stand on:
     loaded_model    what is loaded on a device; sessions share it
     weights_folder  the folder of an engine's weights, downloaded where needed
     checkpoint      a model of transformers from such a folder
+    folder_detector the detector from such a folder
     devices         which devices an engine runs on, and in which precision
     compiling       compiled stages of these models
     stage_compiler  what compiled stages have in common: tested before they are used

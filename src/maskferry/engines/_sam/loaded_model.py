@@ -17,7 +17,7 @@ from maskferry.engines._sam.stage_types import Features, MemoryBatch, Prediction
 from maskferry.engines._sam.streams import Streams
 from maskferry.engines._sam.text_detector import TextDetector
 from maskferry.engines._sam.torch_errors import translate_torch_errors
-from maskferry.errors import PromptNotSupportedError
+from maskferry.errors import EngineError, PromptNotSupportedError
 
 __all__ = ["LoadedModel", "digest_of", "fingerprint"]
 
@@ -57,6 +57,17 @@ class LoadedModel:
         """One frame's features, of what `encode` gives for it."""
         return Features(*tensors)
 
+    def trunk_of(self, features: Features) -> Tensor:
+        """The backbone's output for a frame, (1, D, h, w), as the detector takes it.
+
+        Raises:
+            EngineError: the encoder keeps none.
+        """
+        if features.trunk is None:
+            raise EngineError(f"engine {self.name!r}: its encoder keeps no output of the backbone to detect on")
+        trunk: Tensor = features.trunk.transpose(1, 2).unflatten(2, self.network.grid_hw)
+        return trunk
+
     @property
     def takes_text(self) -> bool:
         """Whether there is a detector."""
@@ -71,8 +82,8 @@ class LoadedModel:
         """
         if self.detector is None:
             raise PromptNotSupportedError(
-                f"engine {self.name!r} takes no text here: use engine 'sam3' with a checkpoint that holds the detector "
-                "(facebook/sam3)"
+                f"engine {self.name!r} takes no text here: use engine 'sam3' or 'sam3.1' with a checkpoint that holds "
+                "the detector (facebook/sam3, facebook/sam3.1)"
             )
         return self.detector
 

@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from maskferry.engines._sam.checkpoint import CheckpointKind, load_model
 from maskferry.engines._sam.compiling import CompiledStages
+from maskferry.engines._sam.folder_detector import FolderDetector
 from maskferry.engines._sam.loaded_model import LoadedModel, Track, fingerprint
 from maskferry.engines._sam.network import Network
 from maskferry.engines._sam.stage_types import Features, MemoryBatch, Predictions
@@ -92,7 +93,7 @@ def load_on_device(
         streams=Streams(device),
         max_batch=max_batch,
         memory_selection=memory_selection,
-        detector=TextDetector(name, folder, network) if kind.takes_text else None,
+        detector=TextDetector(FolderDetector(name, folder, network)) if kind.takes_text else None,
         identity={
             "engine": name,
             "weights": fingerprint(network),

@@ -68,8 +68,8 @@ def sort_prompts(frame: Frame, prompts: Sequence[Prompt], video: VideoInfo, name
     texts = tuple(p for p in prompts if isinstance(p, TextPrompt))
     if texts and not text:
         raise PromptNotSupportedError(
-            f"{at}: engine {name!r} takes no text here: use engine 'sam3' with a checkpoint that holds the detector "
-            "(facebook/sam3), or give masks, points or boxes"
+            f"{at}: engine {name!r} takes no text here: use engine 'sam3' or 'sam3.1' with a checkpoint that holds the "
+            "detector (facebook/sam3, facebook/sam3.1), or give masks, points or boxes"
         )
     masks: dict[int, Mask] = {}
     points: dict[int, list[PointPrompt | BoxPrompt]] = {}

@@ -157,7 +157,7 @@ class SamSession:
             features = self._encoder.current_features(frame)
             with self._hooks.timed("detect"):
                 return detector.detect(
-                    features,
+                    self._model.trunk_of(features),
                     self._video.size_hw,
                     phrases,
                     min_score=min_score,

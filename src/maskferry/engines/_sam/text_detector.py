@@ -1,37 +1,34 @@
-"""What words name on a frame: SAM 3's detector, on the output of the tracker's own backbone."""
+"""What words name on a frame: SAM 3's or SAM 3.1's detector, on the output of the tracker's own backbone."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Literal, Protocol, TypeAlias
 
 import torch
-import transformers
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
-from maskferry.engines._sam.checkpoint import load_pretrained
 from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.mask_encoding import logits_to_masks
-from maskferry.engines._sam.network import Network
-from maskferry.engines._sam.stage_types import Features
 from maskferry.engines._sam.untyped import DetectorModel, Tokenizer
 from maskferry.engines.base import ScoredMask, TextThresholds
-from maskferry.errors import EngineError
 
-__all__ = ["TextDetector", "non_maximum_suppression"]
-
-log = logging.getLogger(__name__)
+__all__ = ["DetectorSource", "Overlap", "TextDetector", "non_maximum_suppression"]
 
 TEXT_TOKENS = 32
 """Tokens of a text, as the detector was trained."""
 
 PHRASES_AT_ONCE = 8
 """So many phrases go through the detector together."""
+
+KEPT_LEVELS = 3
+"""Of the neck's levels, those that the detector reads. ``Sam3Model`` drops one more at the end of what it is given."""
+
+Overlap: TypeAlias = Literal["iou", "iom"]
+"""How much two masks overlap: as a share of what both cover, or of the smaller one (intersection over minimum)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,32 @@ class _Phrase:
     attention_mask: Tensor
 
 
+class DetectorSource(Protocol):
+    """Where a detector comes from.
+
+    Attributes:
+        overlap: by which the weaker of two detections is left out.
+    """
+
+    overlap: Overlap
+
+    def thresholds(self) -> TextThresholds:
+        """Those of its makers.
+
+        Raises:
+            EngineError: the checkpoint cannot be read.
+        """
+        ...
+
+    def load(self) -> tuple[DetectorModel, Tokenizer]:
+        """The detector, on its device, and the tokenizer.
+
+        Raises:
+            EngineError: the checkpoint holds no detector, or there is no tokenizer.
+        """
+        ...
+
+
 class TextDetector:
     """Detects what words name. The detector is loaded with the first words and shares the tracker's backbone.
 
@@ -49,13 +72,11 @@ class TextDetector:
     after non-maximum suppression of what one phrase names.
 
     Args:
-        name: of the engine.
-        folder: of the checkpoint.
-        network: the tracker.
+        source: of the detector.
     """
 
-    def __init__(self, name: str, folder: Path, network: Network) -> None:
-        self._name, self._folder, self._network = name, folder, network
+    def __init__(self, source: DetectorSource) -> None:
+        self._source = source
         self._detector: DetectorModel = None
         self._tokenizer: Tokenizer = None
         self._thresholds: TextThresholds | None = None
@@ -68,15 +89,12 @@ class TextDetector:
             EngineError: the checkpoint cannot be read.
         """
         if self._thresholds is None:
-            config = self._read("config", transformers.AutoConfig)
-            self._thresholds = TextThresholds(
-                float(config.score_threshold_detection), float(config.new_det_thresh), float(config.det_nms_thresh)
-            )
+            self._thresholds = self._source.thresholds()
         return self._thresholds
 
     def detect(
         self,
-        features: Features,
+        trunk: Tensor,
         size_hw: tuple[int, int],
         phrases: Sequence[str],
         *,
@@ -87,40 +105,34 @@ class TextDetector:
         """Masks and scores of what each phrase names on a frame, the best first.
 
         Args:
-            features: of the frame, with its trunk.
+            trunk: the backbone's output for the frame, (1, W, h, w).
             size_hw: of the video.
             phrases: short noun phrases.
             min_score: scores above it count.
-            max_iou: of two detections of one phrase with a higher IoU, the weaker is left out.
+            max_iou: of two detections of one phrase that overlap by more, the weaker is left out.
             hooks: of the session.
 
         Raises:
             EngineError: the checkpoint holds no detector or no tokenizer.
         """
         if self._detector is None:
-            self._load()
+            self._detector, self._tokenizer = self._source.load()
         found: list[list[ScoredMask]] = []
-        levels, positions = self._detector.vision_encoder.neck(self._as_picture(features))
+        levels, positions = self._detector.vision_encoder.neck(trunk)
         for start in range(0, len(phrases), PHRASES_AT_ONCE):
             known = [self._phrase(text) for text in phrases[start : start + PHRASES_AT_ONCE]]
             for scores, logits in self._run(levels, positions, known):
-                kept = non_maximum_suppression(scores, logits > 0, min_score, max_iou)
+                kept = non_maximum_suppression(scores, logits > 0, min_score, max_iou, overlap=self._source.overlap)
                 changed = (hooks or SessionHooks()).changed(logits[kept][:, None])
                 found.append(_scored_masks(changed, scores[kept].tolist(), size_hw) if kept else [])
         return found
-
-    def _as_picture(self, features: Features) -> Tensor:
-        """The backbone's output, (1, D, h, w)."""
-        if features.trunk is None:
-            raise EngineError(f"engine {self._name!r}: its encoder keeps no output of the backbone to detect on")
-        picture: Tensor = features.trunk.transpose(1, 2).unflatten(2, self._network.grid_hw)
-        return picture
 
     def _run(
         self, levels: Sequence[Tensor], positions: Sequence[Tensor], phrases: Sequence[_Phrase]
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """For each phrase, the scores (D,) and the logits (D, h, w) of all that the detector looked for."""
         count = len(phrases)
+        levels, positions = ((*one[:KEPT_LEVELS], one[KEPT_LEVELS - 1]) for one in (levels, positions))
         out = self._detector(
             vision_embeds=Sam3VisionEncoderOutput(
                 fpn_hidden_states=tuple(level.expand(count, -1, -1, -1) for level in levels),
@@ -135,7 +147,7 @@ class TextDetector:
     def _phrase(self, text: str) -> _Phrase:
         """A phrase, embedded once."""
         if text not in self._phrases:
-            device = self._network.device
+            device = self._detector.device
             words = self._tokenizer(
                 text, return_tensors="pt", padding="max_length", max_length=TEXT_TOKENS, truncation=True
             )
@@ -144,23 +156,6 @@ class TextDetector:
             self._phrases[text] = _Phrase(out.pooler_output, mask)
         return self._phrases[text]
 
-    def _read(self, what: str, reader: Any) -> Any:  # noqa: ANN401
-        try:
-            return reader.from_pretrained(self._folder, local_files_only=True)
-        except (OSError, ValueError, KeyError, ImportError) as err:
-            raise EngineError(f"engine {self._name!r}: {self._folder} holds no {what}: {err}") from err
-
-    def _load(self) -> None:
-        log.info("engine %s: loading the detector, which takes text", self._name)
-        self._tokenizer = self._read("tokenizer", transformers.AutoTokenizer)
-        detector = load_pretrained(self._name, "Sam3Model", self._folder)
-        detector.vision_encoder.backbone = self._network.model.vision_encoder.backbone  # one copy of 446 M weights
-        for parameter in detector.parameters():
-            parameter.data = parameter.data.to(self._network.device, self._network.dtype)
-        if self._network.dtype == torch.float64:
-            detector.double()
-        self._detector = detector.to(self._network.device).eval().requires_grad_(requires_grad=False)
-
 
 def _scored_masks(logits: Tensor, scores: Sequence[float], size_hw: tuple[int, int]) -> list[ScoredMask]:
     """Masks at the size of the video, those that have a pixel, with their scores; logits are (B, 1, h, w)."""
@@ -168,14 +163,17 @@ def _scored_masks(logits: Tensor, scores: Sequence[float], size_hw: tuple[int, i
     return [(mask, score) for mask, score in zip(masks, scores, strict=True) if mask.any()]
 
 
-def non_maximum_suppression(scores: Tensor, masks: Tensor, min_score: float, max_iou: float) -> list[int]:
+def non_maximum_suppression(
+    scores: Tensor, masks: Tensor, min_score: float, max_overlap: float, *, overlap: Overlap = "iou"
+) -> list[int]:
     """Which detections are kept: the best, and then each that overlaps none kept before.
 
     Args:
         scores: (D,), in [0, 1].
         masks: bool (D, h, w).
         min_score: scores above it count.
-        max_iou: above it, the weaker of two is dropped.
+        max_overlap: above it, the weaker of two is dropped.
+        overlap: how it is measured.
 
     Returns:
         Indices, the best first; detections without a pixel are left out.
@@ -185,8 +183,8 @@ def non_maximum_suppression(scores: Tensor, masks: Tensor, min_score: float, max
     flat = masks[order].flatten(1).float()
     areas = flat.sum(1)
     both = flat @ flat.T  # whole numbers, which float32 holds exactly up to 2^24 pixels
-    either = areas[:, None] + areas[None] - both
-    overlaps, empty = ((both > max_iou * either).tolist(), (areas == 0).tolist())  # the device is waited for once
+    whole = areas[:, None] + areas[None] - both if overlap == "iou" else torch.minimum(areas[:, None], areas[None])
+    overlaps, empty = ((both > max_overlap * whole).tolist(), (areas == 0).tolist())  # the device is waited for once
     kept: list[int] = []
     for i, is_empty in enumerate(empty):
         if not is_empty and not any(overlaps[i][j] for j in kept):

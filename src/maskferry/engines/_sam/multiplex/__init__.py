@@ -15,6 +15,7 @@ passes through them:
     buckets            buckets of objects, what is remembered of them, and for how long
     bucket_bank        which slot an object gets, and how the others are left alone
     group_tracker      tracking and taking in prompts on one device
+    detector           what words name, found on the trunk's output
     session            one pass over a video: the order of the above
     snapshot           a session's buckets as bytes
 
@@ -23,6 +24,8 @@ Loading:
     engine             what a caller loads
     architecture       how large the network is
     checkpoint         the published file, read strictly
+    detector_names     where the detector's tensors stand in it
+    tokenizer          of words, which is CLIP's
     loading            a model onto a device
     loaded_model       what is loaded on a device; sessions share it
     compiling          compiled stages

@@ -4,7 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PUBLISHED", "Architecture"]
+__all__ = ["PUBLISHED", "Architecture", "DetectorArchitecture"]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorArchitecture:
+    """Sizes of the detector, where they are not those of the rest; the published model's by default.
+
+    Attributes:
+        vocabulary: tokens that the text encoder knows.
+        text_width: channels of the text encoder.
+        text_depth: layers of the text encoder.
+        text_heads: attention heads of such a layer.
+        text_mlp: hidden channels of such a layer.
+        layers: of the encoder and of the decoder that find objects.
+        heads: attention heads of such a layer.
+        mlp: hidden channels of such a layer.
+        queries: how many objects are looked for.
+    """
+
+    vocabulary: int = 49408
+    text_width: int = 1024
+    text_depth: int = 24
+    text_heads: int = 16
+    text_mlp: int = 4096
+    layers: int = 6
+    heads: int = 8
+    mlp: int = 2048
+    queries: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +64,7 @@ class Architecture:
         temporal_codes: rows of the table of temporal codes; one recent frame less is read.
         pointer_frames: frames from which pointers are read, counting the present one.
         prompt_frames: prompt frames that are read, the nearest.
+        detector: of the detector.
     """
 
     image_size: int = 1008
@@ -64,6 +92,7 @@ class Architecture:
     temporal_codes: int = 7
     pointer_frames: int = 16
     prompt_frames: int = 4
+    detector: DetectorArchitecture = DetectorArchitecture()
 
     @property
     def grid(self) -> int:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from maskferry.errors import EngineError, InputError
 
-__all__ = ["Checkpoint", "published_name", "read_checkpoint"]
+__all__ = ["Checkpoint", "published_name", "read_checkpoint", "read_detector"]
 
 VISION, TRACKER, DETECTOR = "detector.backbone.vision_backbone.", "tracker.model.", "detector."
 
@@ -41,12 +41,12 @@ class Checkpoint:
     Attributes:
         path: of the file.
         tensors: of the picture encoder and the tracker, whole.
-        detector: of the detector, as they are.
+        holds_detector: there are tensors of the detector, too; `read_detector` reads them.
     """
 
     path: Path
     tensors: Mapping[str, Tensor]
-    detector: Mapping[str, Tensor]
+    holds_detector: bool
 
 
 def published_name(name: str) -> str:
@@ -68,12 +68,36 @@ def read_checkpoint(engine: str, path: Path, network: nn.Module) -> Checkpoint:
         InputError: a file of another kind.
     """
     tensors = _renamed(engine, path, _read(engine, path))
+    own = {name: t for name, t in tensors.items() if not _is_detectors(name)}
     wanted = {published_name(name): tuple(t.shape) for name, t in network.state_dict().items()}
-    faults = _faults(tensors, wanted)
-    if faults:
+    if faults := _faults(own, wanted):
         raise EngineError(f"engine {engine!r}: {path} is no whole checkpoint of SAM 3.1: {'; '.join(faults)}")
-    own = {name: tensors[name] for name in wanted}
-    return Checkpoint(path, own, {name: t for name, t in tensors.items() if _is_detectors(name)})
+    return Checkpoint(path, own, len(own) < len(tensors))
+
+
+def read_detector(
+    engine: str, path: Path, wanted: Mapping[str, tuple[int, ...]], unused: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """Read the detector's tensors, memory-mapped, by their published names; as strictly as the rest.
+
+    Args:
+        engine: its name, for messages.
+        path: of the file.
+        wanted: shapes of all that the file is to hold.
+        unused: beginnings of names that may be there and are not looked at.
+
+    Raises:
+        EngineError: the file cannot be read, or tensors are missing, unexpected or misshapen.
+        InputError: a file of another kind.
+    """
+    tensors = _renamed(engine, path, _read(engine, path))
+    own = {name: t for name, t in tensors.items() if _is_detectors(name) and not name.startswith(unused)}
+    if faults := _faults(own, wanted):
+        raise EngineError(
+            f"engine {engine!r}: {path} does not hold the whole detector of SAM 3.1, which words need: "
+            f"{'; '.join(faults)}"
+        )
+    return own
 
 
 def _read(engine: str, path: Path) -> object:
@@ -120,7 +144,7 @@ def _renamed(engine: str, path: Path, content: object) -> dict[str, Tensor]:
 def _faults(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
     """What is wrong with a file, in words."""
     missing = sorted(wanted.keys() - tensors.keys())
-    unexpected = sorted(name for name in tensors.keys() - wanted.keys() if not _is_detectors(name))
+    unexpected = sorted(tensors.keys() - wanted.keys())
     misshapen = [
         f"{name} {tuple(tensors[name].shape)} instead of {shape}"
         for name, shape in wanted.items()

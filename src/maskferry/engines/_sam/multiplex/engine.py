@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, VideoInfo
+from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, TextPrompt, VideoInfo
 from maskferry.engines._sam.devices import pick_devices, pick_dtype
 from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.multiplex.architecture import PUBLISHED, Architecture
@@ -28,6 +28,9 @@ class MultiplexEngine:
 
     What is found of an object depends on the others in its bucket: on those first prompted on the same frame, sixteen
     by ascending id. With ``isolate`` it depends on nothing else that is said of others.
+
+    It finds what words name where its file holds the detector, as the published one does. Words also need CLIP's
+    tokenizer: ``vocab.json`` and ``merges.txt`` beside the file, else those of ``openai/clip-vit-base-patch32``.
 
     Args:
         checkpoint: the published file (``sam3.1_multiplex.pt`` or ``.safetensors``, float32 or half precision), a
@@ -86,6 +89,8 @@ class MultiplexEngine:
             load_on_device(NAME, path, size, one, dtype, compile_stages=compile, max_buckets=max_buckets)
             for one in devices
         ]
+        if self._models[0].takes_text:
+            self.accepts |= {TextPrompt}
 
     def open(self, video: VideoInfo, snapshot: bytes | None = None) -> MultiplexSession:
         """Start a session, or continue from a snapshot.

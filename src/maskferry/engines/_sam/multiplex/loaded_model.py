@@ -14,7 +14,9 @@ from maskferry.engines._sam.multiplex.network import MultiplexNetwork
 from maskferry.engines._sam.multiplex.stage_types import FrameFeatures, MemoryBatch, Predictions
 from maskferry.engines._sam.preprocessing import MeanStd
 from maskferry.engines._sam.streams import Streams
+from maskferry.engines._sam.text_detector import TextDetector
 from maskferry.engines._sam.torch_errors import translate_torch_errors
+from maskferry.errors import PromptNotSupportedError
 
 __all__ = ["LoadedMultiplex", "Track"]
 
@@ -34,6 +36,7 @@ class LoadedMultiplex:
         mean_std: of the pictures that it was trained on.
         streams: that all its sessions work on.
         max_buckets: that go through the network at a time.
+        detector: where the file holds one.
         identity: what a snapshot must agree with.
     """
 
@@ -44,11 +47,31 @@ class LoadedMultiplex:
     mean_std: MeanStd
     streams: Streams
     max_buckets: int
+    detector: TextDetector | None = None
     identity: dict[str, str] = field(default_factory=dict)
 
     def features_of(self, tensors: Sequence[Tensor]) -> FrameFeatures:
         """One frame's features, of what `encode` gives for it."""
         return FrameFeatures(*tensors)
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether there is a detector."""
+        return self.detector is not None
+
+    @property
+    def text_detector(self) -> TextDetector:
+        """The detector.
+
+        Raises:
+            PromptNotSupportedError: the file holds none.
+        """
+        if self.detector is None:
+            raise PromptNotSupportedError(
+                f"engine {self.name!r} takes no text here: its file of weights holds no detector, that of "
+                "facebook/sam3.1 does"
+            )
+        return self.detector
 
     @contextmanager
     def tracking(self, frame: Frame) -> Generator[None]:

@@ -1,4 +1,4 @@
-"""Loading SAM 3.1 onto a device: network, compiled stages and streams."""
+"""Loading SAM 3.1 onto a device: network, compiled stages, streams and detector."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from maskferry.engines._sam.checkpoint import CENTRED
 from maskferry.engines._sam.loaded_model import digest_of
 from maskferry.engines._sam.multiplex.architecture import Architecture
 from maskferry.engines._sam.multiplex.attention_kernels import AttentionKernels
-from maskferry.engines._sam.multiplex.checkpoint import published_name, read_checkpoint
+from maskferry.engines._sam.multiplex.checkpoint import Checkpoint, published_name, read_checkpoint
 from maskferry.engines._sam.multiplex.compiling import CompiledMultiplexStages
+from maskferry.engines._sam.multiplex.detector import FileDetector
 from maskferry.engines._sam.multiplex.loaded_model import LoadedMultiplex, Track
 from maskferry.engines._sam.multiplex.network import MultiplexNetwork
 from maskferry.engines._sam.multiplex.stage_types import FrameFeatures, MemoryBatch, Predictions
 from maskferry.engines._sam.streams import Streams
+from maskferry.engines._sam.text_detector import TextDetector
 from maskferry.errors import EngineError
 
 __all__ = ["load_network", "load_on_device"]
@@ -62,7 +64,7 @@ def load_on_device(
         InputError: a file of another kind.
     """
     on_cuda = device.type == "cuda"
-    network = load_network(engine, path, size, device, dtype)
+    network, checkpoint = load_network(engine, path, size, device, dtype)
     stages: CompiledMultiplexStages | MultiplexNetwork = network
     if compile_stages is True or (compile_stages == "auto" and on_cuda):
         stages = CompiledMultiplexStages(network, at_once=compile_stages is True)
@@ -75,6 +77,7 @@ def load_on_device(
         mean_std=CENTRED,
         streams=Streams(device),
         max_buckets=max_buckets,
+        detector=TextDetector(FileDetector(engine, path, network)) if checkpoint.holds_detector else None,
         identity={"engine": engine, "weights": weights, "precision": str(dtype)},
     )
 
@@ -92,8 +95,8 @@ def _with_fastest_attention(track: Track) -> Track:
 
 def load_network(
     engine: str, path: Path, size: Architecture, device: torch.device, dtype: torch.dtype
-) -> MultiplexNetwork:
-    """The network with the weights of a file, on a device.
+) -> tuple[MultiplexNetwork, Checkpoint]:
+    """The network with the weights of a file, on a device, and the file.
 
     Args:
         engine: its name, for messages.
@@ -121,7 +124,7 @@ def load_network(
             network.prepare()
     except RuntimeError as err:
         raise EngineError(f"engine {engine!r}: the model cannot be moved to {device}: {err}") from err
-    return network
+    return network, checkpoint
 
 
 def _dtype_of(name: str, network: MultiplexNetwork) -> torch.dtype:

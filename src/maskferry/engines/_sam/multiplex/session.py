@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from maskferry.data import Frame, FrameMasks, Mask, MaskPrompt, Prompt, VideoInfo
+from maskferry.engines._checks import check_frame
 from maskferry.engines._sam.hooks import SessionHooks
 from maskferry.engines._sam.multiplex import snapshot
 from maskferry.engines._sam.multiplex.bucket_bank import BucketBank, BucketOptions, Place
@@ -15,9 +17,16 @@ from maskferry.engines._sam.multiplex.buckets import BucketGroup, Window
 from maskferry.engines._sam.multiplex.group_tracker import GroupTracker, SlotStates
 from maskferry.engines._sam.multiplex.loaded_model import LoadedMultiplex
 from maskferry.engines._sam.multiplex.stage_types import Predictions
-from maskferry.engines._sam.prompting import Prompts, scale_points, sort_prompts, warn_if_poorly_seen
+from maskferry.engines._sam.prompting import (
+    Prompts,
+    detect_texts,
+    scale_points,
+    sort_prompts,
+    warn_if_poorly_seen,
+)
 from maskferry.engines._sam.reporting import PredictedObjects, given_rows, predicted_rows
 from maskferry.engines._sam.torch_errors import translate_torch_errors
+from maskferry.engines.base import ScoredMask, TextThresholds
 from maskferry.errors import InputError
 
 __all__ = ["MultiplexSession"]
@@ -82,20 +91,24 @@ class MultiplexSession:
 
         Raises:
             InputError: the frame or a prompt is malformed.
-            PromptNotSupportedError: text.
+            PromptNotSupportedError: text, where the file of weights holds no detector.
             EngineError: out of memory, or torch failed; the session can only be closed.
         """
-        return self.step_into(frame, sort_prompts(frame, prompts, self._video, self._models[0].name, text=False))
+        model = self._models[0]
+        return self.step_into(frame, sort_prompts(frame, prompts, self._video, model.name, text=model.takes_text))
 
     def step_into(self, frame: Frame, prompts: Prompts) -> FrameMasks:
         """As `step`, with prompts that are sorted and checked."""
         self._bank.step += 1
         self.fidelity, self._states, self._last_frame = {}, {}, frame.index
         self._begin(frame)
+        if prompts.texts:
+            prompts = detect_texts(frame, prompts, self.detect_new, self._bank.objects)
+        masks = prompts.masks | {i: mask for i, (mask, _) in prompts.detected.items()}
         with self._hooks.timed("track"):
-            found = self._track(frame, {*prompts.masks, *prompts.points})
+            found = self._track(frame, {*masks, *prompts.points})
         with self._hooks.timed("prompts"):
-            self._take_prompts(frame, prompts, found)
+            self._take_prompts(frame, replace(prompts, masks=masks), found)
         with self._hooks.timed("masks"):
             rows = given_rows(prompts, self.fidelity)
             for home, parts in found.items():
@@ -118,6 +131,37 @@ class MultiplexSession:
                 f"which is {'none' if self._last_frame is None else self._last_frame}"
             )
         self._take_prompts(frame, sorted_prompts, {})
+
+    def text_thresholds(self) -> TextThresholds:
+        """Those of SAM 3.1's authors.
+
+        Raises:
+            PromptNotSupportedError: the file of weights holds no detector.
+        """
+        return self._models[0].text_detector.thresholds()
+
+    def detect(
+        self, frame: Frame, phrases: Sequence[str], *, min_score: float, max_iou: float
+    ) -> list[list[ScoredMask]]:
+        """What each phrase names on a frame, on the first device; see `maskferry.engines.base.DetectsText`.
+
+        Raises:
+            InputError: the frame has not the size of the video.
+            PromptNotSupportedError: the file of weights holds no detector.
+            EngineError: out of memory, torch failed, the detector is not whole, or there is no tokenizer.
+        """
+        check_frame(frame, self._video.size_hw)
+        model, size_hw = self._models[0], self._video.size_hw
+        detector = model.text_detector
+        with model.tracking(frame):
+            trunk = self._trackers[0].encoder.current_features(frame).trunk
+            with self._hooks.timed("detect"):
+                return detector.detect(trunk, size_hw, phrases, min_score=min_score, max_iou=max_iou, hooks=self._hooks)
+
+    def detect_new(self, frame: Frame, text: str) -> list[ScoredMask]:
+        """What a text names on a frame with the score that begins an object."""
+        thresholds = self.text_thresholds()
+        return self.detect(frame, [text], min_score=thresholds.min_new_score, max_iou=thresholds.max_iou)[0]
 
     def drop(self, object_id: int) -> None:
         """Report one object no longer; a no-op where it is unknown."""

@@ -21,7 +21,7 @@ EPSILON = 1e-5
 class PictureEncoder(nn.Module):
     """The trunk, and the necks of prompts and of tracking.
 
-    The detector's neck would stand beside them, on the same trunk. Modules have the names of the published file.
+    The detector's neck, on the same trunk, is part of the detector. Modules have the names of the published file.
     """
 
     def __init__(self, size: Architecture) -> None:
