@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -425,3 +426,22 @@ def test_a_failing_network_is_an_engine_error() -> None:
     with pytest.raises(EngineError, match="memory network"):
         step(session, 1)
     session.close()
+
+
+def test_what_is_far_away_is_not_slow() -> None:
+    """Of places far apart hardly anything is left; numbers that small must not become denormal, which is slow."""
+    seeing = Network()
+    features = seeing.encode(texture(3, 24 * CELL, 24 * CELL))
+    memory = seeing.remember(features, np.ones((24 * 4, 24 * 4), np.float32))
+    carried = np.ones((24 * 4, 24 * 4), np.float32)
+    ys, xs = np.indices((24, 24), dtype=np.float32)
+    together, apart = (np.stack([xs.ravel(), ys.ravel()]) * np.float32(spread) for spread in (0, 1))
+
+    def seconds(places: np.ndarray) -> float:
+        started = time.perf_counter()
+        seeing.answer(features, memory, memory, memory, (places, places), carried)
+        return time.perf_counter() - started
+
+    times = [(seconds(together), seconds(apart)) for _ in range(7)]
+    near, far = np.min(times, axis=0)
+    assert far < 2 * near

@@ -30,6 +30,10 @@ OPSET = 18
 SMALLEST = 64
 """Constants with fewer numbers stay as they are."""
 
+FAINTEST = 60.0
+"""What is less likely than the likeliest by this factor, as a logarithm, counts as just so likely: no sum in float32
+notices, and no number becomes so small (denormal) that processors take a hundred times as long to multiply it."""
+
 
 class _Encoder(nn.Module):
     def __init__(self, network: MemoryNetwork) -> None:
@@ -58,18 +62,24 @@ class _Reader(nn.Module):
         near, places = 2 * self.sharpness * keys, 2 * self.nearness * places
         one = torch.ones_like(places[:, :1])
         likeness = self._product(torch.cat([near, one], 1), memory.keys, -self.sharpness * _squared(memory.keys))
-        long = memory.values @ likeness.softmax(2).transpose(1, 2)
+        likest = likeness.amax(2, keepdim=True)
+        long = memory.values @ _softmax(likeness, likest).transpose(1, 2)
         far = self.sharpness * _squared(keys)
-        nearest = torch.stack([likeness[:, :, :given].amax(2), likeness.amax(2)], 1) - far
+        nearest = torch.stack([likeness[:, :, :given].amax(2), likest[:, :, 0]], 1) - far
         away = -self.sharpness * _squared(last.keys) - self.nearness * _squared(last_places)
         closeness = self._product(torch.cat([near, places, one], 1), torch.cat([last.keys, last_places], 1), away)
-        short = last.values @ closeness.softmax(2).transpose(1, 2)
+        closest = closeness.amax(2, keepdim=True)
+        short = last.values @ _softmax(closeness, closest).transpose(1, 2)
         nearest = (nearest / 8).clamp(-FARTHEST, 0) / FARTHEST
         return torch.cat([long, short, nearest], 1).unflatten(2, (h, w))
 
     @staticmethod
     def _product(near: Tensor, memory: Tensor, added: Tensor) -> Tensor:
         return near.transpose(1, 2) @ torch.cat([memory, added], 1)
+
+
+def _softmax(x: Tensor, largest: Tensor) -> Tensor:
+    return torch.maximum(x, largest - FAINTEST).softmax(2)
 
 
 def _squared(x: Tensor) -> Tensor:

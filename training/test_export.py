@@ -66,3 +66,13 @@ def test_with_8_bits_it_sees_nearly_the_same(network: MemoryNetwork, tmp_path: P
         assert np.corrcoef(a.ravel(), b.numpy().ravel())[0, 1] > 0.97
     integers = [i for i in onnx.load(tmp_path / "decoder.onnx").graph.initializer if i.data_type == TensorProto.INT8]
     assert integers
+
+
+@torch.no_grad()
+def test_nothing_remembered_is_so_unlike_that_it_becomes_denormal(network: MemoryNetwork, tmp_path: Path) -> None:
+    export(network, tmp_path)
+    graph = onnx.load(tmp_path / "decoder.onnx").graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    softmaxes = [node for node in graph.node if node.op_type == "Softmax"]
+    assert len(softmaxes) == 2
+    assert all(made_by[node.input[0]].op_type == "Max" for node in softmaxes)
