@@ -13,15 +13,15 @@ pytest.importorskip("transformers", reason="the SAM engines need transformers")
 import sam_models
 from apart import Apart
 from maskferry import MaskTracker
-from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, State, TextPrompt, VideoInfo
+from maskferry.data import BoxPrompt, PointPrompt, State, TextPrompt, VideoInfo
 from maskferry.engines._sam import SamEngine, devices
 from maskferry.engines._sam.multi_device import MultiDeviceSession
 from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError
 from maskferry.samgeo import SamGeo3Video
 from maskferry.testing import EngineContract
+from sam_scene import HEIGHT, WIDTH, given, picture
 
-HEIGHT, WIDTH = 64, 96
 VIDEO = VideoInfo(WIDTH, HEIGHT, frame_count=40)
 TWO = ["cpu", "cpu"]
 
@@ -41,22 +41,6 @@ class TestSpread(EngineContract):
     @pytest.fixture
     def engine(self, engines):
         return sam_models.twin(engines[2])
-
-
-def picture(index: int) -> Frame:
-    coarse = np.random.default_rng(index).integers(0, 256, (8, 12, 3), dtype=np.uint8)
-    return Frame(FrameInfo(index, None, str(index)), np.kron(coarse, np.ones((8, 8, 1), dtype=np.uint8)))
-
-
-def given(index: int, *object_ids: int) -> list[MaskPrompt]:
-    """Boxes that differ from object to object and from frame to frame."""
-    prompts = []
-    for i in object_ids:
-        mask = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
-        x, y = (13 * i + 5 * index) % 70, (7 * i) % 40
-        mask[y : y + 18, x : x + 22] = True
-        prompts.append(MaskPrompt(index, i, mask))
-    return prompts
 
 
 CLICK = PointPrompt(2, 9, np.array([[20.0, 20.0], [70.0, 30.0]]), np.array([1, 0]))

@@ -23,8 +23,8 @@ from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
 from maskferry.rle import Rle
 from maskferry.testing import EngineContract
+from sam_scene import HEIGHT, WIDTH, picture
 
-HEIGHT, WIDTH = 64, 96
 VIDEO = VideoInfo(WIDTH, HEIGHT, frame_count=80)
 
 
@@ -72,11 +72,6 @@ class TestHalfPrecision(EngineContract):
     @pytest.fixture
     def engine(self, loaded):
         return sam_models.twin(loaded["half"])
-
-
-def picture(index: int) -> Frame:
-    coarse = np.random.default_rng(index).integers(0, 256, (8, 12, 3), dtype=np.uint8)
-    return Frame(FrameInfo(index, None, str(index)), np.kron(coarse, np.ones((8, 8, 1), dtype=np.uint8)))
 
 
 def box_mask(x1: int, y1: int, x2: int, y2: int) -> np.ndarray:

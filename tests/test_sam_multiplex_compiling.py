@@ -16,13 +16,14 @@ from torch.nn.attention import SDPBackend
 
 import multiplex_models
 from apart import Apart
-from maskferry.data import Frame, FrameInfo, MaskPrompt, PointPrompt, VideoInfo
+from maskferry.data import MaskPrompt, PointPrompt, VideoInfo
 from maskferry.engines._sam import stage_compiler
 from maskferry.engines._sam.multiplex import attention_kernels
 from maskferry.engines._sam.multiplex.compiling import CompiledMultiplexStages
 from maskferry.engines._sam.multiplex.stage_types import MemoryBatch, Stages
 from maskferry.engines._sam.stage_compiler import PLAIN_FRAMES
 from maskferry.errors import EngineError
+from sam_scene import picture
 
 VIDEO = VideoInfo(96, 64, frame_count=60)
 STEADY = 16
@@ -37,11 +38,6 @@ def checkpoint(tmp_path_factory):
 def make(checkpoint):
     """A fresh engine."""
     return lambda **options: multiplex_models.TinyEngine(checkpoint=checkpoint, **({"device": "cpu"} | options))
-
-
-def picture(index: int) -> Frame:
-    image = np.random.default_rng(index).integers(0, 256, (8, 12, 3), dtype=np.uint8)
-    return Frame(FrameInfo(index, None, str(index)), np.kron(image, np.ones((8, 8, 1), dtype=np.uint8)))
 
 
 def given(index: int, *object_ids: int) -> list[MaskPrompt]:

@@ -19,8 +19,8 @@ from maskferry.engines._sam.multiplex import snapshot
 from maskferry.engines.registry import load_engine
 from maskferry.errors import EngineError, InputError
 from maskferry.testing import EngineContract
+from sam_scene import HEIGHT, WIDTH, given, picture
 
-HEIGHT, WIDTH = 64, 96
 VIDEO = VideoInfo(WIDTH, HEIGHT, frame_count=80)
 
 
@@ -67,22 +67,6 @@ class TestTwoDevices(EngineContract):
     @pytest.fixture
     def engine(self, checkpoint):
         return multiplex_models.TinyEngine(checkpoint=checkpoint, device=["cpu", "cpu"])
-
-
-def picture(index: int) -> Frame:
-    coarse = np.random.default_rng(index).integers(0, 256, (8, 12, 3), dtype=np.uint8)
-    return Frame(FrameInfo(index, None, str(index)), np.kron(coarse, np.ones((8, 8, 1), dtype=np.uint8)))
-
-
-def given(index: int, *object_ids: int) -> list[MaskPrompt]:
-    """Boxes that differ from object to object and from frame to frame."""
-    prompts = []
-    for i in object_ids:
-        mask = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
-        x, y = (13 * i + 5 * index) % 70, (7 * i) % 40
-        mask[y : y + 18, x : x + 22] = True
-        prompts.append(MaskPrompt(index, i, mask))
-    return prompts
 
 
 def click(index: int, object_id: int) -> PointPrompt:

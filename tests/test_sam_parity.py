@@ -15,11 +15,12 @@ import importlib
 import itertools
 
 import sam_models
-from maskferry.data import BoxPrompt, Frame, FrameInfo, MaskPrompt, PointPrompt, Prompt, VideoInfo
+from maskferry.data import BoxPrompt, MaskPrompt, PointPrompt, Prompt, VideoInfo
 from maskferry.engines._sam import SamEngine
 from maskferry.engines._sam.preprocessing import normalise, resize
 from maskferry.engines._sam.prompting import resize_masks, scale_points
 from maskferry.engines._sam.session import SamSession
+from sam_scene import picture
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 30
 VIDEO = VideoInfo(WIDTH, HEIGHT, frame_count=FRAMES)
@@ -32,12 +33,6 @@ def engine(request, tmp_path_factory):
     folder = sam_models.save(request.param, tmp_path_factory.mktemp(request.param))
     as_transformers = {"memory_selection": False} if request.param == "sam3" else {}
     return SamEngine(request.param, checkpoint=folder, precision="float64", device="cpu", **as_transformers)
-
-
-def picture(index: int) -> Frame:
-    rng = np.random.default_rng(index)
-    coarse = rng.integers(0, 256, (8, 12, 3), dtype=np.uint8)
-    return Frame(FrameInfo(index, None, str(index)), np.kron(coarse, np.ones((8, 8, 1), dtype=np.uint8)))
 
 
 def mask_of(object_id: int, index: int = 0) -> MaskPrompt:
