@@ -120,6 +120,17 @@ def test_a_mask_is_given_as_the_tracker_gives_it(tracker, tmp_path):
     assert all(np.array_equal(tracks[i].stack(), [block(0), block(10)]) for i in range(COUNT))
 
 
+def test_several_masks_are_one_edit(tracker):
+    tracks = tracker.tracks
+    before = contents(tracks)
+    editing.give_all(tracks, 20, {1: rle(20), 7: rle(5)}, labels={7: "new"})
+    assert tracks.object_ids == (1, 2, 7)
+    with pytest.raises(InputError):
+        editing.give_all(tracks, 21, {1: rle(20), 2: Rle.empty((HEIGHT, WIDTH))})
+    editing.undo(tracks)
+    assert contents(tracks) == before
+
+
 def test_the_first_mask_of_all():
     with MaskTracker(VIDEO, engine="hold") as tracker:
         with pytest.raises(InputError, match="no run has come to frame 3"):

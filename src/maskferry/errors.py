@@ -112,7 +112,7 @@ class OutdatedError(MaskferryError, RuntimeError):
         objects: ids of what others have changed.
     """
 
-    def __init__(self, message: str, *, revision: int, objects: tuple[int, ...]) -> None:
+    def __init__(self, message: str, *, revision: int = 0, objects: tuple[int, ...] = ()) -> None:
         super().__init__(message)
         self.revision, self.objects = revision, objects
 

@@ -18,7 +18,7 @@ from maskferry.tracks._edit_store import KEPT_EDITS
 from maskferry.tracks._id_edits import merge, remove, rename, split, swap
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._preview import Preview, PreviewSpan, preview
-from maskferry.tracks._prompt_edits import absent, give, pin, remove_prompt, unpin
+from maskferry.tracks._prompt_edits import absent, give, give_all, pin, remove_prompt, unpin
 from maskferry.tracks._prompted import LastRun, ObjectPrompts, last_run, prompts
 from maskferry.tracks._tracks import Tracks
 
@@ -31,9 +31,11 @@ __all__ = [
     "absent",
     "based_on",
     "give",
+    "give_all",
     "history",
     "last_run",
     "merge",
+    "next_id",
     "next_redo",
     "pin",
     "preview",
@@ -52,6 +54,11 @@ __all__ = [
 def history(tracks: Tracks) -> list[str]:
     """The edits that can be undone, for people, the oldest first."""
     return [edit.what for edit in Journal(tracks).edits.all()]
+
+
+def next_id(tracks: Tracks) -> int:
+    """The id that a new object would get."""
+    return Journal(tracks).prompts.ids(None, 1)[0]
 
 
 def next_redo(tracks: Tracks) -> str | None:
