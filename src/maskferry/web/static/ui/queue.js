@@ -1,0 +1,97 @@
+// The queue: moments at which to look, the worst first.
+import { judge, makeQueue } from "../acts.js";
+import { COMMANDS, openRow } from "../commands.js";
+import { isReadOnly, nameOf, objectOf, queue, queueRow, selected, video } from "../state.js";
+import { cssColor } from "../settings.js";
+import { html, useRef, useState } from "../vendor/preact.js";
+import { clock } from "./parts.js";
+
+const ROW = 92;
+const SPARE = 4;
+
+/** @param {import("../types.js").QueueRow} row */
+function when(row) {
+  const rate = video.value?.rate;
+  const frames = row.stop - row.start > 1 ? `${row.start} to ${row.stop - 1}` : `${row.start}`;
+  return rate ? `${frames} · ≈${clock(row.start / rate)}` : frames;
+}
+
+/** @param {import("../types.js").QueueRow} row */
+function fix(row) {
+  openRow(row);
+  judge(row.key, "fix");
+  if (selected.value !== null) COMMANDS.brush.run();
+}
+
+/** @param {{row: import("../types.js").QueueRow, top: number}} props */
+function Row({ row, top }) {
+  const isHere = queueRow.value === row.key;
+  const isDone = row.verdict && row.verdict !== "later" && row.holds;
+  const answers = /** @type {const} */ (["fine", "fix", "later"]);
+  const act = { fine: () => judge(row.key, "fine"), fix: () => fix(row), later: () => judge(row.key, "later") };
+  return html`<li
+    class=${`moment ${isHere ? "here" : ""} ${isDone ? "done" : ""}`}
+    style=${{ transform: `translateY(${top}px)` }}
+    aria-current=${isHere ? "true" : undefined}
+    data-key=${row.key}
+  >
+    <button type="button" class="moment-text" onClick=${() => openRow(row)}>
+      <span class="swatch" style=${{ background: cssColor(objectOf(row.object)) }}></span>
+      <strong>${nameOf(row.object)}</strong> <span class="when">${when(row)}</span>
+      ${row.still && html`<em class="still">still there</em>`}
+      <span class="text">${row.text}</span>
+    </button>
+    <span class="answers">
+      ${answers.map(
+        (answer) => html`<button
+          type="button"
+          aria-pressed=${String(row.verdict === answer && row.holds)}
+          aria-label=${`${answer}: ${row.text}`}
+          disabled=${isReadOnly.value}
+          onClick=${act[answer]}
+        >
+          ${answer[0].toUpperCase() + answer.slice(1)}
+        </button>`,
+      )}
+    </span>
+  </li>`;
+}
+
+function stateText() {
+  const now = queue.value;
+  if (!now) return "loading…";
+  if (now.state === "working") return `looking${now.progress === null ? "" : ` ${Math.round(now.progress * 100)} %`}…`;
+  if (now.state === "failed") return now.problem?.message ?? "the queue could not be made";
+  const open = now.rows.filter((row) => !row.verdict || !row.holds).length;
+  return now.rows.length ? `${open} of ${now.rows.length} open` : now.state === "none" ? "not made yet" : "nothing found";
+}
+
+export function Queue() {
+  const [top, setTop] = useState(0);
+  const place = useRef(/** @type {HTMLElement | null} */ (null));
+  const rows = queue.value?.rows ?? [];
+  const first = Math.max(0, Math.floor(top / ROW) - SPARE);
+  const count = Math.ceil((place.current?.clientHeight ?? 800) / ROW) + 2 * SPARE;
+  const canMake = queue.value && ["none", "failed", "outdated"].includes(queue.value.state);
+  return html`<section class="queue" aria-labelledby="queue-title">
+    <header>
+      <h2 id="queue-title">Queue</h2>
+      <span role="status">${stateText()}</span>
+      ${canMake && html`<button type="button" onClick=${makeQueue}>Look now</button>`}
+    </header>
+    <div
+      class="scroll"
+      ref=${place}
+      tabindex="0"
+      role="group"
+      aria-label="Moments"
+      onScroll=${(/** @type {any} */ event) => setTop(event.target.scrollTop)}
+    >
+      <ol style=${{ height: `${rows.length * ROW}px` }}>
+        ${rows
+          .slice(first, first + count)
+          .map((row, i) => html`<${Row} key=${row.key} row=${row} top=${(first + i) * ROW} />`)}
+      </ol>
+    </div>
+  </section>`;
+}

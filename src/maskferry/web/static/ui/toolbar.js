@@ -1,0 +1,60 @@
+// The tools at the left edge of the film, and zoom and opacity below it.
+import { fitView, stageSize, view, zoomAt } from "../film/view.js";
+import { brushRadius, followsObject, keepsOthers, opacity, showsOnion, tool } from "../state.js";
+import { html } from "../vendor/preact.js";
+import { CommandButton } from "./parts.js";
+
+const TOOLS = [
+  ["brush", "🖌︎"],
+  ["eraser", "⌫"],
+  ["polygon", "⬠"],
+  ["fill", "◍"],
+];
+
+export function Toolbar() {
+  return html`<div class="toolbar" role="toolbar" aria-label="Tools" aria-orientation="vertical">
+    ${TOOLS.map(
+      ([name, sign]) => html`<${CommandButton} name=${name} isOn=${tool.value === name}>${sign}</${CommandButton}>`,
+    )}
+    <hr />
+    <${CommandButton} name="others" isOn=${keepsOthers.value}>▣</${CommandButton}>
+    <${CommandButton} name="onion" isOn=${showsOnion.value}>◌</${CommandButton}>
+    <${CommandButton} name="follow" isOn=${followsObject.value}>⌖</${CommandButton}>
+    <hr />
+    <${CommandButton} name="apply" kind="apply" isDisabled=${tool.value === "select"}>✓</${CommandButton}>
+    <${CommandButton} name="leave" isDisabled=${tool.value === "select"}>✕</${CommandButton}>
+  </div>`;
+}
+
+/** @param {number} factor */
+const zoom = (factor) => () => zoomAt(stageSize.value.width / 2, stageSize.value.height / 2, factor);
+
+export function UnderFilm() {
+  return html`<div class="under-film">
+    <button type="button" aria-label="Zoom out" onClick=${zoom(1 / 1.25)}>−</button>
+    <span class="zoom">${Math.round(view.value.scale * devicePixelRatio * 100)} %</span>
+    <button type="button" aria-label="Zoom in" onClick=${zoom(1.25)}>+</button>
+    <button type="button" onClick=${fitView}>Fit</button>
+    <label>
+      Opacity
+      <input
+        type="range"
+        min="0"
+        max="1"
+        step="0.05"
+        value=${opacity.value}
+        onInput=${(/** @type {any} */ event) => (opacity.value = Number(event.target.value))}
+      />
+    </label>
+    <label>
+      Brush ${2 * brushRadius.value + 1} px
+      <input
+        type="range"
+        min="0"
+        max="100"
+        value=${brushRadius.value}
+        onInput=${(/** @type {any} */ event) => (brushRadius.value = Number(event.target.value))}
+      />
+    </label>
+  </div>`;
+}

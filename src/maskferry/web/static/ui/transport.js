@@ -1,0 +1,73 @@
+// Stepping and playing, the playhead, and which frames are loaded.
+import { loadedRanges } from "../film/frames.js";
+import { frame, frameCount, frameTime, goTo, isPlaying, shownFrame } from "../state.js";
+import { html } from "../vendor/preact.js";
+import { clock, CommandButton } from "./parts.js";
+
+/** @param {PointerEvent} event */
+function seek(event) {
+  const track = /** @type {HTMLElement} */ (event.currentTarget);
+  if (event.type === "pointerdown") track.setPointerCapture(event.pointerId);
+  else if (!track.hasPointerCapture(event.pointerId)) return;
+  const box = track.getBoundingClientRect();
+  isPlaying.value = false;
+  goTo(Math.floor(((event.clientX - box.left) / box.width) * frameCount.value));
+}
+
+/** @param {KeyboardEvent} event */
+function slide(event) {
+  const by = { ArrowUp: 1, ArrowDown: -1, PageUp: 50, PageDown: -50 }[event.key];
+  if (!by) return;
+  event.preventDefault();
+  goTo(frame.value + by);
+}
+
+/** @param {number} count */
+const percent = (count) => `${(100 * count) / Math.max(1, frameCount.value)}%`;
+
+export function Transport() {
+  shownFrame.value; // frames have come
+  const last = Math.max(0, frameCount.value - 1);
+  const time = frameTime.value === null || shownFrame.value !== frame.value ? "" : clock(frameTime.value);
+  return html`<section class="transport" aria-label="Transport">
+    <${CommandButton} name="first">⏮︎</${CommandButton}>
+    <${CommandButton} name="back">◂</${CommandButton}>
+    <${CommandButton} name="play" isOn=${isPlaying.value}>${isPlaying.value ? "❚❚" : "▶︎"}</${CommandButton}>
+    <${CommandButton} name="on">▸</${CommandButton}>
+    <${CommandButton} name="last">⏭︎</${CommandButton}>
+    <label class="number">
+      frame
+      <input
+        id="frame-number"
+        type="number"
+        min="0"
+        max=${last}
+        value=${frame.value}
+        onChange=${(/** @type {any} */ event) => {
+          goTo(Number(event.target.value));
+          event.target.value = frame.value;
+          event.target.blur();
+        }}
+      />
+      <span class="time">/ ${last} ${time && `· ${time}`}</span>
+    </label>
+    <div
+      class="track"
+      role="slider"
+      tabindex="0"
+      aria-label="Playhead"
+      aria-valuemin="0"
+      aria-valuemax=${last}
+      aria-valuenow=${frame.value}
+      aria-valuetext=${`frame ${frame.value} of ${last}${time && `, ${time}`}`}
+      onPointerDown=${seek}
+      onPointerMove=${seek}
+      onKeyDown=${slide}
+    >
+      ${loadedRanges().map(
+        ([a, b]) => html`<span class="loaded" style=${{ left: percent(a), width: percent(b - a) }}></span>`,
+      )}
+      <span class="playhead" style=${{ left: percent(frame.value + 0.5) }}></span>
+    </div>
+  </section>`;
+}
