@@ -106,14 +106,11 @@ export function paintLine(mask, from, to, radius, value, kept = null) {
  * @param {Kept} [kept]
  */
 export function paintPolygon(mask, corners, value, kept = null) {
-  /** @type {Box | null} */
-  let box = null;
-  const count = corners.length;
-  for (let i = 0; i < count; i += 1) {
-    box = joined(box, paintLine(mask, corners[i], corners[(i + 1) % count], 0, value, kept));
-  }
-  if (count < 3) return box;
+  if (!corners.length) return null;
+  corners.forEach((corner, i) => paintLine(mask, corner, corners[(i + 1) % corners.length], 0, value, kept));
+  const xs = corners.map((corner) => corner[0]);
   const ys = corners.map((corner) => corner[1]);
+  const box = boxIn(mask, Math.min(...xs), Math.min(...ys), Math.max(...xs) + 1, Math.max(...ys) + 1);
   const top = Math.max(0, Math.min(...ys));
   const bottom = Math.min(mask.height - 1, Math.max(...ys));
   for (let y = top; y <= bottom; y += 1) {

@@ -1,5 +1,6 @@
 // Decoded frames: fetched ahead in the direction of travel, the oldest given up past 256 MB.
 import { ask } from "../api.js";
+import { signal } from "../vendor/preact.js";
 import { frame, frameCount, frameProblem, frameTime, shownFrame } from "../state.js";
 
 /** @typedef {{bitmap: ImageBitmap, time: number | null, isFull: boolean}} Picture */
@@ -13,6 +14,10 @@ const kept = new Map();
 /** @type {Map<number, AbortController>} */
 const coming = new Map();
 let bytes = 0;
+
+/** Counts up when frames have come or were given up. */
+export const loaded = signal(0);
+
 let direction = 1;
 let last = 0;
 let wantsFull = false;
@@ -113,6 +118,7 @@ function keep(index, bitmap, time, isFull) {
     if (bytes <= MOST_BYTES) break;
     if (oldest !== frame.value) drop(oldest);
   }
+  loaded.value += 1;
 }
 
 /** @param {number} index */

@@ -6,6 +6,7 @@ import { painting } from "../painting.js";
 import { dialog, isReadOnly, isWorking, job, run, writing } from "../state.js";
 import { settings, set } from "../settings.js";
 import { html } from "../vendor/preact.js";
+import { Icon } from "./icons.js";
 import { CommandButton, counted } from "./parts.js";
 
 function savedText() {
@@ -48,8 +49,8 @@ export function Bar() {
     <h1>${now.video.name}</h1>
     <span class="saved" role="status">${savedText()}</span>
     <span class="group">
-      <${CommandButton} name="undo" isDisabled=${!hasStrokes && !history.undo.length}>↶ Undo</${CommandButton}>
-      <${CommandButton} name="redo" isDisabled=${!canRedo}>↷ Redo</${CommandButton}>
+      <${CommandButton} name="undo" isDisabled=${!hasStrokes && !history.undo.length}><${Icon} name="undo" /> Undo</${CommandButton}>
+      <${CommandButton} name="redo" isDisabled=${!canRedo}><${Icon} name="redo" /> Redo</${CommandButton}>
     </span>
     <${JobPart} />
     <span class="space"></span>

@@ -1,7 +1,7 @@
 // The list of objects: select, hide, lock, show alone, and what can be done to the selected one.
 import { toggleIn } from "../commands.js";
-import { areObjectActsOff } from "./selected.js";
-import { SelectedObject } from "./selected.js";
+import { Icon } from "./icons.js";
+import { areObjectActsOff, SelectedObject } from "./selected.js";
 import { dialog, filter, hidden, isReadOnly, listed, locked, selected, solo, tool } from "../state.js";
 import { cssColor } from "../settings.js";
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
@@ -36,7 +36,7 @@ function Row({ item, top }) {
       title="Show, hide"
       onClick=${() => toggleIn(hidden, id)}
     >
-      ${hidden.value.has(id) ? "○" : "●"}
+      <${Icon} name=${hidden.value.has(id) ? "closedEye" : "eye"} />
     </button>
     <button
       type="button"
@@ -45,7 +45,7 @@ function Row({ item, top }) {
       title="Lock: not painted, not painted over"
       onClick=${() => toggleIn(locked, id)}
     >
-      ${locked.value.has(id) ? "🔒︎" : "🔓︎"}
+      <${Icon} name=${locked.value.has(id) ? "lock" : "openLock"} />
     </button>
     <button
       type="button"
@@ -54,7 +54,7 @@ function Row({ item, top }) {
       title="Show alone"
       onClick=${() => (solo.value = solo.value === id ? null : id)}
     >
-      ◎
+      <${Icon} name="alone" />
     </button>
   </div>`;
 }

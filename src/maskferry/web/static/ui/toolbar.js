@@ -2,27 +2,26 @@
 import { fitView, stageSize, view, zoomAt } from "../film/view.js";
 import { brushRadius, followsObject, keepsOthers, opacity, showsOnion, tool } from "../state.js";
 import { html } from "../vendor/preact.js";
+import { Icon } from "./icons.js";
 import { CommandButton } from "./parts.js";
 
-const TOOLS = [
-  ["brush", "🖌︎"],
-  ["eraser", "⌫"],
-  ["polygon", "⬠"],
-  ["fill", "◍"],
-];
+const TOOLS = ["brush", "eraser", "polygon", "fill"];
+
+/** @param {{name: string, isOn?: boolean, isDisabled?: boolean}} props */
+function Tool(props) {
+  return html`<${CommandButton} ...${props}><${Icon} name=${props.name} /></${CommandButton}>`;
+}
 
 export function Toolbar() {
   return html`<div class="toolbar" role="toolbar" aria-label="Tools" aria-orientation="vertical">
-    ${TOOLS.map(
-      ([name, sign]) => html`<${CommandButton} name=${name} isOn=${tool.value === name}>${sign}</${CommandButton}>`,
-    )}
+    ${TOOLS.map((name) => html`<${Tool} name=${name} isOn=${tool.value === name} />`)}
     <hr />
-    <${CommandButton} name="others" isOn=${keepsOthers.value}>▣</${CommandButton}>
-    <${CommandButton} name="onion" isOn=${showsOnion.value}>◌</${CommandButton}>
-    <${CommandButton} name="follow" isOn=${followsObject.value}>⌖</${CommandButton}>
+    <${Tool} name="others" isOn=${keepsOthers.value} />
+    <${Tool} name="onion" isOn=${showsOnion.value} />
+    <${Tool} name="follow" isOn=${followsObject.value} />
     <hr />
-    <${CommandButton} name="apply" kind="apply" isDisabled=${tool.value === "select"}>✓</${CommandButton}>
-    <${CommandButton} name="leave" isDisabled=${tool.value === "select"}>✕</${CommandButton}>
+    <${Tool} name="apply" isDisabled=${tool.value === "select"} />
+    <${Tool} name="leave" isDisabled=${tool.value === "select"} />
   </div>`;
 }
 

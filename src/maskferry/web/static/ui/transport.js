@@ -1,7 +1,8 @@
 // Stepping and playing, the playhead, and which frames are loaded.
-import { loadedRanges } from "../film/frames.js";
+import { loaded, loadedRanges } from "../film/frames.js";
 import { frame, frameCount, frameTime, goTo, isPlaying, shownFrame } from "../state.js";
 import { html } from "../vendor/preact.js";
+import { Icon } from "./icons.js";
 import { clock, CommandButton } from "./parts.js";
 
 /** @param {PointerEvent} event */
@@ -26,15 +27,17 @@ function slide(event) {
 const percent = (count) => `${(100 * count) / Math.max(1, frameCount.value)}%`;
 
 export function Transport() {
-  shownFrame.value; // frames have come
+  loaded.value; // frames have come
   const last = Math.max(0, frameCount.value - 1);
   const time = frameTime.value === null || shownFrame.value !== frame.value ? "" : clock(frameTime.value);
   return html`<section class="transport" aria-label="Transport">
-    <${CommandButton} name="first">⏮︎</${CommandButton}>
-    <${CommandButton} name="back">◂</${CommandButton}>
-    <${CommandButton} name="play" isOn=${isPlaying.value}>${isPlaying.value ? "❚❚" : "▶︎"}</${CommandButton}>
-    <${CommandButton} name="on">▸</${CommandButton}>
-    <${CommandButton} name="last">⏭︎</${CommandButton}>
+    <${CommandButton} name="first"><${Icon} name="first" /></${CommandButton}>
+    <${CommandButton} name="back"><${Icon} name="back" /></${CommandButton}>
+    <${CommandButton} name="play" isOn=${isPlaying.value}>
+      <${Icon} name=${isPlaying.value ? "pause" : "play"} />
+    </${CommandButton}>
+    <${CommandButton} name="on"><${Icon} name="on" /></${CommandButton}>
+    <${CommandButton} name="last"><${Icon} name="last" /></${CommandButton}>
     <label class="number">
       frame
       <input
