@@ -52,9 +52,10 @@ class Server(Closing):
             self.address = f"http://{HOST}:{self.port}/"
             if not settings.read_only:
                 self._ending.enter_context(_page_lock(settings.tracks, self.address))
+            known = _hosts(self.port, hosts)
             self._desk = desk_of(settings)
             self._token = secrets.token_urlsafe(32)
-            app = build(self._desk, self._token, _hosts(self.port, hosts), ancestors)
+            app = build(self._desk, self._token, known, ancestors)
         except BaseException:
             self._ending.close()
             raise
