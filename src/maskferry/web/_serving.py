@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskferry.closing import Closing
+from maskferry.engines.registry import known_engines
 from maskferry.errors import InputError, MaskferryError, MissingExtraError, OutputError, RunningElsewhereError
 from maskferry.files import locked
 from maskferry.outputs import tracks_file
@@ -120,7 +121,8 @@ def serve(
         port: of 127.0.0.1; a free one where it is taken, or 0.
         hosts: further names by which the page may be asked for, such as "my.host:8765" behind a tunnel.
         read_only: show, and refuse every change.
-        engine: what tracks, by its name; "auto" for the one that tracked before, or the best that can run here.
+        engine: what tracks, by its name; "auto" for the session's, or the one that tracked before, or the best that can
+            run here.
         ancestors: origins of pages that may show this one in a frame.
         engine_options: for the engine's class, such as ``device``.
 
@@ -141,6 +143,8 @@ def serve(
     from maskferry.web._desk import Settings
 
     path = _file_of(run)
+    if engine == "auto" and isinstance(run, MaskTracker) and run.engine_name in known_engines():
+        engine = run.engine_name
     place = None if video is None else str(video)
     settings = Settings(path, place, read_only=read_only, engine=engine, engine_options=engine_options)
     return Server(settings, port, hosts, ancestors)
