@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
+import threading
 import time
 import zipfile
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -356,3 +359,58 @@ def test_every_format_can_be_written(page):
             _, found = export(page, one["name"])
             assert found.status in (200, 422, 500), one["name"]
             assert found.status == 200 or found.json["message"]
+
+
+# --- quick ----------------------------------------------------------------------------------------------------------
+
+
+def test_small_answers_are_sent_at_once(page):
+    """Over a connection that is kept, nothing waits for the other side's acknowledgement (40 ms)."""
+    connection = http.client.HTTPConnection("127.0.0.1", page.port)
+    times = []
+    for i in range(30):
+        begun = time.monotonic()
+        connection.request(
+            "GET", f"/api/v1/masks?from={i}&to={i + 1}", headers={"Authorization": f"Bearer {page.token}"}
+        )
+        assert connection.getresponse().read()
+        times.append(time.monotonic() - begun)
+    connection.close()
+    assert np.median(times) < 0.035
+
+
+def test_eight_streams_of_news(tmp_path):
+    out = make_run(tmp_path, 12)
+    with serve(out) as server, ExitStack() as stack:
+        page = Client(server)
+        page.look()
+        streams = [stack.enter_context(page.events()) for _ in range(8)]
+        for events in streams:
+            assert next(events)[0] == "hello"
+        page.send("PATCH", "objects/1", {"label": "tram"})
+        for events in streams:
+            assert any(name == "revision" and data["changes"] == {"1": []} for name, data in events)
+
+
+def test_the_end_of_the_server_is_told(tmp_path):
+    out = make_run(tmp_path, 12)
+    server = serve(out)
+    with Client(server).events() as events:
+        next(events)
+        threading.Thread(target=server.close).start()
+        assert [name for name, _ in events][-1] == "bye"
+    server.close()
+
+
+def test_lanes_are_read_again_where_they_have_changed(tmp_path):
+    out = make_run(tmp_path, 12)
+    with serve(out) as server:
+        page = Client(server)
+        page.look()
+        before = page.get("lanes").json["lanes"]
+        page.send("PUT", "objects/1/absent", {"start": 5, "stop": 8})
+        after = page.get("lanes").json["lanes"]
+        assert after[0]["runs"] == [[0, 1, 0], [1, 5, 1], [5, 8, 3], [8, 9, 4], [9, 12, 1]]
+        assert after[1] == before[1]
+        page.send("POST", "undo", {})
+        assert page.get("lanes").json["lanes"] == before
