@@ -22,6 +22,7 @@ A server on this machine (`serve`), a page that a browser shows, and a process t
     jpegs           the frames that are kept
     drafts          masks that are being painted, kept beside the tracks
     runs            states and scores as runs
+    lane_cache      states and scores of objects, kept while they hold
     queue           moments as rows, with what was said of them
     judging         the queue kept up to date
     video           the video of tracks, opened again

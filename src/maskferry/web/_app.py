@@ -20,12 +20,14 @@ from maskferry.web import _job_routes as jobs
 from maskferry.web import _queue_routes as queue
 from maskferry.web import _showing as showing
 from maskferry.web import _transfer_routes as transfers
-from maskferry.web._answers import answer, explain
+from maskferry.web._answers import ApiError, answer, explain
 from maskferry.web._desk import Desk
 from maskferry.web._gate import Gate, Rules
 from maskferry.web._pages import page
 
 __all__ = ["ROUTES", "build_app"]
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "run", showing.run),
@@ -78,7 +80,14 @@ def build_app(desk: Desk, rules: Rules) -> ASGIApp:
             await desk.close()
 
     routes = [Route(f"/api/v1/{path}", call, methods=[method]) for method, path, call in ROUTES]
-    pages = [Route("/", page), Route("/{name:path}", page)]
+
+    def refuse(request: Request) -> Response:
+        """A path, or a method of it, that there is not."""
+        if any(route.path_regex.match(request.url.path) for route in routes):
+            raise ApiError(405, "MethodError", f"{request.method}: not here")
+        raise ApiError(404, "NotFoundError", "there is no such address")
+
+    pages = [Route("/api/{rest:path}", refuse, methods=[*METHODS]), Route("/", page), Route("/{name:path}", page)]
     handlers: Any = {HTTPException: _refuse, MaskferryError: explain, Exception: explain}
     app = Starlette(routes=[*routes, *pages], exception_handlers=handlers, lifespan=life)
     app.state.desk = desk

@@ -19,6 +19,7 @@ from maskferry.web._drafts import DraftStore
 from maskferry.web._events import News, changes_json
 from maskferry.web._frames import Frames
 from maskferry.web._judging import Judge
+from maskferry.web._lane_cache import LaneCache
 from maskferry.web._lines import Message
 from maskferry.web._transfers import Transfers
 from maskferry.web._video import open_video
@@ -89,6 +90,7 @@ class Desk:
         options = {"engine": settings.engine, "options": dict(settings.engine_options)}
         self.worker = WorkerClient(common | options, self._hear)
         self.drafts = DraftStore(settings.tracks)
+        self.lanes = LaneCache(self.tracks)
         self.news = News()
         self.judge = Judge(self.tracks, common | {"has_video": self.video_problem is None}, self._tell_queue)
         self.transfers = Transfers(common, self.news)

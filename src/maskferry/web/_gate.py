@@ -28,6 +28,9 @@ READING = ("GET", "HEAD")
 SLACK = 64 << 10
 """Bytes of a body besides its mask or file."""
 
+DISCARDED = 64 << 20
+"""Bytes of a body that is too long which are still read."""
+
 IDLE = 10.0
 """Seconds within which more of a body must come."""
 
@@ -164,9 +167,12 @@ class Gate:
         most = self._rules.most_bytes
         if scope["path"].endswith("/imports"):
             most = max(most, (MOST_IMPORT_BYTES + 2) // 3 * 4 + SLACK)
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdigit() and int(length) > most:
-            raise ApiError(413, "TooLargeError", f"a body may have {most} bytes here, got {length}")
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "")
+        if length and "transfer-encoding" in headers:
+            raise ApiError(400, "InputError", "the request says twice, and differently, where its body ends")
+        if length.isdigit() and int(length) > most + DISCARDED:
+            raise _too_large(most)
         try:
             async with asyncio.timeout(2 * IDLE + most / SLOWEST):
                 return await _read(receive, most)
@@ -175,17 +181,25 @@ class Gate:
 
 
 async def _read(receive: Receive, most: int) -> bytes:
-    found = bytearray()
+    """A body. One that is somewhat too long is heard to its end: who is cut short never hears the answer."""
+    found, length = bytearray(), 0
     while True:
         async with asyncio.timeout(IDLE):
             message = await receive()
         if message["type"] == "http.disconnect":
             raise ApiError(400, "InputError", "the request was broken off")
-        found += message.get("body", b"")
-        if len(found) > most:
-            raise ApiError(413, "TooLargeError", f"a body may have {most} bytes here")
-        if not message.get("more_body", False):
+        length += len(message.get("body", b""))
+        if length <= most:
+            found += message.get("body", b"")
+        is_last = not message.get("more_body", False)
+        if length > most + DISCARDED or (is_last and length > most):
+            raise _too_large(most)
+        if is_last:
             return bytes(found)
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, "TooLargeError", f"a body may have {most} bytes here")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
-from maskferry.errors import MaskferryError
+from maskferry.errors import DamagedTracksError, MaskferryError
 from maskferry.tracks import Tracks
 from maskferry.tracks.review import Moment, ObjectSummary, load_summaries, verdicts
 from maskferry.web._answers import ApiError, problem_of
@@ -33,9 +34,8 @@ class Judge:
         self.problem: Message | None = None
         self._work: asyncio.Task[Message | None] | None = None
         self._before: set[tuple[int, int]] = set()
-        kept = load_summaries(tracks)
-        if kept is not None:
-            self.revision, self._summaries = kept
+        with suppress(DamagedTracksError):  # then it is made anew
+            self.revision, self._summaries = load_summaries(tracks) or (None, [])
 
     @property
     def is_working(self) -> bool:

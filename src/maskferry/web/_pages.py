@@ -32,10 +32,6 @@ KINDS = {
 def page(request: Request) -> Response:
     """A file of the page; "/" is index.html."""
     name = request.path_params.get("name", "") or "index.html"
-    if name.startswith("api/"):
-        others = [route for route in request.app.routes[:-2] if route.path_regex.match(request.url.path)]
-        if others:
-            raise ApiError(405, "MethodError", f"{request.method}: not here")
     found = _files(resources.files("maskferry.web") / "static").get(name)
     if found is None:
         raise ApiError(404, "NotFoundError", "there is no such file")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskferry.closing import Closing
+from maskferry.engines.registry import known_engines
 from maskferry.errors import InputError, MaskferryError, MissingExtraError, OutputError, RunningElsewhereError
 from maskferry.files import locked
 from maskferry.outputs import tracks_file
@@ -52,9 +53,10 @@ class Server(Closing):
             self.address = f"http://{HOST}:{self.port}/"
             if not settings.read_only:
                 self._ending.enter_context(_page_lock(settings.tracks, self.address))
+            known = _hosts(self.port, hosts)
             self._desk = desk_of(settings)
             self._token = secrets.token_urlsafe(32)
-            app = build(self._desk, self._token, _hosts(self.port, hosts), ancestors)
+            app = build(self._desk, self._token, known, ancestors)
         except BaseException:
             self._ending.close()
             raise
@@ -119,7 +121,8 @@ def serve(
         port: of 127.0.0.1; a free one where it is taken, or 0.
         hosts: further names by which the page may be asked for, such as "my.host:8765" behind a tunnel.
         read_only: show, and refuse every change.
-        engine: what tracks, by its name; "auto" for the one that tracked before, or the best that can run here.
+        engine: what tracks, by its name; "auto" for the session's, or the one that tracked before, or the best that can
+            run here.
         ancestors: origins of pages that may show this one in a frame.
         engine_options: for the engine's class, such as ``device``.
 
@@ -140,6 +143,8 @@ def serve(
     from maskferry.web._desk import Settings
 
     path = _file_of(run)
+    if engine == "auto" and isinstance(run, MaskTracker) and run.engine_name in known_engines():
+        engine = run.engine_name
     place = None if video is None else str(video)
     settings = Settings(path, place, read_only=read_only, engine=engine, engine_options=engine_options)
     return Server(settings, port, hosts, ancestors)
@@ -212,7 +217,8 @@ def _parts() -> tuple[Any, Callable[[Settings], Desk], Callable[..., Any]]:
 def _listen(port: int) -> socket.socket:
     """A socket on this port of this machine, or on a free one."""
     for wanted in (port, 0):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # with its protocol named, asyncio sends small answers at once, and not 40 ms later
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if sys.platform != "win32":  # where it would let two servers have one port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

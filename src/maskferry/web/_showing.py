@@ -184,10 +184,11 @@ def _frame_json(found: FrameTracks, wanted: set[int] | None) -> Message:
 
 def lanes(request: Request) -> Response:
     """States of objects over time."""
-    tracks = desk_of(request).tracks
+    desk = desk_of(request)
+    tracks = desk.tracks
     revision, count = tracks.revision, tracks.video.frame_count or 0
     if request.query_params.get("overview") == "1":
-        runs = worst_runs((tracks.lane(i) for i in tracks.object_ids), count)
+        runs = worst_runs((desk.lanes.get(i) for i in tracks.object_ids), count)
         return answer({"revision": revision, "frame_count": count, "runs": runs})
     known = tracks.object_ids
     wanted = id_list(request)
@@ -200,18 +201,19 @@ def lanes(request: Request) -> Response:
     for i in chosen:
         own = prompts.get(i, editing.ObjectPrompts([], [], []))
         left = [[part.start, min(part.stop, count)] for part in pending if part.object_id == i]
-        lane = {"id": i, "runs": state_runs(tracks.lane(i)), "seeds": own.seeds, "pins": own.pins, "pending": left}
+        lane = {"id": i, "runs": state_runs(desk.lanes.get(i)), "seeds": own.seeds, "pins": own.pins, "pending": left}
         found.append(lane | {"absent": [list(stretch) for stretch in own.absent]})
     return answer({"revision": revision, "frame_count": count, "lanes": found})
 
 
 def scores(request: Request) -> Response:
     """Scores of an object over time."""
-    tracks = desk_of(request).tracks
+    desk = desk_of(request)
+    tracks = desk.tracks
     object_id = path_number(request, "id")
     if object_id not in tracks.object_ids:
         raise UnknownObjectError(f"no object has the id {object_id}")
-    return answer({"revision": tracks.revision, "id": object_id, "runs": score_runs(tracks.lane(object_id))})
+    return answer({"revision": tracks.revision, "id": object_id, "runs": score_runs(desk.lanes.get(object_id))})
 
 
 # --- news -------------------------------------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ def make_edit(hand: Hand, name: str, values: Message, base: Message | None) -> M
         OutdatedError: somebody else has changed them.
         MaskferryError: see the edits.
     """
+    if _needs_session(hand, name, values):
+        hand.tracker  # noqa: B018  opened before the transaction begins, as it opens the tracks anew
     if base is None:
         guard: Any = nullcontext()
     else:
@@ -59,6 +61,14 @@ def make_edit(hand: Hand, name: str, values: Message, base: Message | None) -> M
     with guard:
         found = EDITS[name](hand, **values) or {}
     return {"revision": hand.tracks.revision, **found}
+
+
+def _needs_session(hand: Hand, name: str, values: Message) -> bool:
+    """Whether an edit asks the engine, or for frames that no run has come to."""
+    if name == "give" and not values.get("mask"):
+        return True
+    frames = [given["frame"] for given in values["frames"]] if name == "give_all" else [values.get("frame")]
+    return name in ("give", "give_all") and any(frame not in hand.tracks for frame in frames)
 
 
 def _mask(value: Message) -> Rle:
