@@ -70,6 +70,7 @@ class Hands:
     def __init__(self, page: Any, url: str, first: str = "#frame-number") -> None:
         self.page, self.url = page, url
         self.problems: list[str] = []
+        page.set_default_timeout(10_000)
         page.on("console", lambda message: message.type == "error" and self.problems.append(message.text))
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.add_init_script(WATCH)
@@ -90,13 +91,29 @@ class Hands:
     def state(self, name: str) -> Any:
         return self.js(f"return s.{name}.value")
 
-    def wait(self, code: str, argument: Any = None, seconds: float = 20) -> None:
+    def wait(self, code: str, argument: Any = None, seconds: float = 10) -> None:
         """Wait until an expression over the signals `s` is true."""
-        script = f"""(a) => import(new URL('state.js', document.baseURI)).then(async (s) => {{
-            const m = (name) => import(new URL(name, document.baseURI));
-            return Boolean({code});
-        }})"""
-        self.page.wait_for_function(script, arg=argument, timeout=seconds * 1000)
+        script = f"""
+            const end = performance.now() + {seconds * 1000};
+            while (!({code})) {{
+                if (performance.now() > end) return false;
+                await new Promise((done) => setTimeout(done, 10));
+            }}
+            return true"""
+        assert self.js(script, argument), f"waited in vain for {code}; {self.say()}; {self.problems}; {self._where()}"
+
+    def _where(self) -> Any:
+        return self.js(
+            "const masks = await m('film/masks.js'); const at = s.frame.value; return {at, shown: s.shownFrame.value, "
+            "hasMasks: masks.hasMasks(at), drawn: (await m('film/stage.js')).lastDrawn.value, job: s.job.value, "
+            "dialog: s.dialog.value?.name, tool: s.tool.value, focus: document.activeElement?.outerHTML.slice(0, 80)}"
+        )
+
+    def wait_for_mask(self, object_id: int, wanted: np.ndarray) -> None:
+        """Wait until the page shows this mask, bool (H, W)."""
+        counts = Rle.encode(wanted).to_coco()["counts"]
+        code = "(await m('film/masks.js')).maskOf(s.shownFrame.value, a[0])?.counts === a[1]"
+        self.wait(code, [object_id, counts])
 
     def wait_for_frame(self, index: int) -> None:
         """Wait until the frame and its masks are drawn."""

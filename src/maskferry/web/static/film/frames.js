@@ -1,7 +1,7 @@
 // Decoded frames: fetched ahead in the direction of travel, the oldest given up past 256 MB.
 import { ask } from "../api.js";
 import { signal } from "../vendor/preact.js";
-import { frame, frameCount, frameProblem, frameTime, shownFrame } from "../state.js";
+import { drawn, frame, frameCount, frameProblem, frameTime, shownFrame } from "../state.js";
 
 /** @typedef {{bitmap: ImageBitmap, time: number | null, isFull: boolean}} Picture */
 
@@ -136,6 +136,7 @@ export function show() {
   if (!found) return false;
   frameProblem.value = null;
   frameTime.value = found.time;
+  if (shownFrame.value === frame.value) drawn.value += 1; // the same frame, larger
   shownFrame.value = frame.value;
   return true;
 }

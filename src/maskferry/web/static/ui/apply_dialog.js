@@ -40,12 +40,13 @@ function Handle({ side, value, min, max, set }) {
 
 /** @param {{found: Preview}} props */
 function Cost({ found }) {
-  const frames = found.spans.reduce((sum, span) => sum + Math.abs(span.stop - span.start), 0);
-  const seconds = found.seconds === null ? "" : `, about ${about(found.seconds)}`;
   if (!found.steps) return html`<p class="cost" data-steps="0">Nothing is tracked again.</p>`;
+  const first = Math.min(...found.spans.map((span) => span.start));
+  const last = Math.max(...found.spans.map((span) => span.stop)) - 1;
+  const seconds = found.seconds === null ? "" : `, about ${about(found.seconds)}`;
+  const isBoth = found.spans.some((span) => span.backward) ? ", forward and backward" : "";
   return html`<p class="cost" data-steps=${found.steps}>
-    <strong>${counted(found.steps, "step")}</strong>${seconds}: ${counted(frames, "frame")}
-    ${" "}${found.spans.map((span) => `${span.start} to ${span.stop - 1}`).join(", ")} are tracked again.
+    <strong>${counted(found.steps, "step")}${seconds}</strong>: frames ${first} to ${last} are tracked again${isBoth}.
   </p>`;
 }
 
