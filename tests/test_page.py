@@ -33,11 +33,11 @@ def server(run: Path) -> Iterator:
 
 
 @pytest.fixture
-def hands(server, look: Look) -> Hands:  # noqa: ANN001
+def hands(server, look: Look) -> Hands:
     return look(server.url)
 
 
-def test_the_token_leaves_the_address_and_stays_in_the_tab(hands: Hands, server) -> None:  # noqa: ANN001
+def test_the_token_leaves_the_address_and_stays_in_the_tab(hands: Hands, server) -> None:
     assert hands.page.url == server.address
     assert hands.page.evaluate("document.cookie") == ""
     hands.page.reload()
@@ -45,7 +45,7 @@ def test_the_token_leaves_the_address_and_stays_in_the_tab(hands: Hands, server)
     assert hands.page.locator("h1").inner_text() == "clip.mp4"
 
 
-def test_without_the_token_the_page_says_what_it_needs(server, look: Look) -> None:  # noqa: ANN001
+def test_without_the_token_the_page_says_what_it_needs(server, look: Look) -> None:
     hands = look(server.address, first=".beginning")
     assert "address that maskferry open printed" in hands.page.inner_text("main")
 
@@ -287,7 +287,7 @@ def test_read_only(run: Path, look: Look) -> None:
     assert rows_of(run) == before
 
 
-def test_on_a_tablet(server, look: Look) -> None:  # noqa: ANN001
+def test_on_a_tablet(server, look: Look) -> None:
     hands = look(server.url, viewport={"width": 768, "height": 1024})
     assert hands.page.evaluate("document.documentElement.scrollWidth") <= 768
     box = hands.page.locator(".stage").bounding_box()
