@@ -20,6 +20,7 @@ const wanted = new Set();
 const outdated = new Set();
 let isOverviewOutdated = true;
 let wantedScores = 0;
+let areScoresOutdated = false;
 let timer = 0;
 let isAsking = false;
 
@@ -36,14 +37,14 @@ export function wantLanes(ids) {
 /** @param {number} id */
 export function wantScores(id) {
   wantedScores = id;
-  scores.value = null;
+  areScoresOutdated = true;
   soon(0);
 }
 
 /** @param {number[] | null} ids null: all */
 export function lanesChanged(ids) {
   for (const id of ids ?? run.value?.objects.map((item) => item.id) ?? []) outdated.add(id);
-  if (ids?.includes(wantedScores) ?? true) scores.value = null;
+  if (ids?.includes(wantedScores) ?? true) areScoresOutdated = true;
   isOverviewOutdated = true;
   soon(PAUSE);
 }
@@ -64,7 +65,10 @@ async function fetchMissing() {
       isOverviewOutdated = false;
       overview.value = (await get("lanes?overview=1")).runs;
     }
-    if (wantedScores && scores.value?.id !== wantedScores) scores.value = await get(`scores/${wantedScores}`);
+    if (wantedScores && areScoresOutdated) {
+      areScoresOutdated = false;
+      scores.value = await get(`scores/${wantedScores}`);
+    }
   } catch {
     isOverviewOutdated = true; // asked for again with the next news
   } finally {
