@@ -5,7 +5,8 @@
 
 A film of 1280x720 with a keyframe every 250 frames is made, with five objects that the engine hold has tracked; then a
 large tracks file without a film. Times are milliseconds by the clock, of the requests that the page makes for a step,
-over one connection that is kept. One JSON object is printed; the exit code is 1 where a time is beyond twice its budget.
+over one connection that is kept. One JSON object is printed; the exit code is 1 where a time is beyond twice its
+budget.
 """
 
 from __future__ import annotations

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import http.client
+import importlib
 import io
+import sys
 import threading
 import time
 import zipfile
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -23,7 +26,7 @@ from maskferry.data import State
 from maskferry.errors import InputError, RunningElsewhereError
 from maskferry.tracks import STATE_CODES, editing
 from maskferry.tracks._journal import Journal
-from maskferry.web import serve
+from maskferry.web import serve, show
 from web_tools import COUNT, Client, block, coco, make_run, rows_of
 
 SIZE_HW = (96, 128)
@@ -359,6 +362,24 @@ def test_every_format_can_be_written(page):
             _, found = export(page, one["name"])
             assert found.status in (200, 422, 500), one["name"]
             assert found.status == 200 or found.json["message"]
+
+
+def test_the_times_in_the_documentation_are_those_that_were_measured():
+    sys.path.append(str(Path(__file__).parent.parent / "docs"))
+    tables = importlib.import_module("tables")
+    there, made = tables.pages("page_times")
+    assert there == made, "docs/review.md is stale: run `python docs/tables.py`"
+
+
+def test_the_page_in_a_notebook(tmp_path):
+    out = make_run(tmp_path, 12)
+    frame = show(out, height=500)
+    with frame.server as server:
+        html = frame._repr_html_()
+        assert server.url in html
+        assert 'height="500"' in html
+        policy = Client(server).raw("GET", "/").headers["content-security-policy"]
+        assert "frame-ancestors http://localhost:*" in policy
 
 
 # --- quick ----------------------------------------------------------------------------------------------------------
