@@ -4,6 +4,7 @@
 #   make review     the same, then the page on which it is reviewed, in a browser
 #   make test       all tests, in WORKERS=2 processes; with EXTRAS=test without torch and the tools for developers
 #   make check      formatting, lint, types, spelling
+#   make page       the review page's types, and whether its one vendored file is what it should be; needs npm
 #   make docs       the documentation site, in site
 #   make coverage   the fast tests, with a limit on what they may leave out
 #   make lowest     the fast tests on the lowest versions that pyproject.toml allows, in .venv-lowest; with
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo review test check docs coverage lowest clean
+.PHONY: demo review test check page docs coverage lowest clean
 
 demo: $(VENV)/.demo
 	$(BIN)/maskferry demo --overwrite -o demo-out
@@ -39,6 +40,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file tests/mypy.ini
 	$(BIN)/codespell
+
+page:
+	cd tools/page && npm ci --silent --ignore-scripts && npm run --silent types && npm run --silent vendor:check
 
 docs: $(VENV)/.dev
 	$(BIN)/zensical build --strict --clean

@@ -86,7 +86,7 @@ def test_a_stranger_corrects_the_demo(tmp_path: Path, look: Look) -> None:
         steps = int(hands.page.locator(".cost").get_attribute("data-steps"))
         hands.page.get_by_label("From: frame").fill("60")
         hands.page.locator(".hint", has_text="Pins the mask on frame 60").wait_for()
-        hands.page.wait_for_function(f"Number(document.querySelector('.cost').dataset.steps) < {steps}")
+        hands.wait("Number(document.querySelector('.cost').dataset.steps) < a", steps)
         steps = int(hands.page.locator(".cost").get_attribute("data-steps"))
         camera.picture("review_preview")
         camera.turn()

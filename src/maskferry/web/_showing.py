@@ -15,7 +15,7 @@ from maskferry.formats.registry import known_formats
 from maskferry.rendering import color_of
 from maskferry.tracks import STATE_CODES, Tracks, editing
 from maskferry.tracks.editing import Preview
-from maskferry.web._answers import answer
+from maskferry.web._answers import ApiError, answer
 from maskferry.web._asked import id_list, path_number, query_number
 from maskferry.web._desk import Desk
 from maskferry.web._events import FOREVER, changes_json, stream
@@ -148,6 +148,7 @@ async def _wait(wish: Future[Jpeg], request: Request) -> Jpeg:
         await asyncio.wait([found], timeout=0.25)
         if not found.done() and await request.is_disconnected():
             found.cancel()
+            raise ApiError(408, "SlowRequestError", "nobody waits for this frame any more")
     return found.result()
 
 

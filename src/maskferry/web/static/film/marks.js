@@ -10,11 +10,14 @@ import { stageSize, view } from "./view.js";
 export function drawMarks(canvas) {
   const { width, height } = stageSize.value;
   const ratio = devicePixelRatio;
-  Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  context.scale(ratio, ratio);
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
   if (showsOnion.value) drawOnion(context);
   drawPolygon(context);
   drawRing(context);
