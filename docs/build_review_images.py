@@ -28,7 +28,6 @@ PICTURES = {
     "export_dark": "review_export",
     "table_light": "review_table",
     "server_gone_dark": "review_server_gone",
-    "video_missing_light": "review_video_missing",
 }
 """{picture of a test: its name in the docs}"""
 

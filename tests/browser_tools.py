@@ -71,13 +71,17 @@ class Hands:
         self.page, self.url = page, url
         self.problems: list[str] = []
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: message.type == "error" and self.problems.append(message.text))
+        page.on("console", self._hear)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.add_init_script(WATCH)
         page.goto(url)
         page.wait_for_selector(first)
         if first == "#frame-number":
             self.wait_for_frame(0)
+
+    def _hear(self, message: Any) -> None:
+        if message.type == "error":
+            self.problems.append(message.text)
 
     def js(self, code: str, argument: Any = None) -> Any:
         """Evaluate the body of a function; `s` are the page's signals, `m` imports another of its modules."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -67,7 +66,7 @@ def test_the_server_is_killed_while_painting(run: Path, look: Look) -> None:
         wanted = hands.painted()
         assert wanted[80, 60:91].all()
         assert hands.page.inner_text(".saved") == "kept in this browser"
-    port = int(re.search(r":(\d+)/", url)[1])
+    port = int(url.partition("#")[0].rstrip("/").rpartition(":")[2])
     with served(run, port) as (_, again):
         assert f":{port}/" in again
         hands.page.goto("about:blank")

@@ -29,12 +29,12 @@ function seek(event) {
   goTo(Math.floor(((event.clientX - box.left) / box.width) * frameCount.value));
 }
 
-/** @param {{id: number, top: number, isTall: boolean}} props */
-function LaneRow({ id, top, isTall }) {
+/** @param {{id: number, top: number, isLarge: boolean}} props */
+function LaneRow({ id, top, isLarge }) {
   const place = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const lane = lanes.value.get(id);
-  const curve = isTall && scores.value?.id === id ? scores.value : null;
-  const height = (isTall ? TALL : ROW) - 6;
+  const curve = isLarge && scores.value?.id === id ? scores.value : null;
+  const height = (isLarge ? TALL : ROW) - 6;
   const color = cssColor(objectOf(id));
   useLayoutEffect(() => {
     if (!place.current) return;
@@ -49,8 +49,8 @@ function LaneRow({ id, top, isTall }) {
     drawScores(context, curve.runs, { ...look, height: TALL - ROW - 4 });
   }, [lane, curve, width.value, height, color, settings.value, frameCount.value]);
   return html`<div
-    class=${`lane ${isTall ? "here" : ""}`}
-    style=${{ transform: `translateY(${top}px)`, height: `${isTall ? TALL : ROW}px` }}
+    class=${`lane ${isLarge ? "here" : ""}`}
+    style=${{ transform: `translateY(${top}px)`, height: `${isLarge ? TALL : ROW}px` }}
     data-lane=${id}
   >
     <button
@@ -96,7 +96,7 @@ function inSight(/** @type {number} */ top, /** @type {number} */ height) {
   const rows = items.slice(first, first + count).map((item, i) => ({
     id: item.id,
     top: topOf(first + i),
-    isTall: first + i === at,
+    isLarge: first + i === at,
   }));
   return { rows, whole: topOf(items.length), at, topOf };
 }

@@ -78,13 +78,13 @@ function Other({ object, other, set }) {
 }
 
 /** @param {number} object */
-function anyOther(object) {
+function firstOther(object) {
   return objects.value.find((item) => item.id !== object)?.id ?? 0;
 }
 
 /** @param {{object: number}} props */
 function Merge({ object }) {
-  const [other, setOther] = useState(anyOther(object));
+  const [other, setOther] = useState(firstOther(object));
   const send = () => write("POST", "objects/merge", { keep: object, other });
   return html`<${Asked} name="merge" title=${`Merge into ${nameOf(object)}`} act="Merge" send=${send}>
     <${Other} object=${object} other=${other} set=${setOther} />
@@ -108,7 +108,7 @@ function Split({ object }) {
 
 /** @param {{object: number}} props */
 function Swap({ object }) {
-  const [other, setOther] = useState(anyOther(object));
+  const [other, setOther] = useState(firstOther(object));
   const send = () => write("POST", "objects/swap", { first: object, second: other, frame: frame.value });
   return html`<${Asked} name="swap" title=${`Swap ${nameOf(object)}`} act="Swap" send=${send}>
     <${Other} object=${object} other=${other} set=${setOther} />
