@@ -70,7 +70,7 @@ class Hands:
     def __init__(self, page: Any, url: str, first: str = "#frame-number") -> None:
         self.page, self.url = page, url
         self.problems: list[str] = []
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.add_init_script(WATCH)
@@ -95,7 +95,7 @@ class Hands:
     def state(self, name: str) -> Any:
         return self.js(f"return s.{name}.value")
 
-    def wait(self, code: str, argument: Any = None, seconds: float = 10) -> None:
+    def wait(self, code: str, argument: Any = None, seconds: float = 30) -> None:
         """Wait until an expression over the signals `s` is true."""
         script = f"""
             const end = performance.now() + {seconds * 1000};

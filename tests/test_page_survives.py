@@ -93,6 +93,9 @@ def test_the_worker_is_killed_before_it_tracks(run: Path, look: Look) -> None:
         os.kill(server.worker_pid, signal.SIGKILL)
         hands.wait("s.run.value.pending.steps > 0")
         hands.page.click(".bar .job button >> nth=0")
+        hands.wait("s.job.value.state === 'died' || s.run.value.pending.steps === 0")
+        if hands.js("return s.job.value.state") == "died":  # it was noticed after the click
+            hands.page.click(".banner.problem >> text=Try again")
         hands.wait_for_job()
         hands.wait_for_mask(1, wanted)
         hands.press("Control+z")

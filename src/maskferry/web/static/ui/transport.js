@@ -1,7 +1,7 @@
 // Stepping and playing, the playhead, and which frames are loaded.
 import { loaded, loadedRanges } from "../film/frames.js";
 import { frame, frameCount, frameTime, goTo, isPlaying, shownFrame } from "../state.js";
-import { html } from "../vendor/preact.js";
+import { html, signal } from "../vendor/preact.js";
 import { Icon } from "./icons.js";
 import { clock, CommandButton } from "./parts.js";
 
@@ -21,6 +21,17 @@ function slide(event) {
   if (!by) return;
   event.preventDefault();
   goTo(frame.value + by);
+}
+
+/** What is being typed as the frame's number, which news of the run must not take away; null where nothing is. */
+const typed = signal(/** @type {string | null} */ (null));
+
+/** @param {any} event */
+function goToTyped(event) {
+  if (event.target.value !== "") goTo(Number(event.target.value));
+  typed.value = null;
+  event.target.value = frame.value;
+  event.target.blur();
 }
 
 /** @param {number} count */
@@ -45,12 +56,10 @@ export function Transport() {
         type="number"
         min="0"
         max=${last}
-        value=${frame.value}
-        onChange=${(/** @type {any} */ event) => {
-          goTo(Number(event.target.value));
-          event.target.value = frame.value;
-          event.target.blur();
-        }}
+        value=${typed.value ?? frame.value}
+        onInput=${(/** @type {any} */ event) => (typed.value = event.target.value)}
+        onChange=${goToTyped}
+        onBlur=${() => (typed.value = null)}
       />
       <span class="time">/ ${last} ${time && `· ${time}`}</span>
     </label>
