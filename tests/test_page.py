@@ -254,6 +254,23 @@ def test_names_splits_swaps_merges_and_undo(hands: Hands, run: Path) -> None:
     assert hands.js("return s.run.value.pending.steps") == 0
 
 
+def test_the_queue(tmp_path: Path, look: Look) -> None:
+    from maskferry import web
+
+    with web.serve(make_run(tmp_path, objects=3)) as server:
+        hands = look(server.url)
+        row = hands.page.locator(".moment").first
+        row.wait_for()
+        hands.press("Escape", ".")
+        hands.wait("s.selected.value === s.queue.value.rows[0].object && s.frame.value === s.queue.value.rows[0].frame")
+        row.get_by_text("correct:").wait_for()
+        hands.press("q")
+        hands.wait("s.queue.value.rows.some((item) => item.verdict === 'fine')")
+        assert hands.page.locator(".moment.done").count() == 1
+        hands.page.locator(".moment").first.get_by_text("Fix").click()
+        hands.wait("s.tool.value === 'brush' && s.queue.value.rows.some((item) => item.verdict === 'fix')")
+
+
 def test_exports_are_files_that_can_be_read(hands: Hands, tmp_path: Path) -> None:
     hands.press("Control+e")
     for name, sign in (("davis", b"PK"), ("tracks", b"SQLite format 3"), ("film", b"ftyp")):
@@ -278,6 +295,21 @@ def test_a_mask_from_a_file(hands: Hands, tmp_path: Path) -> None:
     hands.wait("s.objects.value.some((item) => item.id === 7)")
     hands.wait_for_job()
     hands.wait_for_mask(7, labels == 7)
+
+
+def test_a_mask_file_that_is_dropped(hands: Hands, tmp_path: Path) -> None:
+    hands.js(
+        "const canvas = new OffscreenCanvas(a[1], a[0]); const c = canvas.getContext('2d'); c.fillStyle = 'black';"
+        "c.fillRect(0, 0, a[1], a[0]); c.fillStyle = 'white'; c.fillRect(70, 70, 20, 20);"
+        "const data = new DataTransfer(); data.items.add(new File([await canvas.convertToBlob()], 'mask.png'));"
+        "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}))",
+        list(SIZE_HW),
+    )
+    hands.page.locator("dialog li").first.wait_for()
+    assert hands.page.locator("dialog button.main").is_disabled()  # object 1 has a mask on frame 0
+    hands.page.get_by_label("Replace 1 mask given before").check()
+    hands.page.click("dialog button.main")
+    hands.wait_for_mask(1, block(70, 70))
 
 
 def test_read_only(run: Path, look: Look) -> None:
@@ -321,3 +353,32 @@ def test_keys_can_be_changed_and_switched_off(hands: Hands) -> None:
     hands.press("Escape")
     hands.press("j", "b")
     assert (hands.state("frame"), hands.state("tool")) == (1, "select")
+
+
+def test_three_corrections_of_one_of_three_objects(tmp_path: Path, look: Look) -> None:
+    from maskferry import web
+
+    run = make_run(tmp_path, 120, objects=3)
+    before = rows_of(run)
+    others = [rows_of(run, i) for i in (2, 3)]
+    with web.serve(run) as server:
+        hands = look(server.url)
+        hands.page.click("[data-object='1'] .name")
+        steps = []
+        for i, index in enumerate((60, 90, 75)):
+            hands.go(index)
+            hands.pick("b")
+            hands.stroke((15 + 10 * i, 70), (20 + 10 * i, 70))
+            hands.wait_for_draft()
+            steps.append(hands.apply())
+            hands.wait_for_job()
+            assert [rows_of(run, other) for other in (2, 3)] == others
+        assert steps == [180, 90, 60]
+        after = rows_of(run)
+        for key, wanted in (("Control+z", before), ("Control+Shift+Z", after)):
+            for _ in range(3):
+                revision = hands.state("revision")
+                hands.press(key)
+                hands.wait("s.revision.value > a && !s.writing.value", revision)
+            assert rows_of(run) == wanted
+            assert hands.js("return s.run.value.pending.steps") == 0

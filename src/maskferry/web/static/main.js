@@ -1,6 +1,7 @@
 // The page begins here: the token, the run, the news, and the rooms.
 import { connection, takeToken } from "./api.js";
 import { sendDraftsHere } from "./drafts.js";
+import { takeDroppedFiles } from "./dropping.js";
 import { fetchAhead, show, wantFull } from "./film/frames.js";
 import { fetchMasks } from "./film/masks.js";
 import { Stage } from "./film/stage.js";
@@ -89,6 +90,7 @@ async function begin() {
   follow();
   keepPlaying();
   listenToKeys();
+  takeDroppedFiles();
   listen(takeNews);
   await sendDraftsHere();
   await readQueue();

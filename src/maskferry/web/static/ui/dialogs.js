@@ -55,7 +55,7 @@ export function Dialogs() {
   if (!open) return null;
   if (open.name === "apply") return html`<${ApplyDialog} />`;
   if (open.name === "export") return html`<${ExportDialog} />`;
-  if (open.name === "import") return html`<${ImportDialog} />`;
+  if (open.name === "import") return html`<${ImportDialog} file=${open.file ?? null} />`;
   if (open.name === "help") return html`<${HelpDialog} />`;
   if (open.name === "conflict") return html`<${Conflict} ...${open} />`;
   if (open.name === "othersDraft") return html`<${OthersDraft} draft=${open.draft} />`;

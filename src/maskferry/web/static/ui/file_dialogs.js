@@ -4,7 +4,7 @@ import { send } from "../api.js";
 import { exporting, startExport, stopExport } from "../exports.js";
 import { closeDialog } from "../leaving.js";
 import { frame, nameOf, run, sayProblem } from "../state.js";
-import { html, useState } from "../vendor/preact.js";
+import { html, useEffect, useState } from "../vendor/preact.js";
 import { counted, Dialog } from "./parts.js";
 
 const OTHERS = [
@@ -98,12 +98,12 @@ function ImportFound({ found }) {
     </footer>`;
 }
 
-export function ImportDialog() {
+/** @param {{file: File | null}} props a file that was dropped on the page, or null */
+export function ImportDialog({ file: dropped }) {
   const [found, setFound] = useState(/** @type {Found | null} */ (null));
   const [at, setAt] = useState(String(frame.value));
-  /** @param {any} event */
-  const choose = async (event) => {
-    const file = event.target.files[0];
+  /** @param {File | undefined} file */
+  const choose = async (file) => {
     if (!file) return;
     if (file.size > (run.value?.limits.import_bytes ?? 0)) {
       sayProblem(new Error(`The file is larger than ${(run.value?.limits.import_bytes ?? 0) >> 20} MiB.`));
@@ -116,6 +116,9 @@ export function ImportDialog() {
       sayProblem(err);
     }
   };
+  useEffect(() => {
+    if (dropped) choose(dropped);
+  }, []);
   return html`<${Dialog} name="import" title="Import masks">
     ${found
       ? html`<${ImportFound} found=${found} />`
@@ -124,7 +127,7 @@ export function ImportDialog() {
             Frame of a single picture
             <input type="number" min="0" value=${at} onInput=${(/** @type {any} */ event) => setAt(event.target.value)} />
           </label>
-          <label class="field">File <input type="file" onChange=${choose} autofocus /></label>
+          <label class="field">File <input type="file" onChange=${(/** @type {any} */ event) => choose(event.target.files[0])} autofocus /></label>
           <footer><button type="button" onClick=${closeDialog}>Cancel</button></footer>`}
   </${Dialog}>`;
 }

@@ -1,10 +1,11 @@
 // The queue: moments at which to look, the worst first.
 import { judge, makeQueue } from "../acts.js";
+import { send } from "../api.js";
 import { COMMANDS, openRow } from "../commands.js";
-import { isReadOnly, nameOf, objectOf, queue, queueRow, selected, video } from "../state.js";
+import { isReadOnly, nameOf, objectOf, queue, queueRow, revision, selected, video } from "../state.js";
 import { cssColor } from "../settings.js";
-import { html, useRef, useState } from "../vendor/preact.js";
-import { clock } from "./parts.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { about, clock, counted } from "./parts.js";
 
 const ROW = 92;
 const SPARE = 4;
@@ -21,6 +22,25 @@ function fix(row) {
   openRow(row);
   judge(row.key, "fix");
   if (selected.value !== null) COMMANDS.brush.run();
+}
+
+/** @param {{row: import("../types.js").QueueRow}} props */
+function Cost({ row }) {
+  const [text, setText] = useState("");
+  useEffect(() => {
+    let isOver = false;
+    send("POST", "preview", { prompts: [[row.object, row.frame]], pins: [] }).then(
+      ({ steps, seconds }) => {
+        const time = seconds === null ? "" : `, ${about(seconds)}`;
+        if (!isOver) setText(`correct: ${counted(steps, "step")}${time}`);
+      },
+      () => undefined, // a row of before, whose object is gone
+    );
+    return () => {
+      isOver = true;
+    };
+  }, [row.key, revision.value]);
+  return html`<span class="when">${text}</span>`;
 }
 
 /** @param {{row: import("../types.js").QueueRow, top: number}} props */
@@ -53,6 +73,7 @@ function Row({ row, top }) {
           ${answer[0].toUpperCase() + answer.slice(1)}
         </button>`,
       )}
+      ${isHere && !isReadOnly.value && html`<${Cost} row=${row} />`}
     </span>
   </li>`;
 }
