@@ -356,6 +356,7 @@ def test_results_are_written_and_read_back(page, out, tmp_path):
     assert page.get(f"exports/{key}").status == 404
 
 
+@pytest.mark.slow
 def test_every_format_can_be_written(page):
     for one in page.get("run").json["formats"]:
         if one["name"] != "parquet":

@@ -120,6 +120,7 @@ def test_news_as_they_come(slow_worker, out):
 needs_kill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 
 
+@pytest.mark.slow
 @needs_kill
 def test_a_killed_worker_loses_nothing(slow_worker, out, tmp_path):
     (tmp_path / "whole").mkdir()
@@ -146,6 +147,7 @@ def test_a_killed_worker_loses_nothing(slow_worker, out, tmp_path):
     assert rows_of(out) == rows_of(whole)
 
 
+@pytest.mark.slow
 @needs_kill
 def test_an_edit_during_which_the_worker_dies_is_said_to_be_unknown(slow_worker, out):
     with serve(out) as server:
@@ -170,6 +172,7 @@ server.wait()
 """
 
 
+@pytest.mark.slow
 @needs_kill
 def test_a_killed_server_loses_nothing(slow_worker, out):
     process = subprocess.Popen([sys.executable, "-c", SERVER, str(out)], stdout=subprocess.PIPE, text=True)
