@@ -59,10 +59,40 @@ def page_times() -> str:
     return "\n".join(rows)
 
 
+BROWSER_TIMES = {
+    "step": "the next frame, decoded ahead",
+    "step_not_prefetched": "the next frame, as fast as they come",
+    "step_busy": "the next frame, while `flow` recomputes",
+    "seek": "any frame, keyframes 250 frames apart",
+    "brush": "a move of the brush at 3840x2160, without what the browser does after it",
+    "stroke": "a stroke at 3840x2160, until the server has saved it",
+    "lanes": "lanes of a large file, scrolled",
+}
+
+
+def browser_times() -> str:
+    """Markdown: how long the page takes in Chromium, how long it may take."""
+    place = DOCS.parent / "benchmarks" / "results" / "review_page_in_browser.json"
+    found = json.loads(place.read_text(encoding="utf-8"))
+    large, tracks = found["large"], found["large"]["tracks"]
+    rows = ["| | median | 95th percentile | budget |", "|---|---|---|---|"]
+    for name, what in BROWSER_TIMES.items():
+        own, budget = found["ms"][name], found["budgets_ms"][name]
+        rows.append(f"| {what} | {own['median']:.0f} | {own['p95']:.0f} | {budget:.0f} |")
+    rows += [
+        "",
+        f"With {tracks['frames']:,} frames and {tracks['objects']} objects the page can be used after "
+        f"{large['usable_ms'] / 1000:.1f} s",
+        f"(with the start of Chromium), has {large['rows']} rows mounted and a heap of {large['heap_mb']} MB.",
+    ]
+    return "\n".join(rows)
+
+
 TABLES = {
     "formats": (DOCS.parent / "README.md", formats),
     "detectors": (DOCS / "tutorial.md", detectors),
     "page_times": (DOCS / "review.md", page_times),
+    "browser_times": (DOCS / "review.md", browser_times),
 }
 """{name, which stands in the table's marks: (the page, what makes the table)}."""
 
