@@ -97,7 +97,7 @@ class Training:
         self.held_out = Clips(settings.assets, self.device, settings.size, settings.seed + 1, part="held-out")
         self.network = MemoryNetwork()
         if settings.start:
-            self.network.load_state_dict(torch.load(settings.start, map_location="cpu", weights_only=True))
+            self.network.load_state_dict(_start_of(settings.start))
         else:
             self.network.encoder.backbone.load_pretrained()
         self.network.to(self.device).to(memory_format=torch.channels_last)
@@ -250,6 +250,15 @@ def own_randomness(seed: int) -> Iterator[None]:
     torch.cuda.set_rng_state_all(state[1])
 
 
+def _start_of(path: Path) -> dict[str, Tensor]:
+    if path.is_dir():
+        from shipped import read_shipped
+
+        return read_shipped(path)
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
 def _commit() -> str:
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip()
@@ -263,7 +272,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0, help="of training, over all calls")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes of this call")
     parser.add_argument("--resume", action="store_true", help="go on with what is in OUT")
-    parser.add_argument("--start", type=Path, help="weights to begin from, of an earlier training's network.pt")
+    parser.add_argument("--start", type=Path, help="begin from a network.pt, or from a folder of exported files")
     parser.add_argument("--rate", type=float, default=RATE, help="learning rate at its highest")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clips", type=int, default=24, help="of a batch")

@@ -17,7 +17,9 @@ __all__ = ["CELL", "Detail", "Lens", "Place", "lens_for"]
 CELL = 16
 """Pixels of the network's picture that make a cell."""
 
-LONGEST = 320.0
+LONGEST = 400.0
+"""Pixels of the network's picture that an object's longer side has at most, about: larger ones it has hardly seen in
+training."""
 
 SLACK, SCALES = 0.08, (0.55, 1.25)
 """A window stays while the object is off its centre by less than this share of its side, and its scale while the
