@@ -1,6 +1,7 @@
 # For a fresh machine with Python and make: each target makes .venv where it is missing and installs what it needs.
 #
 #   make demo       track a real clip, results in demo-out
+#   make review     the same, then the page on which it is reviewed, in a browser
 #   make test       all tests, in WORKERS=2 processes; with EXTRAS=test without torch and the tools for developers
 #   make check      formatting, lint, types, spelling
 #   make docs       the documentation site, in site
@@ -21,10 +22,13 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check docs coverage lowest clean
+.PHONY: demo review test check docs coverage lowest clean
 
 demo: $(VENV)/.demo
 	$(BIN)/maskferry demo --overwrite -o demo-out
+
+review: demo $(VENV)/.web
+	$(BIN)/maskferry open demo-out
 
 test: $(VENV)/.$(EXTRAS)
 	$(BIN)/pytest -q -n $(WORKERS) -m "slow or not slow"
@@ -47,7 +51,7 @@ coverage: $(VENV)/.dev
 lowest: $(VENV)/.$(EXTRAS)
 	$(PIP) uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
-	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -e ".[viz,demo,parquet,test-core]"
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -e ".[viz,demo,parquet,web,test-core]"
 	$(BIN)/uv run --quiet --no-project --python $(LOWEST) python -m pytest -q -n $(WORKERS) -W default $(LOWEST_TESTS)
 
 $(VENV)/pyvenv.cfg:

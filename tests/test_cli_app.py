@@ -31,6 +31,7 @@ from maskferry.errors import (
     MaskferryError,
     MaskResizedWarning,
     MissingExtraError,
+    OutdatedError,
     OutputError,
     OutputExistsError,
     PromptNotSupportedError,
@@ -44,7 +45,7 @@ from maskferry.masks._labels import Overlap
 from maskferry.tracks._planner import Direction
 
 COMMANDS = get_command(program.app).commands  # type: ignore[attr-defined]
-NAMES = ["track", "inspect", "render", "export", "review", "check", "eval", "engines", "demo"]
+NAMES = ["track", "inspect", "render", "export", "review", "open", "check", "eval", "engines", "demo"]
 CODES = {
     InputError: 2,
     OutputExistsError: 2,
@@ -55,6 +56,7 @@ CODES = {
     SourceError: 1,
     OutputError: 1,
     RunningElsewhereError: 1,
+    OutdatedError: 1,
     EngineError: 1,
 }
 

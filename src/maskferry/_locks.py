@@ -141,6 +141,7 @@ class Lock:
             f"{self.path} is being written: {what} holds it, in {where} on {host}: wait for its end, or stop it",
             host=host,
             pid=pid,
+            what=what,
         )
 
 

@@ -8,6 +8,7 @@ MaskferryError
 ├── OutputExistsError (FileExistsError)  the output is there already, and overwriting was not asked for
 ├── OutputError (OSError)              results cannot be written: no room, no permission
 ├── RunningElsewhereError (BlockingIOError)   another process, or another run, writes to it now
+├── OutdatedError (RuntimeError)       somebody else has edited what is to be changed since it was looked at
 ├── UnknownEngineError (LookupError)   no engine of this name
 ├── UnknownObjectError (LookupError)   no object of this id
 ├── PromptNotSupportedError (NotImplementedError)   this engine does not take this kind of prompt
@@ -36,6 +37,7 @@ __all__ = [
     "MaskferryWarning",
     "MissingExtraError",
     "NothingFoundError",
+    "OutdatedError",
     "OutputError",
     "OutputExistsError",
     "PromptNotSupportedError",
@@ -92,11 +94,27 @@ class RunningElsewhereError(MaskferryError, BlockingIOError):
     Attributes:
         host: the machine on which that process runs; None where it is not known.
         pid: its number there; None where it is not known.
+        what: what it does there, for people; None where it is not known.
     """
 
-    def __init__(self, message: str, *, host: str | None = None, pid: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, host: str | None = None, pid: int | None = None, what: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.host, self.pid = host, pid
+        self.host, self.pid, self.what = host, pid, what
+
+
+class OutdatedError(MaskferryError, RuntimeError):
+    """Somebody else has edited what is to be changed since it was looked at. Nothing was changed.
+
+    Attributes:
+        revision: of the tracks as they are now.
+        objects: ids of what others have changed.
+    """
+
+    def __init__(self, message: str, *, revision: int = 0, objects: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.revision, self.objects = revision, objects
 
 
 class UnknownEngineError(MaskferryError, LookupError):

@@ -19,7 +19,16 @@ from maskferry._replacing import Recognizer, check_own, foreign_files, own_files
 from maskferry._staging import Staging, final_path, is_staged, passes_link
 from maskferry.errors import InputError, MaskferryError, OutputError, OutputExistsError, RunningElsewhereError
 
-__all__ = ["COMMENT", "atomic_path", "check_free", "check_output", "output", "put_in_order", "translate_os_errors"]
+__all__ = [
+    "COMMENT",
+    "atomic_path",
+    "check_free",
+    "check_output",
+    "locked",
+    "output",
+    "put_in_order",
+    "translate_os_errors",
+]
 
 _WITH_TABLE = (".txt", ".xml", ".webm")
 """Suffixes of files that have their frame table beside them, under a name without this suffix."""

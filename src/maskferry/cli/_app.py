@@ -23,6 +23,7 @@ from maskferry.cli import _engines as engines
 from maskferry.cli import _eval as evaluation
 from maskferry.cli import _export as export
 from maskferry.cli import _inspect as inspect
+from maskferry.cli import _open as opening
 from maskferry.cli import _options as options
 from maskferry.cli import _render as render
 from maskferry.cli import _review as review
@@ -71,6 +72,7 @@ app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("render", epilog=render.EXAMPLES)(render.render)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("review", epilog=review.EXAMPLES)(review.review)
+app.command("open", epilog=opening.EXAMPLES)(opening.open_page)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("eval", epilog=evaluation.EXAMPLES)(evaluation.evaluate)
 app.command("engines", epilog=engines.EXAMPLES)(engines.engines)

@@ -97,6 +97,7 @@ def review(  # noqa: PLR0913
         console.show(str(out))
     elif out is not None:
         console.say("there is nothing to show: no picture was written")
+    console.say(f"to look at it and to correct it: maskferry open {tracks}")
 
 
 def _check(tracks: Tracks, video: str | None, engine: str, chosen: dict[str, str | bool]) -> None:

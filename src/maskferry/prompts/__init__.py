@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from maskferry.prompts._given import GivenFiles as GivenFiles
     from maskferry.prompts._given import mask_path as mask_path
     from maskferry.prompts._given import target_of as target_of
+    from maskferry.prompts._given import with_known_ids as with_known_ids
 
 __all__, __getattr__ = _lazy.attach(
     __name__,
     {
-        "maskferry.prompts._given": ("GivenFiles", "mask_path", "target_of"),
+        "maskferry.prompts._given": ("GivenFiles", "mask_path", "target_of", "with_known_ids"),
     },
 )

@@ -259,11 +259,12 @@ class Database:
     def changed(self, objects: Iterable[int], start: int, stop: int) -> None:
         """Say what the transaction changes: masks of these objects from frame ``start`` to before ``stop``.
 
-        Without a frame, something else of them: names, prompts.
+        Without a frame, that somebody has edited them: names, prompts, or masks that are told besides.
         """
         ids = ",".join(str(i) for i in sorted(set(objects)))
-        if ids and (stop > start or not self._changed):
-            self._changed.append((ids, start, stop))
+        if ids:
+            place = len(self._changed) if stop > start else 0
+            self._changed.insert(place, (ids, start, stop))
 
     def _write_changes(self) -> None:
         if not self._changed:

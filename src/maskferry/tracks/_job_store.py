@@ -38,6 +38,12 @@ class JobStore:
         """Those of `all` in which something is left to do."""
         return [stored for stored in self.all() if not stored.done]
 
+    def engine(self) -> str | None:
+        """The engine of the job that is to be done next, or was done last; None where there is none."""
+        query = "SELECT engine FROM job WHERE engine != '' ORDER BY done, CASE WHEN done THEN -id ELSE id END LIMIT 1"
+        found = self._db.rows(query)
+        return str(found[0][0]) if found else None
+
     def spans(self, job_id: int) -> tuple[Span, ...]:
         """The spans of a job as they are now."""
         rows = self._rows(self._spans, "WHERE job = ? ORDER BY id", [job_id])

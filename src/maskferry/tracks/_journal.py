@@ -197,6 +197,7 @@ class Journal:
         with self.transaction():
             tables = ("prompt", "absence", "request", "mask", "span", "job", "snapshot", "object", "frame")
             self._db.changed(self.tracks.object_ids, 0, 1 << 62)
+            self._db.changed(self.tracks.object_ids, 0, 0)
             for table in tables:
                 self._db.execute(f"DELETE FROM {table}")
             self.edits.forget_all()

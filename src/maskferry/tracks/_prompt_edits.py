@@ -1,15 +1,100 @@
-"""Edits of prompts: pins, masks that are taken back, and frames on which an object is said not to be."""
+"""Edits of prompts: masks that are given and taken back, pins, and frames on which an object is said not to be."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from maskferry._arguments import whole
+from maskferry.data import FrameInfo, MaskPrompt
 from maskferry.errors import InputError
+from maskferry.rle import Rle
 from maskferry.tracks._edit_checks import object_number, pin_where_tracked, require_mask
 from maskferry.tracks._intervals import unite
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._tracks import Tracks
 
-__all__ = ["absent", "pin", "remove_prompt", "unpin"]
+__all__ = ["absent", "give", "give_all", "pin", "remove_prompt", "unpin"]
+
+
+def give(
+    tracks: Tracks,
+    object_id: int | None,
+    frame: int,
+    mask: Rle,
+    *,
+    label: str | None = None,
+    info: FrameInfo | None = None,
+) -> int:
+    """Give an object a mask on a frame, as `MaskTracker.add_mask_prompt` does with its video open.
+
+    A mask or prompt that was given there before is replaced. The next run tracks from it.
+
+    Args:
+        tracks: what to change.
+        object_id: an object that is there, or a new one's id; None for the next free one from 100.
+        frame: index.
+        mask: at the size of the video, with at least one pixel.
+        label: a name; by default the one that it has.
+        info: the frame's row of the frame table, where no run has come to that frame yet.
+
+    Returns:
+        The object's id.
+
+    Raises:
+        InputError: the mask is empty, damaged or of another size; the frame is outside the video, or nothing is known
+            of it; the id is no whole number from 1.
+    """
+    journal = Journal(tracks)
+    with journal.transaction():
+        (number,) = journal.prompts.ids(None if object_id is None else [object_id], 1)
+        give_all(tracks, frame, {number: mask}, labels={} if label is None else {number: label}, info=info)
+    return number
+
+
+def give_all(
+    tracks: Tracks,
+    frame: int,
+    masks: Mapping[int, Rle],
+    *,
+    labels: Mapping[int, str] = MappingProxyType({}),
+    info: FrameInfo | None = None,
+) -> None:
+    """Give several objects masks on one frame, as one edit, see `give`.
+
+    Args:
+        tracks: what to change.
+        frame: index.
+        masks: {object id: mask}.
+        labels: {object id: name}.
+        info: the frame's row of the frame table, where no run has come to that frame yet.
+
+    Raises:
+        InputError: as of `give`; nothing is given then.
+    """
+    frame = tracks.video.check_frame(frame)
+    for mask in masks.values():
+        _check_mask(mask, tracks.video.size_hw)
+    wrong = [label for label in labels.values() if not isinstance(label, str)]
+    if wrong:
+        raise InputError(f"label: expected a text or None, got {wrong[0]!r}")
+    if info is None and frame not in tracks:
+        raise InputError(f"no run has come to frame {frame} yet: pass its row of the frame table (info)")
+    if info is not None and info.index != frame:
+        raise InputError(f"info: expected the row of frame {frame}, got that of {info.index}")
+    journal = Journal(tracks)
+    with journal.transaction():
+        ids = journal.prompts.ids([*masks], len(masks))
+        prompts = [MaskPrompt(frame, i, mask.decode()) for i, mask in zip(ids, masks.values(), strict=True)]
+        if prompts:
+            journal.add_prompts(prompts, info, labels)
+
+
+def _check_mask(mask: Rle, size_hw: tuple[int, int]) -> None:
+    if mask.size_hw != size_hw:
+        raise InputError(f"mask: expected the video's size {size_hw}, (height, width), got {mask.size_hw}")
+    if not mask.check().area:
+        raise InputError("mask: expected at least one pixel, got an empty one; for an object that is not there: absent")
 
 
 def pin(tracks: Tracks, object_id: int, frame: int) -> None:

@@ -113,6 +113,11 @@ class PromptStore:
             found.setdefault(int(str(object_id)), []).append(int(str(frame)))
         return found
 
+    def kinds(self) -> list[tuple[int, int, bool]]:
+        """(object id, frame, whether it is a pin) of every prompt, by object and frame."""
+        rows = self._db.rows("SELECT object, frame, kind = ? FROM prompt ORDER BY object, frame", [PIN])
+        return [(int(str(object_id)), int(str(frame)), bool(is_pin)) for object_id, frame, is_pin in rows]
+
     def get(self, frame: int, object_id: int) -> ObjectPrompt | None:
         """The prompt of one object on one frame."""
         for _, _, kind, value in self._find(self._prompts, "WHERE frame = ? AND object = ?", [frame, object_id]):
