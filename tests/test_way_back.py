@@ -11,7 +11,8 @@ from maskferry.errors import DamagedTracksError, InputError
 from maskferry.tracks import editing
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._notes import Notes
-from maskferry.tracks.review import load_agreements, summarize, worst_moments
+from maskferry.tracks._review_rules import agreement_moments
+from maskferry.tracks.review import Agreement, load_agreements, summarize, worst_moments
 from maskferry.way_back import check_way_back
 
 COUNT, HEIGHT, WIDTH = 20, 40, 60
@@ -59,10 +60,30 @@ def test_a_leak_is_where_the_ways_part(source):
     assert tracks.digest == before
     (summary,) = summarize(tracks)
     (moment,) = [m for m in summary.moments if m.kind == "back"]
-    assert (moment.frame, moment.object_id) == (0, 1)
-    assert str(moment) == "frame 0: object 1 is not found again on the way back (IoU 0.50)"
+    assert (moment.frame, moment.object_id) == (8, 1)
+    assert str(moment) == "frame 8: object 1 leads back to something else (IoU 0.50)"
     assert worst_moments([summary])[0] is moment  # before the leap of its area
-    assert [m.kind for s in summarize(tracks, frames=(5, COUNT)) for m in s.moments] == ["area"]
+    assert [m for s in summarize(tracks, frames=(5, 9)) for m in s.moments if m.kind == "back"] == [moment]
+    assert [m.kind for s in summarize(tracks, frames=(9, COUNT)) for m in s.moments] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "bad", "moments"),
+    [
+        ([0], range(8), [8]),  # wrong from 8 on
+        ([0], range(5, 8), [6]),  # wrong for a while
+        ([19], range(12, 20), [11]),  # the other way
+        ([10], range(7, 14), [6, 14]),
+        ([10], range(11, 13), [13]),
+        ([0], range(20), [19]),  # it never leads back
+        ([0], range(0), []),
+    ],
+)
+def test_where_the_ways_part(given, bad, moments):
+    iou = {t: (0.3 if t == min(6, bad[0] + 3) else 0.5) if t in bad else 0.95 for t in range(COUNT)}
+    found = [*agreement_moments(4, Agreement.of(4, iou), np.array(given))]
+    assert [m.frame for m in found] == moments
+    assert all((m.object_id, m.kind) == (4, "back") and m.severity > 1 for m in found)
 
 
 def test_each_object_goes_its_own_way(source):

@@ -52,8 +52,8 @@ class Moment:
         frame: index.
         object_id: the object.
         kind: "swap" (it may have changed places with ``other``), "looks" (its colours changed), "area" (it grew or
-            shrank), "place" (it leapt), "back" (tracked back from its last frame, it is found elsewhere, for one frame
-            or a stretch: the worst of it), "lost" (the first frame without it), "score" (the engine is less sure of it
+            shrank), "place" (it leapt), "back" (tracked back from its last frame, it leads to something else than
+            what was given or found), "lost" (the first frame without it), "score" (the engine is less sure of it
             than usual, for one frame or a stretch: the lowest of it), "fidelity" (the engine sees the mask that was
             given on this frame differently).
         severity: for the order: above 1, the larger the worse; comparable within a kind.
@@ -74,7 +74,7 @@ class Moment:
             "looks": "colours change",
             "area": f"area changes {self.severity * AREA_JUMP:.1f} times",
             "place": "leaps",
-            "back": f"is not found again on the way back (IoU {1 - self.severity * (1 - LOW_AGREEMENT):.2f})",
+            "back": f"leads back to something else (IoU {1 - self.severity * (1 - LOW_AGREEMENT):.2f})",
             "lost": "is lost",
             "score": f"score falls to {LOW_SCORE / self.severity:.0%} of what is usual",
             "fidelity": f"was given a mask that the engine sees differently (fidelity {fidelity:.2f})",
@@ -144,13 +144,28 @@ def score_moments(object_id: int, rows: Scores) -> Iterator[Moment]:
         yield Moment(int(rows.frames[lowest]), object_id, "score", severity)
 
 
-def agreement_moments(object_id: int, agreement: Agreement) -> Iterator[Moment]:
-    """The frame of each stretch on which the mask and that of the way back agree least."""
-    for first, last in _stretches(agreement.iou < GOOD_AGREEMENT):
-        lowest = first + int(np.argmin(agreement.iou[first : last + 1]))
-        iou = float(agreement.iou[lowest])
-        if iou < LOW_AGREEMENT:
-            yield Moment(int(agreement.frames[lowest]), object_id, "back", (1 - iou) / (1 - LOW_AGREEMENT))
+def agreement_moments(object_id: int, agreement: Agreement, given: NDArray[np.int64]) -> Iterator[Moment]:
+    """Where the masks of both ways part.
+
+    A stretch that does not agree and comes up to a given mask began where the tracking went wrong: what it found there
+    does not lead back to what was given. Of other stretches it is the frame that agrees least.
+
+    Args:
+        object_id: the object.
+        agreement: of its masks.
+        given: frames of its given masks (n,).
+    """
+    frames, iou = agreement.frames, agreement.iou
+    for first, last in _stretches(iou < GOOD_AGREEMENT):
+        lowest = float(iou[first : last + 1].min())
+        if lowest >= LOW_AGREEMENT:
+            continue
+        near = given[(given >= frames[first] - 1) & (given <= frames[last] + 1)]
+        after = bool(np.any(near < frames[last])), min(last + 1, frames.size - 1)
+        before = bool(np.any(near > frames[first])), max(first - 1, 0)
+        parted = [place for is_there, place in (before, after) if is_there]
+        for place in parted or [first + int(np.argmin(iou[first : last + 1]))]:
+            yield Moment(int(frames[place]), object_id, "back", (1 - lowest) / (1 - LOW_AGREEMENT))
 
 
 def fidelity_moments(object_id: int, lane: Lane) -> Iterator[Moment]:

@@ -126,8 +126,8 @@ def summarize(
     reviews = {i: _Review(tracks, i, lanes[i], is_whole=frames is None) for i in ids}
     found = {i: [*review.moments()] for i, review in reviews.items()}
     for i, agreement in load_agreements(tracks).items():
-        if i in found:
-            found[i] += [m for m in rules.agreement_moments(i, agreement) if _is_inside(m.frame, start, stop)]
+        if i in reviews:
+            found[i] += [m for m in reviews[i].parting(agreement) if _is_inside(m.frame, start, stop)]
     if source is not None:
         before = {i: frame for i, review in reviews.items() if (frame := review.last_seen()) is not None}
         parted = partings(tracks, ids, start, stop)
@@ -193,6 +193,10 @@ class _Review:
         ]
         frames = self._lane.frames
         return [m for m in found if frames.size and frames[0] <= m.frame <= frames[-1]]
+
+    def parting(self, agreement: Agreement) -> list[Moment]:
+        """Where its masks and those of the way back part, in the whole video."""
+        return [*rules.agreement_moments(self._id, agreement, self._scores.frames[self._scores.given])]
 
     def last_seen(self) -> int | None:
         """The last frame before the range on which it was seen."""
