@@ -219,7 +219,7 @@ def test_geotiff_that_is_no_picture(tmp_path: Path, order: str) -> None:
         directory += struct.pack(f"{order}HHI", tag, kind, count) + field
     head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
     (tmp_path / "bands.tif").write_bytes(head + directory + bytes(4) + samples)
-    with pytest.raises(SourceError, match="GeoTIFFs are planned"):
+    with pytest.raises(SourceError, match=r"GeoTIFFs need rasterio|complex64, no picture"):
         open_source(tmp_path)
 
 
