@@ -124,6 +124,7 @@ def _open(request: Request, watch: Watch) -> Iterator[Source]:
     with watch.bar("Opening the video"):
         source = open_source(request.video, rate=request.rate, stretch=request.stretch)
     with source:
+        request.outputs.check_maps(source.info)
         if source.info.stretch is not None:
             low, high = source.info.stretch
             watch.say(f"samples of more than 8 bits: {low:g} is shown as black, {high:g} as white (--stretch)")

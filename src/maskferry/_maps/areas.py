@@ -36,47 +36,69 @@ class PixelAreas:
         Raises:
             InputError: the grid is on no ellipsoid (a local system), or its middle cannot be placed on it.
         """
-        self._step = max(1, min(_STEP, int(_LONGEST / max(pixel_metres(grid)))))
-        cols, rows = (np.arange(0, n + self._step, self._step, dtype=np.float64) for n in (grid.width, grid.height))
-        self._areas = _areas_at(grid, cols, rows, self._step)
+        step = max(1, min(_STEP, int(_LONGEST / max(pixel_metres(grid)))))
+        self._cols, self._rows = _Axis(grid.width, step), _Axis(grid.height, step)
+        self._areas = _areas_at(grid, self._cols.edges, self._rows.edges)
 
     def of(self, mask: Mask, corner_xy: tuple[int, int] = (0, 0)) -> float:
         """Square metres of a mask, bool (h, w), whose first pixel is ``corner_xy`` of the grid."""
         rows, cols = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
         if not rows.size:
             return 0.0
-        x = (np.arange(cols[0], cols[-1] + 1) + corner_xy[0] + 0.5) / self._step
         cut = mask[:, cols[0] : cols[-1] + 1]
-        left = np.minimum(x.astype(int), self._areas.shape[1] - 2)
-        share = x - left
+        left, share = self._cols.between(np.arange(cols[0], cols[-1] + 1) + corner_xy[0])
+        above, weight = self._rows.between(rows + corner_xy[1])
         total = 0.0
-        for row in rows:
-            y = (int(row) + corner_xy[1] + 0.5) / self._step
-            top = min(int(y), self._areas.shape[0] - 2)
-            line = self._areas[top] + (y - top) * (self._areas[top + 1] - self._areas[top])
+        for row, top, part in zip(rows, above, weight, strict=True):
+            line = self._areas[top] + part * (self._areas[top + 1] - self._areas[top])
             values = line[left] + share * (line[left + 1] - line[left])
             total += float(values[cut[row]].sum())
         return total
 
 
+class _Axis:
+    """The cells of a lattice along one side of a grid; the last one may be smaller.
+
+    Attributes:
+        edges: pixels, ascending; at least three.
+    """
+
+    def __init__(self, pixels: int, step: int) -> None:
+        step = max(1, min(step, pixels // 2))
+        self.edges = np.append(np.arange(0, pixels, step, dtype=np.float64), pixels)
+        if self.edges.size < 3:  # one pixel
+            self.edges = np.array([0, 0.5, 1])
+        self._nodes = (self.edges[1:] + self.edges[:-1]) / 2
+
+    def between(self, pixels: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+        """For each pixel: the node before its centre, and how far it is on the way to the next one."""
+        centres = pixels + 0.5
+        first = np.clip(np.searchsorted(self._nodes, centres, side="right") - 1, 0, self._nodes.size - 2)
+        return first, (centres - self._nodes[first]) / (self._nodes[first + 1] - self._nodes[first])
+
+
 def pixel_metres(grid: MapGrid) -> tuple[float, float]:
-    """About how wide and high a pixel is, in metres."""
+    """About how wide and high a pixel is, in metres.
+
+    Raises:
+        InputError: the grid is on no ellipsoid.
+    """
     crs = as_crs(grid.crs_wkt, "crs")
     width, height = pixel_size(grid.transform)
+    if not (crs.is_geographic or crs.is_projected):
+        raise InputError(f"crs: areas are measured on an ellipsoid, and {grid.crs_wkt:.80} names none")
     factor = _METRES_PER_DEGREE if crs.is_geographic else crs.linear_units_factor[1]
     return width * factor, height * factor
 
 
-def _areas_at(grid: MapGrid, cols: Floats, rows: Floats, step: int) -> Floats:
-    """The mean area of a pixel in the square of ``step`` pixels around each node; (rows, cols)."""
+def _areas_at(grid: MapGrid, cols: Floats, rows: Floats) -> Floats:
+    """The mean area of a pixel in each cell of the lattice; (rows, cols)."""
     a, b, c, d, e, f = grid.transform
-    edge_cols, edge_rows = (np.append(n - step / 2, n[-1] + step / 2) for n in (cols, rows))
-    col, row = np.meshgrid(edge_cols, edge_rows)
+    col, row = np.meshgrid(cols, rows)
     x, y = project(grid.crs_wkt, _equal_area(grid), a * col + b * row + c, d * col + e * row + f)
     dx1, dy1 = x[1:, 1:] - x[:-1, :-1], y[1:, 1:] - y[:-1, :-1]
     dx2, dy2 = x[1:, :-1] - x[:-1, 1:], y[1:, :-1] - y[:-1, 1:]
-    areas = np.abs(dx1 * dy2 - dx2 * dy1) / 2 / step**2
-    return _filled(areas)
+    return _filled(np.abs(dx1 * dy2 - dx2 * dy1) / 2 / np.outer(np.diff(rows), np.diff(cols)))
 
 
 def _filled(areas: Floats) -> Floats:

@@ -95,7 +95,7 @@ def _split(polygon: Any) -> list[Any]:  # noqa: ANN401
         return np.column_stack([np.where(xy[:, 0] < 0, xy[:, 0] + 360, xy[:, 0]), xy[:, 1]])
 
     def wrapped(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        return xy - np.array([360.0, 0.0])
+        return np.column_stack([xy[:, 0] - 360, xy[:, 1]])
 
     whole = shapely.transform(polygon, unwrapped)
     west = shapely.intersection(whole, shapely.box(0, -90, 180, 90))

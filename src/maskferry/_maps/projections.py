@@ -68,14 +68,12 @@ def project(source: Any, target: Any, x: ArrayLike, y: ArrayLike) -> tuple[NDArr
     Raises:
         InputError: there is no way from the one to the other.
     """
-    from rasterio.errors import RasterioError
-
     xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if not xs.size:
         return xs, ys
     try:
         found = rasterio().warp.transform(as_crs(source, "crs"), as_crs(target, "crs"), xs.ravel(), ys.ravel())
-    except RasterioError as err:
+    except Exception as err:  # of PROJ and GDAL, which rasterio hands on as they are
         raise InputError(f"crs: points cannot be brought from {source!s:.60} to {target!s:.60}: {err}") from err
     return np.asarray(found[0]).reshape(xs.shape), np.asarray(found[1]).reshape(ys.shape)
 

@@ -37,6 +37,12 @@
     film_stream   what film and cutouts are encoded with
     cutouts       objects cut out of their frames: PNG or WebM with alpha
     supervision   a frame's objects as supervision.Detections
+    geotiff       label maps on the map, a cloud-optimised GeoTIFF a date
+    vectors       polygons on the map: GeoPackage and GeoJSON
+    geoparquet    the same as GeoParquet
+    areas         what objects measure on each date, as CSV
+    map_rows      objects by date, for the four above
+    qgis_style    how QGIS shows them
     coco          segmentations as COCO writes them: RLE or polygons
     content       what files of tracks hold
     csv           writing CSV
