@@ -206,20 +206,24 @@ class MaskTracker(Closing, SessionViews):
         replace: bool = False,
         strict: bool = False,
         first_frame: int | None = None,
+        id_field: str | None = None,
+        label_field: str | None = None,
     ) -> list[int]:
         """Track what a file of masks covers; ids and names are the file's.
 
         Args:
-            path: a picture (a label map, or a mask), a folder of pictures of frames or of objects, a file of numpy, or
-                one of another tool (COCO, YouTube-VIS, LabelMe, CVAT, MOTS, YOLO and others, also zipped), which may
-                say itself what frames its masks belong to; see `formats.read_seeds`. Objects that have names and no
-                ids are those of the same names.
+            path: a picture (a label map, or a mask), a folder of pictures of frames or of objects, a file of numpy, of
+                another tool (COCO, YouTube-VIS, LabelMe, CVAT, MOTS, YOLO and others, also zipped), or of polygons on
+                the map (GeoPackage, GeoJSON, shapefile, FlatGeobuf). It may say itself what frames its masks belong to;
+                see `formats.read_seeds`. Objects that have names and no ids are those of the same names.
             frame_idx: the frame that they belong to; None for the one that the file names, or else the first one. Files
                 with masks of several frames say it themselves.
             replace: allow to replace prompts of the same objects on the same frames.
             strict: refuse a file of which something would be left out, with a warning otherwise.
             first_frame: what a text file of MOTS calls the video's first frame, 0 (KITTI MOTS) or 1 (MOTSChallenge);
                 by default what the file tells.
+            id_field: of polygons, the column of ids; by default ``object_id`` or ``id``, else they are numbered.
+            label_field: of polygons, the column of names; by default ``label`` or ``name``.
 
         Returns:
             The objects' ids, ascending.
@@ -233,7 +237,8 @@ class MaskTracker(Closing, SessionViews):
         """
         with foreign("path"):
             path = Path(path)
-        return self._prompter.add_masks_file(path, frame_idx, replace=replace, strict=strict, first_frame=first_frame)
+        options = {"first_frame": first_frame, "id_field": id_field, "label_field": label_field}
+        return self._prompter.add_masks_file(path, frame_idx, replace=replace, strict=strict, **options)
 
     def add_point_prompts(
         self,

@@ -8,6 +8,8 @@
     given_arrays     arrays in files of numpy, for given_masks
     mask_pictures    what a picture of masks means
     given_files   files of other tools, for given_masks
+    given_vectors    polygons on the map, for given_masks
+    given_rasters    rasters on other grids, for given_pictures
     given_zip     exports as they are downloaded, for given_masks
     as_coco       JSON of Datumaro, Label Studio and SA-1B -> the records of COCO
     yolo          YOLO's text of segments

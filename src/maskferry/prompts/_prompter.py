@@ -16,7 +16,7 @@ from maskferry.detections import Detections
 from maskferry.detections._reading import read_given
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError, PromptNotSupportedError
-from maskferry.formats._given_masks import read_one_mask, read_seeds
+from maskferry.formats._given_masks import Seeds, is_feature_table, read_one_mask, read_seeds, read_table
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
 from maskferry.prompts._given import target_of, with_known_ids
@@ -78,6 +78,10 @@ class Prompter:
         replace: bool,
     ) -> list[int]:
         """Several masks of one frame, in any form that `detections.read_detections` reads."""
+        if is_feature_table(masks):
+            if obj_ids is not None or labels is not None:
+                raise InputError("obj_ids, labels: a GeoDataFrame has them in its columns (object_id, label)")
+            return self._add_features(masks, frame_idx, replace=replace)
         frame_idx = self._source.info.check_frame(frame_idx)
         found = read_masks(masks, self._source.info.size_hw)
         names = list(labels) if labels is not None else found.labels
@@ -94,20 +98,35 @@ class Prompter:
         return ids
 
     def add_masks_file(
-        self, path: Path, frame_idx: int | None, *, replace: bool, strict: bool, first_frame: int | None
+        self,
+        path: Path,
+        frame_idx: int | None,
+        *,
+        replace: bool,
+        strict: bool,
+        **options: Any,  # noqa: ANN401
     ) -> list[int]:
-        """The masks of a file, on the frames that it names."""
+        """The masks of a file, on the frames that it names; ``options`` are those of `read_seeds`."""
         frame = None if frame_idx is None else self._source.info.check_frame(frame_idx)
         target = target_of(self._source)
-        given = read_seeds(path, frame=frame, target=target, strict=strict, first_frame=first_frame)
+        given = read_seeds(path, frame=frame, target=target, strict=strict, **options)
+        return self._add_seeds(given, path, replace=replace)
+
+    def _add_features(self, table: Any, frame_idx: int | None, *, replace: bool) -> list[int]:  # noqa: ANN401
+        """The polygons of a GeoDataFrame."""
+        frame = None if frame_idx is None else self._source.info.check_frame(frame_idx)
+        return self._add_seeds(read_table(table, frame=frame, target=target_of(self._source)), None, replace=replace)
+
+    def _add_seeds(self, given: Seeds, path: Path | None, *, replace: bool) -> list[int]:
         with self._journal.transaction():  # all, or none
             there = self._journal.tracks
-            given = with_known_ids(given, there.labels, there.object_ids, str(path))
+            given = with_known_ids(given, there.labels, there.object_ids, str(path or "masks"))
             for frame, prompts in groupby(given.prompts, key=attrgetter("frame")):
                 masks: dict[int, Mask] = {prompt.object_id: prompt.mask for prompt in prompts}
                 names = [given.labels.get(i) for i in masks]
                 self.add_masks(list(masks.values()), list(masks), frame, names, replace=replace)
-            self._journal.tracks.note_inputs(path)
+            if path is not None:
+                self._journal.tracks.note_inputs(path)
         return sorted({prompt.object_id for prompt in given.prompts})
 
     def add_points(

@@ -18,7 +18,7 @@ from maskferry.sources._raster_file import read_header, windows
 from maskferry.sources._read_ahead import ReadAheadSource
 from maskferry.sources._stretch import to_8bit
 
-__all__ = ["SeriesSource", "reopen_series"]
+__all__ = ["SeriesSource", "describe_series", "reopen_series"]
 
 
 class SeriesSource(ReadAheadSource):
@@ -134,6 +134,22 @@ def reopen_series(info: VideoInfo, folder: Path | None = None) -> SeriesSource:
             raise SourceError(f"{path} is not the file that was tracked: it has been changed or replaced since")
         files.append(replace(file, path=str(path)))
     return SeriesSource(info, replace(recipe, files=tuple(files)))
+
+
+def describe_series(video: VideoInfo) -> list[str]:
+    """What is worth knowing of a series before it is tracked, a sentence each; nothing of other videos."""
+    recipe, grid = video.recipe, video.grid
+    if recipe is None:
+        return []
+    dates = video.dates
+    when = "no dates" if dates is None else f"{dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d}"
+    where = "no map" if grid is None else f"pixels of {grid.transform[0]:g} x {abs(grid.transform[4]):g} map units"
+    told = [f"{len(recipe.files)} frames, {when}; {video.width}x{video.height}, {where}"]
+    if recipe.stretch is not None:
+        bands = dict(zip(recipe.bands, recipe.stretch, strict=True))
+        shown = ", ".join(f"band {band}: {low:g} to {high:g}" for band, (low, high) in bands.items())
+        told.append(f"one stretch for all dates, from black to white: {shown} (--stretch)")
+    return told
 
 
 def _digest(info: VideoInfo, recipe: SeriesRecipe) -> str:
