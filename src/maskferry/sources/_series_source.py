@@ -148,7 +148,7 @@ def describe_series(video: VideoInfo) -> list[str]:
     if recipe.stretch is not None:
         bands = dict(zip(recipe.bands, recipe.stretch, strict=True))
         shown = ", ".join(f"band {band}: {low:g} to {high:g}" for band, (low, high) in bands.items())
-        told.append(f"one stretch for all dates, from black to white: {shown} (--stretch)")
+        told.append(f"one stretch for all dates, from black to white: {shown}")
     return told
 
 
