@@ -3,10 +3,10 @@
     python benchmarks/geo.py
     python benchmarks/geo.py --sides 2500 --dates 3 12
 
-For each case this process makes a series (uint16, four bands, tiles of 512 pixels, DEFLATE), and another
-one reads all of its frames and says its peak of memory: ``peak_mb`` is that of the whole process, ``opened_mb`` that before
-the first frame was read. The series are made in a temporary folder; a side of 10,000 pixels takes some hundred MB a
-date. One JSON object a case is printed.
+For each case this process makes a series (uint16, four bands, tiles of 512 pixels, DEFLATE), and another one reads all
+of its frames and says its peak of memory: ``peak_mb`` is that of the whole process, ``opened_mb`` that before the first
+frame was read. The series are made in a temporary folder; a side of 10,000 pixels takes some hundred MB a date. One
+JSON object a case is printed.
 """
 
 from __future__ import annotations

@@ -18,8 +18,13 @@ import rasterio
 import shapely
 
 import maskferry
-from geo_series import TRANSFORM, UTM, lake_series
+from geo_series import TRANSFORM, UTM, lake_series, land, write_tif
+from kills import count_steps, kill_before
 from maskferry.cli import main
+from maskferry.errors import OutputExistsError
+from maskferry.outputs import Outputs
+from maskferry.prompts import GivenFiles
+from maskferry.whole_run import Request, carry_out
 
 
 @pytest.fixture
@@ -118,3 +123,40 @@ def test_maps_of_a_plain_video_are_refused_before_anything_is_done(place: Path, 
     assert main(["track", "a.png", "--masks", "m.png", "-o", "o2", "--write", "gpkg", "--engine", "hold"]) == 2
     assert "lies on no map" in capsys.readouterr().err
     assert not (place / "o2").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_to_the_byte(place: Path) -> None:
+    """Wherever it is killed: frames, what is valid of them, maps and areas."""
+
+    def run_in(folder: Path) -> None:
+        given = GivenFiles(("2020-02-21=lakes.gpkg",))
+        outputs = Outputs(folder, ("geotiff", "geojson", "areas"))
+        try:
+            carry_out(Request("scenes", given, outputs, "hold", limits=("2020-02-21", None)))
+        except OutputExistsError as err:
+            assert "this run, finished" in str(err)  # it was killed after its end
+
+    def everything(folder: Path) -> dict[str, object]:
+        found: dict[str, object] = {
+            path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+        }
+        with maskferry.Tracks.open(folder / "tracks.sqlite") as tracks:
+            assert tracks.finished
+            found["tracks.sqlite"] = (tracks.digest(), tracks.video, [tracks.valid(i) for i in tracks])
+        return found
+
+    samples = land()
+    samples[:, 40:60] = 0
+    write_tif(place / "scenes" / "scene_20200421.tif", samples, nodata=0)
+    run_in(place / "whole")
+    right = everything(place / "whole")
+    assert len(right) == 8
+    steps = count_steps(lambda: run_in(place / "counted"))
+    killed = 0
+    for n, step in enumerate(range(5, steps, max(1, steps // 9))):
+        out = place / f"out{n}"
+        killed += kill_before(lambda out=out: run_in(out), step)
+        run_in(out)
+        assert everything(out) == right
+    assert killed >= 7
