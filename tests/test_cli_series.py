@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_a_killed_run_is_resumed_to_the_byte(place: Path) -> None:
     killed = 0
     for n, step in enumerate(range(5, steps, max(1, steps // 9))):
         out = place / f"out{n}"
-        killed += kill_before(lambda out=out: run_in(out), step)
+        killed += kill_before(partial(run_in, out), step)
         run_in(out)
         assert everything(out) == right
     assert killed >= 7

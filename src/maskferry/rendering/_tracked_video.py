@@ -13,6 +13,7 @@ from maskferry._locks import lock_path
 from maskferry.data import Frame, FrameMasks, Source, StretchOption, VideoLike
 from maskferry.errors import InputError, SourceError
 from maskferry.formats._frame_table import sidecar
+from maskferry.formats._map_rows import cut
 from maskferry.sources import open_source, parse_rate, reopen_series, source_digest
 from maskferry.sources._file_object import disk_path, is_file_object
 from maskferry.tracks import Tracks, describe_pending
@@ -27,10 +28,10 @@ __all__ = ["film_rate", "pictures", "reads_of", "require_frames", "source_of"]
 
 
 def pictures(tracks: Tracks, source: Source, *, stride: int = 1) -> Iterator[tuple[Frame, FrameMasks]]:
-    """Every stride-th tracked frame, decoded, with its masks."""
+    """Every stride-th tracked frame, decoded, with its masks; of a series without what shows nothing, as on maps."""
     wanted = list(tracks)[::stride]
     for frame, tracked in zip(source.frames(wanted), tracks.frames(stride=stride), strict=False):
-        yield frame, tracked.masks
+        yield frame, cut(tracked.masks, tracks.valid(frame.index))
 
 
 @contextmanager

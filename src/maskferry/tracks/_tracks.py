@@ -233,7 +233,7 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
     def valid(self, frame: int) -> Rle | None:
         """Which pixels of a frame show anything, as they were read when it was tracked; None where that is not known,
         as on frames that no run has read, and in videos that are no series of georeferenced pictures."""
-        counts = self._notes.get(f"valid:{frame}")
+        counts = None if self.video.recipe is None else self._notes.get(f"valid:{frame}")
         if counts is None:
             return None
         try:
