@@ -16,7 +16,7 @@ import maskferry
 from any_prompt_engine import AnyPromptEngine
 from geo_series import TRANSFORM, UTM, disc, lake_series, land, write_tif
 from maskferry.errors import InputError
-from maskferry.samgeo import SamGeo3Video
+from maskferry.samgeo import SamGeo3Video, raster_to_vector
 
 SIZE = (120, 160)
 X, Y = TRANSFORM[2], TRANSFORM[5]
@@ -96,3 +96,24 @@ def test_one_geotiff_is_a_series_of_one(tmp_path: Path, capsys) -> None:
     sam.set_video(tmp_path / "a_2020.tif")
     assert len(sam.video_frames) == 1
     assert "One stretch for all dates, from black to white: band 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "crs"), [("a.gpkg", 32633), ("a.geojson", 4326)])
+def test_raster_to_vector(sam, tmp_path: Path, name: str, crs: int, capsys) -> None:
+    geopandas = pytest.importorskip("geopandas", reason="reads what was written")
+    mask = disc(SIZE, (80, 60), 30)
+    sam.add_mask_prompt(mask, obj_id=3)
+    sam.propagate()
+    paths = sam.save_masks(tmp_path / "masks")
+    for _ in range(2):
+        raster_to_vector(paths[0], tmp_path / name)
+    assert "Saved 1 polygon(s)" in capsys.readouterr().out
+    found = geopandas.read_file(tmp_path / name)
+    assert found.crs.to_epsg() == crs
+    assert found.value.tolist() == [3]
+    assert found.to_crs(32633).area.sum() == pytest.approx(100 * mask.sum(), rel=1e-4)
+    with pytest.raises(InputError, match="ends in"):
+        raster_to_vector(paths[0], tmp_path / "a.shp")
+    write_tif(tmp_path / "bare.tif", mask.astype(np.uint8), crs=None)
+    with pytest.raises(InputError, match="has no CRS"):
+        raster_to_vector(tmp_path / "bare.tif", tmp_path / "b.gpkg")

@@ -43,6 +43,7 @@
     vectors       polygons on the map: GeoPackage and GeoJSON
     geoparquet    the same as GeoParquet
     areas         what objects measure on each date, as CSV
+    raster_polygons  a raster of labels -> polygons of its values
     map_rows      objects by date, for the four above
     qgis_style    how QGIS shows them
     coco          segmentations as COCO writes them: RLE or polygons
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from maskferry.formats._given_masks import Seeds as Seeds
     from maskferry.formats._given_masks import read_seeds as read_seeds
     from maskferry.formats._images import write_pixels as write_pixels
+    from maskferry.formats._raster_polygons import write_polygons as write_polygons
     from maskferry.formats._supervision import to_supervision as to_supervision
 
 __all__, __getattr__ = _lazy.attach(
@@ -80,6 +82,7 @@ __all__, __getattr__ = _lazy.attach(
         "maskferry.formats._davis": ("LabelMap", "VOID", "read_label_map"),
         "maskferry.formats._images": ("write_pixels",),
         "maskferry.formats._given_masks": ("Seeds", "read_seeds"),
+        "maskferry.formats._raster_polygons": ("write_polygons",),
         "maskferry.formats._supervision": ("to_supervision",),
     },
 )
