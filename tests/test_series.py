@@ -410,3 +410,21 @@ def test_damaged_notes_of_a_series_are_found(tmp_path: Path) -> None:
     ):
         with pytest.raises((ValueError, TypeError, KeyError)):
             check_series(good | change)
+
+
+def test_a_palette_is_no_brightness(tmp_path: Path) -> None:
+    from rasterio.enums import ColorInterp
+
+    write_tif(tmp_path / "a_2020.tif", land()[0].astype(np.uint8), colors=[ColorInterp.palette], photometric="palette")
+    with pytest.raises(InputError, match="holds indices of a palette"):
+        open_series(tmp_path)
+    with open_series(tmp_path, bands=[1]) as source:
+        assert source.info.size_hw == SIZE
+
+
+def test_a_run_is_limited_by_dates(tmp_path: Path) -> None:
+    lake_series(tmp_path / "s", 5)
+    with maskferry.MaskTracker(tmp_path / "s", engine="hold") as tracker:
+        tracker.add_mask_prompt(disc(SIZE, (80, 60), 30), 1, "2020-03-21")
+        assert list(tracker.propagate(start="2020-02-21", stop="2020-05-21")) == [1, 2, 3]
+        assert tracker.masks("2020-04-21").object_ids == (1,)

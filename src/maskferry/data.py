@@ -44,6 +44,7 @@ __all__ = [
     "BoxPrompt",
     "Frame",
     "FrameInfo",
+    "FrameLike",
     "FrameMasks",
     "FrameTracks",
     "Image",
@@ -72,6 +73,9 @@ Mask = NDArray[np.bool_]
 
 Stretch = tuple[float, float]
 """Which samples of more than 8 bits are shown as black and as white; what lies between is linear."""
+
+FrameLike = int | str | day
+"""A frame: its index; in series of dated pictures also its date, such as "2020-01-21", see `VideoInfo.check_frame`."""
 
 StretchOption = Literal["auto", "none"] | Stretch
 """What is wanted of a source of such samples, see `sources.open_source`."""
@@ -184,7 +188,7 @@ class VideoInfo:
         """UTC, of each frame; None where the frames have no dates."""
         return None if self.recipe is None else self.recipe.dates
 
-    def check_frame(self, frame_idx: int | str | day) -> int:
+    def check_frame(self, frame_idx: FrameLike) -> int:
         """A frame index, as int; or that of the frame of a date, such as "2020-01-21", where frames have dates.
 
         Raises:

@@ -150,7 +150,9 @@ def _column(name: str, values: Sequence[Any]) -> tuple[NDArray[Any], NDArray[np.
     """A column of a layer, and which of its cells are empty."""
     missing = np.array([value is None for value in values], np.bool_)
     if name in _TIMES:
-        times = [np.datetime64("NaT") if v is None else np.datetime64(v.replace(tzinfo=None), "ms") for v in values]
+        times = [
+            np.datetime64("NaT", "ms") if v is None else np.datetime64(v.replace(tzinfo=None), "ms") for v in values
+        ]
         return np.array(times, "datetime64[ms]"), None
     if name in _TEXTS:
         return np.array(values, object), None

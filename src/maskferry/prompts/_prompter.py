@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from maskferry.data import BoxPrompt, Frame, FrameInfo, Mask, MaskPrompt, PointPrompt, Prompt, Source, TextPrompt
+from maskferry.data import (
+    BoxPrompt,
+    Frame,
+    FrameInfo,
+    FrameLike,
+    Mask,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    Source,
+    TextPrompt,
+)
 from maskferry.detections import Detections
 from maskferry.detections._reading import read_given
 from maskferry.engines.base import Engine
@@ -44,7 +55,13 @@ class Prompter:
         self._restored = set(journal.prompts.requests())  # of a run that is resumed
 
     def add_mask(
-        self, mask: ArrayLike | str | Path, obj_id: int | None, frame_idx: int, label: str | None, *, replace: bool
+        self,
+        mask: ArrayLike | str | Path,
+        obj_id: int | None,
+        frame_idx: FrameLike,
+        label: str | None,
+        *,
+        replace: bool,
     ) -> int:
         """One mask, from an array or a file."""
         video = self._source.info
@@ -72,7 +89,7 @@ class Prompter:
         self,
         masks: Any,  # noqa: ANN401
         obj_ids: Sequence[int] | None,
-        frame_idx: int,
+        frame_idx: FrameLike,
         labels: Sequence[str | None] | None,
         *,
         replace: bool,
@@ -100,7 +117,7 @@ class Prompter:
     def add_masks_file(
         self,
         path: Path,
-        frame_idx: int | None,
+        frame_idx: FrameLike | None,
         *,
         replace: bool,
         strict: bool,
@@ -112,7 +129,7 @@ class Prompter:
         given = read_seeds(path, frame=frame, target=target, strict=strict, **options)
         return self._add_seeds(given, path, replace=replace)
 
-    def _add_features(self, table: Any, frame_idx: int | None, *, replace: bool) -> list[int]:  # noqa: ANN401
+    def _add_features(self, table: Any, frame_idx: FrameLike | None, *, replace: bool) -> list[int]:  # noqa: ANN401
         """The polygons of a GeoDataFrame."""
         frame = None if frame_idx is None else self._source.info.check_frame(frame_idx)
         return self._add_seeds(read_table(table, frame=frame, target=target_of(self._source)), None, replace=replace)
@@ -130,7 +147,7 @@ class Prompter:
         return sorted({prompt.object_id for prompt in given.prompts})
 
     def add_points(
-        self, points: ArrayLike, labels: ArrayLike, obj_id: int | None, frame_idx: int, *, replace: bool
+        self, points: ArrayLike, labels: ArrayLike, obj_id: int | None, frame_idx: FrameLike, *, replace: bool
     ) -> int:
         """Points on and off one object."""
         frame_idx = self._frame_index(frame_idx, PointPrompt, "points")
@@ -140,7 +157,7 @@ class Prompter:
             self._add([prompt], {}, {}, replace=replace)
         return object_id
 
-    def add_box(self, box: Sequence[float], obj_id: int | None, frame_idx: int, *, replace: bool) -> int:
+    def add_box(self, box: Sequence[float], obj_id: int | None, frame_idx: FrameLike, *, replace: bool) -> int:
         """A box around one object."""
         frame_idx = self._frame_index(frame_idx, BoxPrompt, "boxes")
         with self._journal.transaction():
@@ -149,7 +166,7 @@ class Prompter:
             self._add([prompt], {}, {}, replace=replace)
         return object_id
 
-    def _frame_index(self, frame_idx: int, kind: type[Prompt], what: str) -> int:
+    def _frame_index(self, frame_idx: FrameLike, kind: type[Prompt], what: str) -> int:
         frame_idx = self._source.info.check_frame(frame_idx)
         self._require(kind, what)
         return frame_idx
@@ -161,7 +178,7 @@ class Prompter:
         """The ids that new objects would get."""
         return self._journal.prompts.ids(None, count)
 
-    def add_text(self, text: str, frame_idx: int, first_id: int | None = None) -> list[int]:
+    def add_text(self, text: str, frame_idx: FrameLike, first_id: int | None = None) -> list[int]:
         """Everything on one frame that words name."""
         frame_idx = self._source.info.check_frame(frame_idx)
         self._require(TextPrompt, "text")

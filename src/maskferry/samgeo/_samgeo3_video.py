@@ -149,7 +149,11 @@ class SamGeo3Video(PromptMethods, ResultMethods, Closing):
         source = _open(video_path, bands)
         if frame_rate is not None and source.info.rate is None:
             explain_unused(frame_rate="these frames have no rate of their own, all are kept")
-        elif frame_rate is not None and (step := int(int(source.info.rate or 0) / frame_rate)) > 1:
+        elif (
+            frame_rate is not None
+            and source.info.recipe is None
+            and (step := int(int(source.info.rate or 0) / frame_rate)) > 1
+        ):
             source = SampledSource(source, step)
         self._tracker.set_video(source)
         self._outputs, self._phrase = None, None

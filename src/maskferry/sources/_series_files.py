@@ -151,6 +151,11 @@ def choose_bands(headers: Sequence[RasterHeader], bands: Bands | None) -> tuple[
     first = headers[0]
     if bands is None:
         found = _by_color(first)
+        if first.colors[found[0] - 1] == "palette":
+            raise InputError(
+                f"bands: band {found[0]} of {first.path.name} holds indices of a palette, no brightness: make colours "
+                "of them (gdal_translate -expand rgb), or say the band if its values are what you want"
+            )
     else:
         found = [_number(band, first) for band in ([bands] if isinstance(bands, str | int) else bands)]
         if len(found) not in (1, 3):
