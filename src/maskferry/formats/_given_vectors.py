@@ -64,11 +64,11 @@ def read_vectors(path: Path, frame: int | None, reading: Reading) -> Found:
     reading.read_as("polygons on the map")
     try:
         layer = _layer(pyogrio, path)
-        meta, ids, wkb, columns = pyogrio.raw.read(path, layer=layer, return_fids=True)
+        meta, ids, wkb, columns = pyogrio.raw.read(path, layer=layer, return_fids=True, datetime_as_string=True)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as err:
         raise InputError(f"{path} cannot be read as a file of polygons: {err}") from err
     names = [str(name) for name in meta["fields"]]
-    rows = zip(*(column.tolist() for column in _texts(columns)), strict=True) if names else ((),) * len(wkb)
+    rows = zip(*(column.tolist() for column in columns), strict=True) if names else ((),) * len(wkb)
     features = [
         _Feature(f"feature {fid}", shape, dict(zip(names, row, strict=True)))
         for fid, shape, row in zip(ids, shapely.from_wkb(wkb), rows, strict=True)
@@ -141,11 +141,6 @@ def _layer(pyogrio: Any, path: Path) -> str:  # noqa: ANN401
     return "objects" if "objects" in shapes else shapes[0]
 
 
-def _texts(columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Columns whose dates are texts of ISO 8601, so that all are plain values."""
-    return [column.astype("datetime64[ms]") if column.dtype.kind == "M" else column for column in columns]
-
-
 def _own_given(features: list[_Feature]) -> list[_Feature]:
     """Of a file that maskferry wrote, the masks that were given, where there are any."""
     is_own = bool(features) and {"object_id", "begin", "state", "source", "area_px"} <= features[0].values.keys()
@@ -192,14 +187,25 @@ def _frame(feature: _Feature, all_: list[_Feature], said: int | None, video: Vid
     value = None if name is None else feature.values[name]
     if value is None or value == "" or video.dates is None:
         return 0
-    if isinstance(value, datetime):
-        midnight = value.time() == value.min.time()
-        value = value.date() if midnight else value
+    day = _day(value)
     try:
-        return video.check_frame(value if isinstance(value, date) else str(value))
+        return video.check_frame(day)
     except InputError as err:
         advice = "say its frame (FRAME=PATH, or frame_idx in Python) if that date means something else"
         raise InputError(f"{reading.where}: {feature.where}: {err}: {advice}") from err
+
+
+def _day(value: Any) -> str | date:  # noqa: ANN401
+    """A date as the series is asked for it: midnight stands for the whole day."""
+    if isinstance(value, str):
+        text: str = value.strip()
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError:
+            return text
+    if isinstance(value, datetime):
+        return value.date() if value.time() == datetime.min.time() else value
+    return value if isinstance(value, date) else str(value)
 
 
 def _mask(feature: _Feature, crs: Any, grid: MapGrid, reading: Reading) -> Mask | None:  # noqa: ANN401
