@@ -25,7 +25,7 @@ LAYERS = (
     {"prompts"},
     {"run"},
     {"tracker"},
-    {"one_call", "whole_run", "evaluation", "engine_check"},
+    {"one_call", "whole_run", "evaluation", "engine_check", "way_back"},
     {"testing", "samgeo", "cli"},
     {"__main__", "_moved"},
 )
