@@ -130,6 +130,7 @@ def test_what_maskferry_wrote_is_read_as_it_was_given(tmp_path: Path) -> None:
         (table(rectangle(1.6, 1.6, 1.9, 1.9)), "feature 1 covers the centre of no pixel"),
         (table(rectangle(1000, 1000, 1100, 1100)), "nothing of it lies on the grid"),
         (table(rectangle(10, 20, 30, 50), crs=None), "has no CRS"),
+        (table(rectangle(10, 20, 30, 50)).iloc[:0], "holds no feature"),
         (table(rectangle(10, 20, 30, 50), date=["2020-02-22"]), "feature 1: frame_idx: .*no frame of 2020-02-22"),
     ],
 )

@@ -97,6 +97,8 @@ def read_features(
     grid = check_grid(video)
     if not crs:
         raise InputError(f"{reading.where} has no CRS, so that nobody knows where its polygons lie: give it one")
+    if not found:
+        raise InputError(f"{reading.where} holds no feature: expected at least one polygon")
     numbers, counted = _numbers(found, reading)
     names = _column(found, reading.label_field, _LABELS, reading)
     masks: dict[tuple[int, int], Mask] = {}
