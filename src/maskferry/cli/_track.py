@@ -31,7 +31,7 @@ EXAMPLES = options.verbatim("""Examples:
     maskferry track clip.mp4 --text car --text person --engine sam3 -o out
 
   Lakes on a series of GeoTIFFs, from their outlines on the first date:
-    maskferry track scenes/ --masks 2020-01-21=lakes.gpkg --bands 4,3,2 \
+    maskferry track scenes/ --masks 2020-01-21=lakes.gpkg --bands 4,3,2 \\
         --write geotiff,gpkg,areas,film -o out
 
   A folder with a black and white picture for each object:
