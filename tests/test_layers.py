@@ -17,7 +17,7 @@ LAYERS = (
     {"files"},
     {"rle"},
     {"data"},
-    {"masks", "drawing", "_ffmpeg", "_pillow"},
+    {"masks", "drawing", "_maps", "_ffmpeg", "_pillow"},
     {"sources", "engines", "detections", "formats", "tracks", "metrics"},
     {"rendering"},
     {"outputs"},

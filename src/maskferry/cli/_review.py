@@ -22,7 +22,7 @@ EXAMPLES = options.verbatim("""Examples:
   What was seen of each object, and a picture of the moments to look at:
     maskferry review out -o worst.png
 
-  Track everything back as well, which takes as long as tracking, and say where it does not agree:
+  Track everything back as well, and say where it does not agree:
     maskferry review out --check
 
   For a program:
