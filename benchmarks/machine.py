@@ -18,6 +18,7 @@ PACKAGES = (
     "av",
     "numba",
     "scipy",
+    "rasterio",
     "trackeval",
     "torch",
     "transformers",

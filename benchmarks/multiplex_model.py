@@ -17,7 +17,7 @@ from torch import Tensor
 from maskferry.data import Frame, MaskPrompt, VideoInfo
 from maskferry.engines._sam import MultiplexEngine
 from maskferry.engines._sam.multiplex.architecture import PUBLISHED, Architecture, DetectorArchitecture
-from maskferry.engines._sam.multiplex.attention_kernels import AttentionKernels, kernel_times
+from maskferry.engines._sam.multiplex.attention_kernels import AttentionKernels, kernel_times, name_of
 from maskferry.engines._sam.multiplex.checkpoint import published_name
 from maskferry.engines._sam.multiplex.compiling import CompiledMultiplexStages
 from maskferry.engines._sam.multiplex.detector import build_detector, published_shapes
@@ -103,7 +103,7 @@ def stage_times(
     with torch.inference_mode(), engine._models[0].streams.tracking():
         if on_cuda:
             found["attention_ms"] = {
-                kernel.name: ms if math.isfinite(ms) else None for kernel, ms in kernel_times(batch).items()
+                name_of(kernel): ms if math.isfinite(ms) else None for kernel, ms in kernel_times(batch).items()
             }
         for kind in ("plain", "compiled") if compiled else ("plain",):
             compiler = CompiledMultiplexStages(network, at_once=True, backend="inductor" if on_cuda else "eager")

@@ -1,4 +1,4 @@
-"""Write docs/images: a contact sheet of the demo, and one of the tutorial's film.
+"""Write docs/images: a contact sheet of the demo, one of the tutorial's film, and one of the series of "On the map".
 
 python docs/build_images.py
 """
@@ -49,9 +49,21 @@ def tutorial() -> None:
         save(tracker.propagate(), "tutorial.png", 9)
 
 
+def series() -> None:
+    """What the page "On the map" tracks, made by its own blocks."""
+    page = (DOCS / "map.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, names)
+    tracks = names["tracks"]
+    assert isinstance(tracks, Tracks)
+    save(tracks, "map.png", 6)
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         demo()
         tutorial()
+        series()
         os.chdir(DOCS)

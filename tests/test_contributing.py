@@ -72,9 +72,9 @@ class TestTheEngineOfTheRecipe(EngineContract):
 def test_a_format(follow, finished_run, tmp_path):
     follow("format")
     with maskferry.track(VIDEO, {7: MASK}, engine="hold") as tracks:
-        assert maskferry.export(tracks, tmp_path / "a.txt", "areas") == [tmp_path / "a.txt"]
+        assert maskferry.export(tracks, tmp_path / "a.txt", "sizes") == [tmp_path / "a.txt"]
     assert (tmp_path / "a.txt").read_text() == "0 7 35\n1 7 35\n2 7 35\n"
-    assert main(["export", str(finished_run), "--format", "areas", "-o", str(tmp_path / "b.txt")]) == 0
+    assert main(["export", str(finished_run), "--format", "sizes", "-o", str(tmp_path / "b.txt")]) == 0
     assert len((tmp_path / "b.txt").read_text().splitlines()) > 2
 
 

@@ -32,6 +32,7 @@ API = {
 }
 """{public module: its page}"""
 TUTORIAL = ROOT / "docs" / "tutorial.md"
+MAP = ROOT / "docs" / "map.md"
 ENGINES = ROOT / "docs" / "engines.md"
 CLI = ROOT / "docs" / "cli.md"
 WITHOUT_PAGE = {
@@ -105,6 +106,19 @@ def test_tutorial_runs(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> N
     for arguments in given:
         assert main(arguments) == 0, shlex.join(arguments)
     for name in ("overlay.mp4", "sheet.png", "frames.png", "tracks.csv", "masks", "objects", "film.mp4", "out/masks"):
+        assert (elsewhere / name).exists(), name
+
+
+@pytest.mark.filterwarnings("ignore:not on the grid of the series")
+def test_map_page_runs(elsewhere: Path, quick_engine: None) -> None:
+    for needed in ("rasterio", "pyogrio", "geopandas", "pyarrow"):
+        pytest.importorskip(needed, reason="needs the extras geo and test")
+    run_python(MAP, blocks(MAP, "python"))
+    given = commands(MAP)
+    assert given
+    for arguments in given:
+        assert main(arguments) == 0, shlex.join(arguments)
+    for name in ("results/maps/S2_20200121_mask.tif", "out/objects.gpkg", "out/areas.csv", "water.geojson"):
         assert (elsewhere / name).exists(), name
 
 
@@ -322,7 +336,7 @@ def test_pictures_are_small() -> None:
         assert picture.stat().st_size < 250_000, picture.name
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", TUTORIAL, ENGINES, CLI], ids=page_id)
+@pytest.mark.parametrize("path", [ROOT / "README.md", TUTORIAL, MAP, ENGINES, CLI], ids=page_id)
 def test_lines_fit(path: Path) -> None:
     """120 characters; tables and what cannot be broken may be longer."""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskferry.data import Frame, FrameInfo, Mask, MaskPrompt, State, VideoInfo
+from maskferry.engines._compiled import compiled
 from maskferry.engines._flow import FlowEngine
-from maskferry.engines._flow.compiled import compiled
 from maskferry.engines._flow.finding import lattice_for
 from maskferry.engines._flow.grid import Grid
 from maskferry.engines._flow.session import TURNS, FlowSession

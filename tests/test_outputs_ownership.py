@@ -274,7 +274,7 @@ def test_samgeo_replaces_its_own_results(sam, tmp_path):
 # --- nothing of somebody else's ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name, spec in BUILT_IN.items() if not spec.is_folder])
+@pytest.mark.parametrize("name", [name for name, spec in BUILT_IN.items() if not (spec.is_folder or spec.needs_map)])
 def test_files_of_others_stay_and_ours_are_replaced(name, place, tracks, tmp_path):
     if name == "parquet":
         pytest.importorskip("pyarrow")
@@ -293,7 +293,7 @@ def test_files_of_others_stay_and_ours_are_replaced(name, place, tracks, tmp_pat
     assert sorted(path.parent.iterdir()) == sorted(first)
 
 
-@pytest.mark.parametrize("name", [name for name, spec in BUILT_IN.items() if spec.is_folder])
+@pytest.mark.parametrize("name", [name for name, spec in BUILT_IN.items() if spec.is_folder and not spec.needs_map])
 def test_nothing_stale_is_left_and_nothing_foreign_is_lost(name, place, tracks, tmp_path):
     out = tmp_path / "out"
     long = make_frames(tmp_path / "long", 12)
@@ -424,8 +424,8 @@ def test_what_comes_into_a_folder_while_it_is_replaced_stays(tracks, tmp_path, m
 PLUGIN = """
 from maskferry.formats.registry import FormatSpec
 
-SPEC = FormatSpec("plain:write", output="areas.txt", summary="areas", recognizer="plain:is_ours")
-SHY = FormatSpec("plain:write", output="shy.txt", summary="areas")
+SPEC = FormatSpec("plain:write", output="extents.txt", summary="areas", recognizer="plain:is_ours")
+SHY = FormatSpec("plain:write", output="shy.txt", summary="extents")
 
 
 def is_ours(path):
@@ -438,19 +438,19 @@ def write(video, frames, path, *, labels, overwrite):
 
 
 def test_formats_of_other_packages(tracks, place, tmp_path, install_package):
-    install_package({"plain": PLUGIN}, "maskferry.formats", {"areas": "plain:SPEC", "shy": "plain:SHY"})
-    path = tmp_path / "areas.txt"
+    install_package({"plain": PLUGIN}, "maskferry.formats", {"extents": "plain:SPEC", "shy": "plain:SHY"})
+    path = tmp_path / "extents.txt"
     with pytest.raises(InputError, match="is read"):
-        export(tracks, place / "run" / "tracks.sqlite", "areas", overwrite=True)
+        export(tracks, place / "run" / "tracks.sqlite", "extents", overwrite=True)
     for overwrite in (False, True):
-        assert export(tracks, path, "areas", overwrite=overwrite) == [path]
+        assert export(tracks, path, "extents", overwrite=overwrite) == [path]
     with pytest.raises(OutputExistsError):
-        export(tracks, path, "areas")
+        export(tracks, path, "extents")
     with pytest.raises(OutputExistsError, match="maskferry did not write it"):
         export(tracks, path, "shy", overwrite=True)
     path.write_text("mine")
     with pytest.raises(OutputExistsError, match="maskferry did not write it"):
-        export(tracks, path, "areas", overwrite=True)
+        export(tracks, path, "extents", overwrite=True)
     assert path.read_text() == "mine"
 
 

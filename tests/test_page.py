@@ -26,9 +26,9 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(run: Path) -> Iterator:
-    from maskferry import web
+    from maskferry.web import serve
 
-    with web.serve(run) as found:
+    with serve(run) as found:
         yield found
 
 
@@ -211,12 +211,13 @@ def test_reload_in_the_middle_of_a_stroke(hands: Hands) -> None:
 
 
 def test_a_new_object_with_the_keyboard_alone(tmp_path: Path, look: Look) -> None:
-    from maskferry import MaskTracker, web
+    from maskferry import MaskTracker
+    from maskferry.web import serve
 
     video = make_clip(tmp_path / "clip.mp4", 12)
     with MaskTracker(video, engine="hold", tracks=tmp_path / "out" / "tracks.sqlite") as tracker:
         tracker.save()
-    with web.serve(tmp_path / "out", engine="hold") as server:
+    with serve(tmp_path / "out", engine="hold") as server:
         hands = look(server.url, first=".banner.empty")
         hands.wait("s.shownFrame.value === 0")
         hands.press("ArrowRight")
@@ -255,9 +256,9 @@ def test_names_splits_swaps_merges_and_undo(hands: Hands, run: Path) -> None:
 
 
 def test_the_queue(tmp_path: Path, look: Look) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
-    with web.serve(make_run(tmp_path, objects=3)) as server:
+    with serve(make_run(tmp_path, objects=3)) as server:
         hands = look(server.url)
         row = hands.page.locator(".moment").first
         row.wait_for()
@@ -313,10 +314,10 @@ def test_a_mask_file_that_is_dropped(hands: Hands, tmp_path: Path) -> None:
 
 
 def test_read_only(run: Path, look: Look) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
     before = rows_of(run)
-    with web.serve(run, read_only=True) as server:
+    with serve(run, read_only=True) as server:
         hands = look(server.url)
         hands.click_pixel(15, 25)
         hands.press("b", "Delete", "F2", "a")
@@ -356,12 +357,12 @@ def test_keys_can_be_changed_and_switched_off(hands: Hands) -> None:
 
 
 def test_three_corrections_of_one_of_three_objects(tmp_path: Path, look: Look) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
     run = make_run(tmp_path, 120, objects=3)
     before = rows_of(run)
     others = [rows_of(run, i) for i in (2, 3)]
-    with web.serve(run) as server:
+    with serve(run) as server:
         hands = look(server.url)
         hands.page.click("[data-object='1'] .name")
         steps = []

@@ -54,11 +54,11 @@ class Camera:
 
 
 def test_a_stranger_corrects_the_demo(tmp_path: Path, look: Look) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
     assert run_command("demo", "-o", tmp_path / "demo", "--quiet") == 0
     before, others = rows_of(tmp_path / "demo"), [rows_of(tmp_path / "demo", i) for i in (1, 2)]
-    with web.serve(tmp_path / "demo") as server:
+    with serve(tmp_path / "demo") as server:
         hands = look(server.url, color_scheme="dark")
         camera = Camera(hands)
         hands.press("ArrowRight", "ArrowRight", "ArrowLeft")

@@ -35,9 +35,9 @@ def assert_accessible(hands: Hands, state: str) -> None:
 
 
 def test_states_of_a_run(tmp_path: Path, look: Look) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
-    with web.serve(make_run(tmp_path, objects=3)) as server:
+    with serve(make_run(tmp_path, objects=3)) as server:
         hands = look(server.url)
         assert_accessible(hands, "loaded")
         hands.page.click("[data-object='1'] .name")
@@ -63,21 +63,22 @@ def test_states_of_a_run(tmp_path: Path, look: Look) -> None:
 
 
 def test_a_run_that_is_empty(tmp_path: Path, look: Look) -> None:
-    from maskferry import MaskTracker, web
+    from maskferry import MaskTracker
+    from maskferry.web import serve
 
     video = make_clip(tmp_path / "clip.mp4", 12)
     with MaskTracker(video, engine="hold", tracks=tmp_path / "out" / "tracks.sqlite") as tracker:
         tracker.save()
-    with web.serve(tmp_path / "out", engine="hold") as server:
+    with serve(tmp_path / "out", engine="hold") as server:
         assert_accessible(look(server.url, first=".banner.empty"), "empty")
 
 
 def test_without_the_video_and_read_only(tmp_path: Path, look: Look) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
     run = make_run(tmp_path)
     (tmp_path / "clip.mp4").unlink()
-    with web.serve(run, read_only=True) as server:
+    with serve(run, read_only=True) as server:
         hands = look(server.url, first=".frame-problem")
         hands.page.locator(".banner.note", has_text="cannot be read").wait_for()
         hands.js("s.goTo(5)")
@@ -85,7 +86,7 @@ def test_without_the_video_and_read_only(tmp_path: Path, look: Look) -> None:
 
 
 def test_without_the_token(tmp_path: Path, look: Look) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
-    with web.serve(make_run(tmp_path)) as server:
+    with serve(make_run(tmp_path)) as server:
         assert_accessible(look(server.address, first=".beginning"), "no_token")

@@ -28,9 +28,9 @@ Call = Callable[[str, Any], Any]
 @pytest.fixture(scope="module")
 def call(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call]:
     """Evaluate code with the modules `rle` and `brush` of the served page, and an argument `a`."""
-    from maskferry import web
+    from maskferry.web import serve
 
-    with web.serve(make_run(Path(tmp_path_factory.mktemp("run")), 2)) as server:
+    with serve(make_run(Path(tmp_path_factory.mktemp("run")), 2)) as server:
         page = browser.new_page()
         page.add_init_script(WATCH)
         page.goto(server.address)

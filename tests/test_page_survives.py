@@ -23,8 +23,8 @@ Look = Callable[..., Hands]
 
 SERVE = """
 import sys
-from maskferry import web
-with web.serve(sys.argv[1], port=int(sys.argv[2])) as server:
+from maskferry.web import serve
+with serve(sys.argv[1], port=int(sys.argv[2])) as server:
     print(server.url, flush=True)
     server.wait()
 """
@@ -80,9 +80,9 @@ def test_the_server_is_killed_while_painting(run: Path, look: Look) -> None:
 
 
 def test_the_worker_is_killed_before_it_tracks(run: Path, look: Look) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
-    with web.serve(run) as server:
+    with serve(run) as server:
         hands = look(server.url)
         wanted = painting_on(hands, 20)
         hands.page.route("**/api/v1/jobs", lambda route: route.abort())
@@ -103,10 +103,10 @@ def test_the_worker_is_killed_before_it_tracks(run: Path, look: Look) -> None:
 
 
 def test_two_tabs_change_the_same_object(run: Path, look: Look, browser: Any) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    with web.serve(run) as server:
+    with serve(run) as server:
         first, second = look(server.url, context=context), look(server.url, context=context)
         wanted = painting_on(first, 5)
         client = Client(server)
@@ -132,10 +132,10 @@ def test_two_tabs_change_the_same_object(run: Path, look: Look, browser: Any) ->
 
 
 def test_two_tabs_paint_the_same_mask(run: Path, look: Look, browser: Any) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    with web.serve(run) as server:
+    with serve(run) as server:
         first, second = look(server.url, context=context), look(server.url, context=context)
         painting_on(first, 5)
         first.wait_for_draft()
@@ -152,10 +152,10 @@ def test_two_tabs_paint_the_same_mask(run: Path, look: Look, browser: Any) -> No
 
 
 def test_eight_tabs(run: Path, look: Look, browser: Any) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
     context = browser.new_context(viewport={"width": 900, "height": 600})
-    with web.serve(run) as server:
+    with serve(run) as server:
         tabs = [look(server.url, context=context) for _ in range(8)]
         wanted = painting_on(tabs[3], 9)
         tabs[3].apply()
@@ -173,10 +173,10 @@ def test_eight_tabs(run: Path, look: Look, browser: Any) -> None:
 
 
 def test_stop_and_take_back(run: Path, look: Look) -> None:
-    from maskferry import web
+    from maskferry.web import serve
 
     before = rows_of(run)
-    with web.serve(run) as server:
+    with serve(run) as server:
         hands = look(server.url)
         painting_on(hands, 20)
         hands.page.route("**/api/v1/jobs", lambda route: route.abort())

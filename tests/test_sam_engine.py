@@ -94,11 +94,14 @@ def rows_of(engine: SamEngine, frames: range, prompts, **options) -> list:
 # --- masks in, masks out ------------------------------------------------------------------------------------------
 
 
-def test_encoding_on_the_device_is_that_of_the_host():
-    masks = np.random.default_rng(0).random((6, 17, 23)) > 0.6
-    masks[0], masks[1] = False, True
-    found = masks_to_rles(torch.from_numpy(masks.transpose(0, 2, 1).copy()))
+@pytest.mark.parametrize("size_hw", [(17, 23), (1, 1), (1, 5), (5, 1), (300, 500)])
+def test_encoding_on_the_device_is_that_of_the_host(size_hw):
+    rng = np.random.default_rng(0)
+    masks = rng.random((9, *size_hw)) > np.array([2, -1, 0.6, 0.9, 0.1, 0.999, 0.001, 0.5, 0.3])[:, None, None]
+    masks[7, : size_hw[0] // 2], masks[8, :, size_hw[1] // 2 :] = True, False
+    found, areas = masks_to_rles(torch.from_numpy(masks.transpose(0, 2, 1).copy()))
     assert found == [Rle.encode(mask) for mask in masks]
+    assert areas == masks.sum((1, 2)).tolist()
 
 
 def test_masks_are_enlarged_as_transformers_does():

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from typing import ClassVar
 
@@ -12,6 +16,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the SAM engines need torch")
 pytest.importorskip("transformers", reason="the SAM engines need transformers")
 
+import torch.nn.functional as F  # noqa: N812
 from torch.nn.attention import SDPBackend
 
 import multiplex_models
@@ -199,6 +204,7 @@ def test_the_fastest_kernel_comes_first(monkeypatch):
         SDPBackend.EFFICIENT_ATTENTION: 1.0,
     }
     timed, orders = [], []
+    monkeypatch.setattr(attention_kernels, "_load_own_kernel", lambda: None)
     monkeypatch.setattr(
         attention_kernels, "_milliseconds", lambda kernel, query, keys: timed.append(keys.shape) or times[kernel]
     )
@@ -211,6 +217,71 @@ def test_the_fastest_kernel_comes_first(monkeypatch):
     assert all(order[0] is SDPBackend.EFFICIENT_ATTENTION for order in fastest)
     assert all(order[-2:] == [SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH] for order in fastest)
     assert timed == [(2, 8, 28, 8)] * 3 + [(3, 8, 28, 8)] * 3  # once for each number of buckets
+
+
+def random_batch() -> MemoryBatch:
+    generator = torch.Generator().manual_seed(0)
+    keys = [torch.randn(2, 2, 8, 4, 8, generator=generator).bfloat16()] * 7
+    none = torch.zeros(2, 0)
+    return MemoryBatch(keys, keys, none, none, none, torch.ones(2, 16, dtype=torch.bool), steady=True)
+
+
+@pytest.mark.parametrize(
+    ("own_ms", "error", "taken"), [(0.5, 0.001, True), (3.0, 0.001, False), (0.5, 0.1, False), (0.5, math.nan, False)]
+)
+def test_the_own_kernel_is_taken_where_it_is_right_and_fastest(monkeypatch, own_ms, error, taken):
+    calls = []
+
+    def own(query, key, value):
+        calls.append(query.dtype)
+        return F.scaled_dot_product_attention(query, key, value) * (1 + error)
+
+    times = {"short heads": own_ms}
+    monkeypatch.setattr(attention_kernels, "_load_own_kernel", lambda: own)
+    monkeypatch.setattr(attention_kernels, "_milliseconds", lambda kernel, query, keys: times.get(kernel, 1.0))
+    query = random_batch().keys[0][:, 0]
+    with attention_kernels.AttentionKernels().fastest_first(random_batch()):
+        calls.clear()
+        found = attention_kernels.attend_to_tokens(query, query, query)
+        exact = attention_kernels.attend_to_tokens(*[query.float()] * 3)
+    assert calls == [torch.bfloat16] * taken  # what is compared in float32 is torch's
+    assert torch.allclose(found.float(), exact, atol=0.02)
+    calls.clear()
+    attention_kernels.attend_to_tokens(query, query, query)
+    assert not calls
+
+
+def test_an_own_kernel_that_does_not_compile_is_left_alone(monkeypatch, caplog):
+    def own(query, key, value):
+        raise ValueError("no compiler here")
+
+    monkeypatch.setattr(attention_kernels, "_load_own_kernel", lambda: own)
+    monkeypatch.setattr(attention_kernels, "_milliseconds", lambda kernel, query, keys: 1.0)
+    assert attention_kernels.kernel_times(random_batch())["short heads"] == math.inf
+    assert "no compiler here" in caplog.text
+
+
+OWN_KERNEL = """
+import torch
+import torch.nn.functional as F
+from maskferry.engines._sam.multiplex.short_heads_kernel import attend_short_heads
+
+generator = torch.Generator().manual_seed(0)
+for count, key_count in ((100, 517), (64, 64), (3, 128), (5, 7)):
+    query = 3 * torch.randn(2, 3, count, 32, generator=generator)
+    key = torch.randn(2, 3, key_count, 32, generator=generator)
+    value = torch.randn(2, key_count, 3, 32, generator=generator).transpose(1, 2)
+    found = attend_short_heads(query, key, value)
+    assert torch.allclose(found, F.scaled_dot_product_attention(query, key, value), atol=1e-5)
+    assert found.transpose(1, 2).is_contiguous()
+torch.library.opcheck(attend_short_heads, (query, key, value), test_utils=("test_schema", "test_faketensor"))
+"""
+
+
+def test_the_own_kernel_computes_attention():
+    """By Triton's interpreter, where Triton is: it comes with torch for CUDA alone."""
+    pytest.importorskip("triton")
+    subprocess.run([sys.executable, "-c", OWN_KERNEL], env={**os.environ, "TRITON_INTERPRET": "1"}, check=True)
 
 
 # --- several devices ----------------------------------------------------------------------------------------------

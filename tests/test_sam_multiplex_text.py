@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch", reason="the SAM engines need torch")
 pytest.importorskip("transformers", reason="the SAM engines need transformers")
@@ -21,6 +22,7 @@ from maskferry.engines._sam.multiplex.tokenizer import find_tokenizer
 from maskferry.engines._sam.text_detector import non_maximum_suppression
 from maskferry.engines.base import DetectsText, TextThresholds
 from maskferry.errors import EngineError, InputError, PromptNotSupportedError
+from maskferry.samgeo import SamGeo3Video
 
 HEIGHT, WIDTH, COUNT = 64, 96, 7
 VIDEO = VideoInfo(WIDTH, HEIGHT, frame_count=COUNT)
@@ -238,6 +240,21 @@ def test_a_run_with_words_joins_what_enters(engine, encoded):
     assert len(tracks.object_ids) > 1
     assert set(tracks.labels.values()) <= {"car", "dog"}
     assert 7 not in tracks.labels
+
+
+def test_words_in_samgeo(engine, monkeypatch, tmp_path, capsys):
+    for index, image in enumerate(IMAGES):
+        Image.fromarray(image).save(tmp_path / f"{index}.png")
+    detector = engine._models[0].detector
+    monkeypatch.setattr(detector, "_thresholds", TextThresholds(0.1, 0.1, 0.9))
+    with SamGeo3Video(engine=multiplex_models.twin(engine)) as sam:
+        sam.set_video(tmp_path)
+        outputs = sam.generate_masks("car")
+        found = outputs[0]["out_obj_ids"].tolist()
+    assert found[0] == 1
+    assert f"Found {len(found)} object(s) matching 'car' on frame 0." in capsys.readouterr().out
+    assert list(outputs) == list(range(COUNT))
+    assert all(outputs[k]["out_obj_ids"].tolist()[: len(found)] == found for k in range(COUNT))
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------

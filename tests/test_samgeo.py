@@ -267,14 +267,6 @@ def test_a_damaged_frame_of_a_sampled_source_keeps_its_number():
     assert broken.closed
 
 
-@pytest.mark.parametrize("big", [False, True])
-def test_a_series_of_geotiffs_is_refused_in_clear_words(tmp_path, big):
-    picture = Image.fromarray(np.zeros((8, 8), dtype=np.uint8))
-    picture.save(tmp_path / "2020.tif", tiffinfo={33550: (1.0, 1.0, 0.0)}, big_tiff=big)
-    with pytest.raises(InputError, match=r"GeoTIFF.*2020\.tif"):
-        SamGeo3Video(engine="hold").set_video(tmp_path)
-
-
 def test_a_folder_of_plain_tiffs_is_read(tmp_path):
     for i in range(2):
         Image.fromarray(np.full((8, 8), i, dtype=np.uint8)).save(tmp_path / f"{i}.tif")

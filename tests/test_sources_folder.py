@@ -13,7 +13,7 @@ from PIL import Image as PilImage
 
 from clips import numbered_image, read_number
 from maskferry.data import StretchOption
-from maskferry.errors import InputError, SourceError
+from maskferry.errors import InputError, MaskferryWarning, MissingExtraError, SourceError
 from maskferry.sources import is_geotiff, open_source
 from maskferry.sources._folder import FolderSource
 
@@ -219,7 +219,7 @@ def test_geotiff_that_is_no_picture(tmp_path: Path, order: str) -> None:
         directory += struct.pack(f"{order}HHI", tag, kind, count) + field
     head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
     (tmp_path / "bands.tif").write_bytes(head + directory + bytes(4) + samples)
-    with pytest.raises(SourceError, match="GeoTIFFs are planned"):
+    with pytest.raises((SourceError, MissingExtraError), match=r"need rasterio|complex64, no picture"):
         open_source(tmp_path)
 
 
@@ -252,3 +252,25 @@ def test_other_files_are_no_geotiffs(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"II\x07\x00" + bytes(60))
     (tmp_path / "b.tif").write_bytes(b"no picture")
     assert not any(is_geotiff(tmp_path / name) for name in ("a.tif", "b.tif", "missing.tif", ""))
+
+
+def georeferenced(path: Path, picture: np.ndarray) -> Path:
+    PilImage.fromarray(picture).save(path, tiffinfo={33550: (10.0, 10.0, 0.0), 34735: (1, 1, 0, 0)})
+    return path
+
+
+def test_without_rasterio_plain_geotiffs_open_with_a_warning_and_others_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise MissingExtraError("GeoTIFF series need rasterio: pip install 'maskferry[geo]'")
+
+    monkeypatch.setattr("maskferry.sources._series_routing.is_installed", lambda: False)
+    monkeypatch.setattr("maskferry.sources._series_routing.rasterio", missing)
+    path = georeferenced(tmp_path / "rgb.tif", np.full((6, 8, 3), 7, np.uint8))
+    with pytest.warns(MaskferryWarning, match="nothing is kept without rasterio"), open_source(path) as source:
+        (frame,) = source.frames([0])
+    assert (frame.image == 7).all()
+    georeferenced(tmp_path / "deep.tif", np.full((6, 8), 700, np.uint16))
+    with pytest.raises(MissingExtraError, match=r"maskferry\[geo\]"):
+        open_source(tmp_path / "deep.tif")

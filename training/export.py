@@ -1,6 +1,6 @@
 """Write trained weights as the files that the engine loads.
 
-    python training/export.py NETWORK.pt OUT --photos ASSETS/photos
+    python training/export.py NETWORK.pt [NETWORK.pt ...] OUT --photos ASSETS/photos
 
 Three ONNX graphs, for any picture size whose sides are multiples of 16. With photographs to measure ranges on, most
 convolutions of encoder and decoder have 8 bits; what is left, or all without photographs, has weights of 16 bits.
@@ -128,6 +128,14 @@ def export(network: MemoryNetwork, out: Path, pictures: Sequence[NDArray[np.uint
         onnx.save(model, path)
 
 
+def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of the weights of several trainings, which must have begun from the same trained weights.
+
+    It is often better than each of them ("model soups", Wortsman et al. 2022).
+    """
+    return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+
+
 def _export(network: MemoryNetwork, out: Path) -> None:
     network.eval()
     with torch.no_grad():
@@ -216,13 +224,13 @@ def _halve(model: onnx.ModelProto) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", type=Path, help="the weights that train.py wrote")
+    parser.add_argument("networks", type=Path, nargs="+", help="the weights that train.py wrote; several are averaged")
     parser.add_argument("out", type=Path, help="the folder of the files")
     parser.add_argument("--photos", type=Path, help="a folder of photographs, to measure ranges for 8 bits on")
     settings = parser.parse_args()
     settings.out.mkdir(parents=True, exist_ok=True)
     network = MemoryNetwork()
-    network.load_state_dict(torch.load(settings.network, map_location="cpu", weights_only=True))
+    network.load_state_dict(average([torch.load(p, map_location="cpu", weights_only=True) for p in settings.networks]))
     export(network, settings.out, example_pictures(settings.photos) if settings.photos else ())
     for path in sorted(settings.out.glob("*.onnx")):
         print(path.name, f"{path.stat().st_size / 1e6:.2f} MB")

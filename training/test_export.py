@@ -12,9 +12,10 @@ from onnx import TensorProto
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from export import _Reader, export
+from export import _Reader, average, export
 from network import KEY, VALUE, Features, Memory, MemoryNetwork, cell_places
 from quantise import CAMERA_SIDE
+from shipped import read_shipped
 
 pytestmark = pytest.mark.filterwarnings(  # torch's exporter warns of itself
     "ignore::DeprecationWarning", "ignore:Constant folding:UserWarning"
@@ -76,3 +77,29 @@ def test_nothing_remembered_is_so_unlike_that_it_becomes_denormal(network: Memor
     softmaxes = [node for node in graph.node if node.op_type == "Softmax"]
     assert len(softmaxes) == 2
     assert all(made_by[node.input[0]].op_type == "Max" for node in softmaxes)
+
+
+@torch.no_grad()
+def test_what_is_shipped_can_be_trained_on(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = MemoryNetwork().eval()
+    for parameter in network.parameters():  # those that begin as zeros are kept once in a file
+        parameter += 0.01 * torch.randn_like(parameter)
+    export(network, tmp_path, [picture_of(CAMERA_SIDE, CAMERA_SIDE, seed) for seed in range(2)])
+    wanted, found = network.state_dict(), read_shipped(tmp_path)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert torch.allclose(found[name], value, atol=0.02 * float(value.abs().max()) + 1e-6), name
+    MemoryNetwork().load_state_dict(found)
+
+
+def test_an_incomplete_export_is_refused(network: MemoryNetwork, tmp_path: Path) -> None:
+    export(network, tmp_path)
+    (tmp_path / "decoder.onnx").write_bytes((tmp_path / "encoder.onnx").read_bytes())
+    with pytest.raises(KeyError, match="no weights"):
+        read_shipped(tmp_path)
+
+
+def test_the_mean_of_several() -> None:
+    one, two = ({"weight": torch.tensor([1.0, value])} for value in (2.0, 4.0))
+    assert average([one, two])["weight"].tolist() == [1.0, 3.0]

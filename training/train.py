@@ -29,10 +29,10 @@ from torch.nn import functional
 from clips import Batch, Clips, sheet
 
 RATE, WARM = 8e-4, 0.03
-"""Learning rate at its highest; share of the training in which it rises."""
+"""Learning rate at its highest, by default; share of the training in which it rises."""
 
 BACKBONE_RATE, FROZEN = 0.15, 0.08
-"""The backbone learns so much slower, and not at all in this first share."""
+"""The backbone learns so much slower, and not at all in this first share unless all of the network is trained."""
 
 LONG = 0.55
 """From this share on, clips are longer and fewer."""
@@ -96,7 +96,10 @@ class Training:
         self.clips = Stream(settings.assets, self.device, settings.size, settings.seed + settings.resume * 1000)
         self.held_out = Clips(settings.assets, self.device, settings.size, settings.seed + 1, part="held-out")
         self.network = MemoryNetwork()
-        self.network.encoder.backbone.load_pretrained()
+        if settings.start:
+            self.network.load_state_dict(_start_of(settings.start))
+        else:
+            self.network.encoder.backbone.load_pretrained()
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.backbone = list(self.network.encoder.backbone.parameters())
         slow = {id(p) for p in self.backbone}
@@ -111,7 +114,8 @@ class Training:
             self._resume()
         else:
             batch = self.clips.batch(settings.clips, settings.frames)
-            self.network.encoder.calibrate(batch.pictures.flatten(0, 1)[:48])
+            if not settings.start:
+                self.network.encoder.calibrate(batch.pictures.flatten(0, 1)[:48])
             sheet(batch, settings.out / "sheet.jpg", 12)
             self.mean = copy.deepcopy(self.network).eval()
 
@@ -157,11 +161,15 @@ class Training:
 
     def _set_rates(self) -> None:
         progress = self.progress
-        rate = RATE * min(1.0, (progress + 1e-3) / WARM) * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1.0)))
-        frozen = progress < FROZEN
+        rate = (
+            self.settings.rate
+            * min(1.0, (progress + 1e-3) / WARM)
+            * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1.0)))
+        )
+        frozen = progress < FROZEN and not self.settings.start
         for parameter in self.backbone:
             parameter.requires_grad_(not frozen)
-        thaw = min(1.0, max(0.0, (progress - FROZEN) / 0.05))
+        thaw = 1.0 if self.settings.start else min(1.0, max(0.0, (progress - FROZEN) / 0.05))
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"] * (thaw if group["factor"] < 1 else 1)
 
@@ -242,6 +250,15 @@ def own_randomness(seed: int) -> Iterator[None]:
     torch.cuda.set_rng_state_all(state[1])
 
 
+def _start_of(path: Path) -> dict[str, Tensor]:
+    if path.is_dir():
+        from shipped import read_shipped
+
+        return read_shipped(path)
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
 def _commit() -> str:
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip()
@@ -255,6 +272,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0, help="of training, over all calls")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes of this call")
     parser.add_argument("--resume", action="store_true", help="go on with what is in OUT")
+    parser.add_argument("--start", type=Path, help="begin from a network.pt, or from a folder of exported files")
+    parser.add_argument("--rate", type=float, default=RATE, help="learning rate at its highest")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clips", type=int, default=24, help="of a batch")
     parser.add_argument("--frames", type=int, default=5, help="of a clip; later in the training three more")

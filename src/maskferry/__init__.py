@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from maskferry.outputs._export import export as export
     from maskferry.rendering._film import render as render
     from maskferry.rle import Rle as Rle
+    from maskferry.sources import open_series as open_series
     from maskferry.sources import open_source as open_source
     from maskferry.tracker import MaskTracker as MaskTracker
     from maskferry.tracks._tracks import Tracks as Tracks
@@ -57,7 +58,7 @@ _HOMES = {
     "maskferry.rendering._film": ("render",),
     "maskferry.formats._supervision": ("to_supervision",),
     "maskferry.rle": ("Rle",),
-    "maskferry.sources": ("open_source",),
+    "maskferry.sources": ("open_series", "open_source"),
     "maskferry.one_call": ("track",),
     "maskferry.tracker": ("MaskTracker",),
     "maskferry.tracks._tracks": ("Tracks",),

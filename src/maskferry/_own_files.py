@@ -9,6 +9,7 @@ import csv
 import io
 import os
 import re
+import sqlite3
 import stat
 import struct
 from collections.abc import Callable, Iterator
@@ -54,6 +55,8 @@ def own_kind(path: Path) -> OwnKind | None:
             for place, magic, recognize in _BY_MAGIC:
                 if head.startswith(magic, place):
                     return recognize(file, head)
+            if head.startswith(b"SQLite format 3\0"):
+                return _of_sqlite(head, path)
             return _of_text(file, head, path)
     except (OSError, ValueError, struct.error):
         return None
@@ -148,8 +151,23 @@ def _of_webm(file: BinaryIO, head: bytes) -> OwnKind | None:
 # --- tables and documents -------------------------------------------------------------------------------------------
 
 
-def _of_sqlite(file: BinaryIO, head: bytes) -> OwnKind | None:
-    return OwnKind.tracks if head[68:72] == TRACKS_ID.to_bytes(4, "big") else None
+def _of_sqlite(head: bytes, path: Path) -> OwnKind | None:
+    if head[68:72] == TRACKS_ID.to_bytes(4, "big"):
+        return OwnKind.tracks
+    return OwnKind.other if head[68:72] == b"GPKG" and _is_our_geopackage(path) else None
+
+
+def _is_our_geopackage(path: Path) -> bool:
+    """Whether the file's list of layers says of each that it is ours."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        found = connection.execute("SELECT description FROM gpkg_contents LIMIT 100").fetchall()
+    except sqlite3.Error:
+        return False
+    finally:
+        connection.close()
+    return bool(found) and all(row == (COMMENT,) for row in found)
 
 
 def _of_parquet(file: BinaryIO, head: bytes) -> OwnKind | None:
@@ -226,6 +244,8 @@ _HEADS_OF_TEXT = [
     re.compile(rb'\[\{"data": \{"video": "(?:[^"\\]|\\.)*"\}, "meta": \{"maskferry": \{"width": '),  # Label Studio
     re.compile(rb'\{\n  "comment": "written by maskferry",\n'),  # scores
     re.compile(rb'<\?xml version="1\.0" encoding="utf-8"\?>\n<!-- written by maskferry -->\n<annotations>\n'),  # CVAT
+    re.compile(rb'\{"type": "FeatureCollection", "description": "written by maskferry", "features": \[\n'),
+    re.compile(rb"object_id,label,date,frame,name,state,score,area_px,area_m2,area_ha,observed,change_m2,change_"),
     re.compile(
         rb"frame,time,name,object_id,label,state,score,area,x1,y1,x2,y2,centroid_x,centroid_y(?:,fidelity)?\r\n"
     ),
@@ -245,7 +265,6 @@ _BY_MAGIC: list[tuple[int, bytes, _Recognize]] = [
     (0, b"\xff\xd8\xff", _of_jpeg),
     (4, b"ftyp", _of_mp4),
     (0, b"\x1a\x45\xdf\xa3", _of_webm),
-    (0, b"SQLite format 3\0", _of_sqlite),
     (0, b"PAR1", _of_parquet),
     (0, b"%PDF-", _of_pdf),
 ]

@@ -9,6 +9,8 @@ Written here once:
     points      float (x, y) in pixels
     frames      0-based indices, in presentation order
     times       seconds from the start of the video, float
+    dates       ``datetime`` in UTC, of series of dated pictures
+    maps        CRS as WKT2; (a, b, c, d, e, f) with x = a col + b row + c, y = d col + e row + f, from pixel corners
     rates       frames per second, an exact ``Fraction``
     object ids  whole numbers from 1, stable, never reused
     scores      float in [0, 1]
@@ -21,6 +23,8 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from datetime import date as day
 from enum import StrEnum
 from fractions import Fraction
 from operator import attrgetter
@@ -40,14 +44,18 @@ __all__ = [
     "BoxPrompt",
     "Frame",
     "FrameInfo",
+    "FrameLike",
     "FrameMasks",
     "FrameTracks",
     "Image",
+    "MapGrid",
     "Mask",
     "MaskPrompt",
     "ObjectMask",
     "PointPrompt",
     "Prompt",
+    "SeriesFile",
+    "SeriesRecipe",
     "Source",
     "State",
     "Stretch",
@@ -66,8 +74,73 @@ Mask = NDArray[np.bool_]
 Stretch = tuple[float, float]
 """Which samples of more than 8 bits are shown as black and as white; what lies between is linear."""
 
+FrameLike = int | str | day
+"""A frame: its index; in series of dated pictures also its date, such as "2020-01-21", see `VideoInfo.check_frame`."""
+
 StretchOption = Literal["auto", "none"] | Stretch
 """What is wanted of a source of such samples, see `sources.open_source`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapGrid:
+    """Where the pixels of all frames lie on a map.
+
+    Attributes:
+        crs_wkt: the coordinate reference system, as WKT2.
+        transform: (a, b, c, d, e, f): the corner of a pixel is at x = a col + b row + c, y = d col + e row + f.
+        width: pixels.
+        height: pixels.
+    """
+
+    crs_wkt: str
+    transform: tuple[float, float, float, float, float, float]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFile:
+    """One frame of a series: a file, or a band of one.
+
+    Attributes:
+        path: absolute.
+        size: bytes.
+        mtime_ns: when it was changed last, in nanoseconds.
+        date: UTC; None where it is not known.
+        band: from 1; None where the series' bands are taken.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    date: datetime | None = None
+    band: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRecipe:
+    """How a series was opened: with the map grid, all that it takes to open it again to the bit.
+
+    Attributes:
+        files: one for each frame, in order.
+        bands: three band numbers from 1, for red, green and blue.
+        stretch: for each of them, which samples are shown as black and as white; None where samples are taken as
+            they are (8 bits).
+        nodata: the value that the caller says to be no data; None for what the files say.
+        resampling: how files on other grids are warped.
+    """
+
+    files: tuple[SeriesFile, ...]
+    bands: tuple[int, int, int]
+    stretch: tuple[Stretch, Stretch, Stretch] | None = None
+    nodata: float | None = None
+    resampling: str = "bilinear"
+
+    @property
+    def dates(self) -> tuple[datetime, ...] | None:
+        """UTC, of each frame; None where they are not known."""
+        found = tuple(file.date for file in self.files if file.date is not None)
+        return found if len(found) == len(self.files) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +156,8 @@ class VideoInfo:
         path: where the video can be opened again; None for arrays and streams.
         stretch: of samples of more than 8 bits, which of them are shown as black and as white, on all frames alike;
             None where nothing is stretched, as in all videos of 8 bits.
+        grid: where the frames lie on a map; None where they do not.
+        recipe: of a series of georeferenced pictures, how it was opened.
     """
 
     width: int
@@ -92,6 +167,8 @@ class VideoInfo:
     name: str = "video"
     path: str | None = None
     stretch: Stretch | None = None
+    grid: MapGrid | None = None
+    recipe: SeriesRecipe | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no video is, see `limits.check_video`."""
@@ -106,13 +183,43 @@ class VideoInfo:
         """(height, width), as in an array's shape."""
         return self.height, self.width
 
-    def check_frame(self, frame_idx: int) -> int:
-        """A frame index, as int; InputError where it is no whole number, or outside the video."""
+    @property
+    def dates(self) -> tuple[datetime, ...] | None:
+        """UTC, of each frame; None where the frames have no dates."""
+        return None if self.recipe is None else self.recipe.dates
+
+    def check_frame(self, frame_idx: FrameLike) -> int:
+        """A frame index, as int; or that of the frame of a date, such as "2020-01-21", where frames have dates.
+
+        Raises:
+            InputError: no whole number, outside the video, or not the date of exactly one frame.
+        """
+        if isinstance(frame_idx, str | day):
+            return self._frame_of_date(frame_idx)
         index, count = whole(frame_idx, "frame_idx"), self.frame_count
         if not 0 <= index < (MOST_FRAMES if count is None else count):
             last = " or more" if count is None else f" to {count - 1}"
             raise InputError(f"frame_idx: expected 0{last} in {self.name}, got {index}")
         return index
+
+    def _frame_of_date(self, date: str | day) -> int:
+        text = date.strip() if isinstance(date, str) else date.isoformat()
+        if self.dates is None:
+            raise InputError(f"frame_idx: the frames of {self.name} have no dates, got {text!r:.60}: give a number")
+        try:
+            wanted = datetime.fromisoformat(text)
+        except ValueError as err:
+            raise InputError(f"frame_idx: expected a number or a date such as 2020-01-21, got {text!r:.60}") from err
+        is_day = len(text) <= 10
+        wanted = wanted.replace(tzinfo=UTC) if wanted.tzinfo is None else wanted.astimezone(UTC)
+        found = [i for i, d in enumerate(self.dates) if (d.date() == wanted.date() if is_day else d == wanted)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            times = ", ".join(self.dates[i].isoformat() for i in found[:5])
+            raise InputError(f"frame_idx: {self.name} has {len(found)} frames of {text} ({times}): give the time too")
+        near = min(self.dates, key=lambda d: abs(d - wanted))
+        raise InputError(f"frame_idx: {self.name} has no frame of {text}; the nearest date is {near.isoformat()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +230,13 @@ class FrameInfo:
         index: 0-based.
         time: presentation time in seconds from the start; None where the source has no clock.
         name: the source's own name of the frame (a file's name); for a video file the index, six digits.
+        date: when the picture was taken, UTC; None where that is not known.
     """
 
     index: int
     time: float | None
     name: str
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,10 +246,12 @@ class Frame:
     Attributes:
         info: its row of the frame table.
         image: RGB, uint8 (H, W, 3). Who keeps it copies it.
+        valid: bool (H, W), which pixels show anything (no cloud mask, no edge of a scene); None where all do.
     """
 
     info: FrameInfo
     image: Image
+    valid: Mask | None = None
 
     @property
     def index(self) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskferry.association._options import AssociationOptions
-from maskferry.data import VideoLike
+from maskferry.data import FrameLike, VideoLike
 from maskferry.detections import detect_kind
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError
@@ -26,7 +26,7 @@ def track(  # noqa: PLR0913
     video: VideoLike,
     masks: Any = None,  # noqa: ANN401
     *,
-    frame_idx: int | None = None,
+    frame_idx: FrameLike | None = None,
     detector: Detector | None = None,
     text: str | Sequence[str] | None = None,
     every: int | None = None,

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from maskferry._arguments import foreign, show
 from maskferry.association._options import AssociationOptions
 from maskferry.closing import Closing
-from maskferry.data import Frame, Source, StretchOption, VideoLike
+from maskferry.data import Frame, FrameLike, Source, StretchOption, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError
 from maskferry.outputs._session_views import SessionViews
@@ -123,7 +123,7 @@ class MaskTracker(Closing, SessionViews):
         """Its name, known without loading it."""
         return self._work.engine_name
 
-    def frame(self, frame_idx: int) -> Frame:
+    def frame(self, frame_idx: FrameLike) -> Frame:
         """Decode one frame.
 
         Raises:
@@ -138,7 +138,7 @@ class MaskTracker(Closing, SessionViews):
         """Forget all objects and results; the video stays."""
         self._prompter.reset()
 
-    def init_tracker(self, frame_idx: int = 0) -> None:
+    def init_tracker(self, frame_idx: FrameLike = 0) -> None:
         """Forget all objects and results, as `reset` does, under the name that samgeo has for it. Never needed."""
         self.source.info.check_frame(frame_idx)
         self.reset()
@@ -147,7 +147,7 @@ class MaskTracker(Closing, SessionViews):
         self,
         mask: ArrayLike | str | Path,
         obj_id: int | None = None,
-        frame_idx: int = 0,
+        frame_idx: FrameLike = 0,
         *,
         label: str | None = None,
         replace: bool = False,
@@ -174,7 +174,7 @@ class MaskTracker(Closing, SessionViews):
         self,
         masks: Any,  # noqa: ANN401
         obj_ids: Sequence[int] | None = None,
-        frame_idx: int = 0,
+        frame_idx: FrameLike = 0,
         *,
         labels: Sequence[str | None] | None = None,
         replace: bool = False,
@@ -201,25 +201,29 @@ class MaskTracker(Closing, SessionViews):
     def add_masks_file(
         self,
         path: str | Path,
-        frame_idx: int | None = None,
+        frame_idx: FrameLike | None = None,
         *,
         replace: bool = False,
         strict: bool = False,
         first_frame: int | None = None,
+        id_field: str | None = None,
+        label_field: str | None = None,
     ) -> list[int]:
         """Track what a file of masks covers; ids and names are the file's.
 
         Args:
-            path: a picture (a label map, or a mask), a folder of pictures of frames or of objects, a file of numpy, or
-                one of another tool (COCO, YouTube-VIS, LabelMe, CVAT, MOTS, YOLO and others, also zipped), which may
-                say itself what frames its masks belong to; see `formats.read_seeds`. Objects that have names and no
-                ids are those of the same names.
+            path: a picture (a label map, or a mask), a folder of pictures of frames or of objects, a file of numpy, of
+                another tool (COCO, YouTube-VIS, LabelMe, CVAT, MOTS, YOLO and others, also zipped), or of polygons on
+                the map (GeoPackage, GeoJSON, shapefile, FlatGeobuf). It may say itself what frames its masks belong to;
+                see `formats.read_seeds`. Objects that have names and no ids are those of the same names.
             frame_idx: the frame that they belong to; None for the one that the file names, or else the first one. Files
                 with masks of several frames say it themselves.
             replace: allow to replace prompts of the same objects on the same frames.
             strict: refuse a file of which something would be left out, with a warning otherwise.
             first_frame: what a text file of MOTS calls the video's first frame, 0 (KITTI MOTS) or 1 (MOTSChallenge);
                 by default what the file tells.
+            id_field: of polygons, the column of ids; by default ``object_id`` or ``id``, else they are numbered.
+            label_field: of polygons, the column of names; by default ``label`` or ``name``.
 
         Returns:
             The objects' ids, ascending.
@@ -233,14 +237,15 @@ class MaskTracker(Closing, SessionViews):
         """
         with foreign("path"):
             path = Path(path)
-        return self._prompter.add_masks_file(path, frame_idx, replace=replace, strict=strict, first_frame=first_frame)
+        options = {"first_frame": first_frame, "id_field": id_field, "label_field": label_field}
+        return self._prompter.add_masks_file(path, frame_idx, replace=replace, strict=strict, **options)
 
     def add_point_prompts(
         self,
         points: ArrayLike,
         labels: ArrayLike,
         obj_id: int | None = None,
-        frame_idx: int = 0,
+        frame_idx: FrameLike = 0,
         *,
         replace: bool = False,
     ) -> int:
@@ -263,7 +268,7 @@ class MaskTracker(Closing, SessionViews):
         return self._prompter.add_points(points, labels, obj_id, frame_idx, replace=replace)
 
     def add_box_prompt(
-        self, box: Sequence[float], obj_id: int | None = None, frame_idx: int = 0, *, replace: bool = False
+        self, box: Sequence[float], obj_id: int | None = None, frame_idx: FrameLike = 0, *, replace: bool = False
     ) -> int:
         """Track what a box encloses, where the engine takes boxes.
 
@@ -286,7 +291,7 @@ class MaskTracker(Closing, SessionViews):
         """The ids that the next ``count`` new objects would get."""
         return self._prompter.next_ids(count)
 
-    def generate_masks(self, prompt: str, frame_idx: int = 0, *, first_id: int | None = None) -> list[int]:
+    def generate_masks(self, prompt: str, frame_idx: FrameLike = 0, *, first_id: int | None = None) -> list[int]:
         """Find everything that words name on one frame, where the engine takes text, and track it.
 
         Args:
@@ -310,14 +315,14 @@ class MaskTracker(Closing, SessionViews):
         """
         editing.remove(self.tracks, obj_id)
 
-    def remove_prompt(self, obj_id: int, frame_idx: int) -> None:
+    def remove_prompt(self, obj_id: int, frame_idx: FrameLike) -> None:
         """Take back what an object was prompted with on a frame; `propagate` tracks into that frame anew.
 
         Raises:
             UnknownObjectError: no such object.
             InputError: it has no prompt on that frame, or no other one.
         """
-        editing.remove_prompt(self.tracks, obj_id, frame_idx)
+        editing.remove_prompt(self.tracks, obj_id, self.tracks.video.check_frame(frame_idx))
 
     def undo(self) -> str | None:
         """Take the last edit back, see `tracks.editing.undo`; what it was, None where there is none."""
@@ -342,8 +347,8 @@ class MaskTracker(Closing, SessionViews):
         self,
         *,
         direction: Direction = "both",
-        start: int = 0,
-        stop: int | None = None,
+        start: FrameLike = 0,
+        stop: FrameLike | None = None,
         stride: int = 1,
         callback: Callable[[Progress], object] | None = None,
         cancelled: Callable[[], bool] = never,

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from maskferry.prompts._given import GivenFiles, target_of
 from maskferry.run._detectors import checked_phrases
 from maskferry.run._prepare import prepare
 from maskferry.run._resume import run_difference
-from maskferry.sources import open_source, source_digest
+from maskferry.sources import describe_series, open_series, open_source, source_digest
 from maskferry.tracker import MaskTracker
 from maskferry.tracks._jobs import FrameRange
 from maskferry.tracks._journal import Journal
@@ -54,6 +54,8 @@ class Request:
         stretch: how samples of more than 8 bits are shown, see `sources.open_source`.
         text: phrases that are looked for, see `MaskTracker.propagate`.
         association: when they are looked for, and what counts.
+        limits: first frame and frame to end before, by number or date, where they are not those of ``frames``.
+        series: arguments of `sources.open_series`, where the video is a series that they are for.
     """
 
     video: str | Path
@@ -68,6 +70,8 @@ class Request:
     stretch: StretchOption | str = "auto"
     text: tuple[str, ...] = ()
     association: AssociationOptions = field(default_factory=AssociationOptions)
+    limits: tuple[int | str | None, int | str | None] = (None, None)
+    series: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -97,6 +101,7 @@ def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
     outputs, watch = request.outputs, watch or Silent()
     with ExitStack() as stack:
         source = stack.enter_context(_open(request, watch))
+        request = replace(request, frames=_frames(request, source), limits=(None, None))
         seeds = request.given(source)
         engine = stack.enter_context(closing(load_engine(_engine_for(request), **request.options)))
         wanted = _wanted(request, seeds, source, engine.name)
@@ -122,16 +127,33 @@ def _open(request: Request, watch: Watch) -> Iterator[Source]:
     request.outputs.check_folder()
     request.outputs.check_drawable()
     with watch.bar("Opening the video"):
-        source = open_source(request.video, rate=request.rate, stretch=request.stretch)
+        if request.series:
+            source: Source = open_series(request.video, rate=request.rate, stretch=request.stretch, **request.series)
+        else:
+            source = open_source(request.video, rate=request.rate, stretch=request.stretch)
     with source:
+        request.outputs.check_maps(source.info)
         if source.info.stretch is not None:
             low, high = source.info.stretch
             watch.say(f"samples of more than 8 bits: {low:g} is shown as black, {high:g} as white (--stretch)")
+        for text in describe_series(source.info):
+            watch.say(text)
         path = Path(source.info.path) if source.info.path else None
         request.outputs.check_apart(*request.inputs, *([path] if path else []))
         if request.outputs.audio and (path is None or not path.is_file()):
             raise InputError(f"--audio: {source.info.name} is no video file, it has no sound")
         yield source
+
+
+def _frames(request: Request, source: Source) -> FrameRange:
+    """The part of the video, where the request names it by dates."""
+    start, stop = request.limits
+    found = request.frames
+    if start is not None:
+        found = replace(found, start=start if isinstance(start, int) else source.info.check_frame(start))
+    if stop is not None:
+        found = replace(found, stop=stop if isinstance(stop, int) else source.info.check_frame(stop))
+    return found
 
 
 def _wanted(request: Request, seeds: Seeds, source: Source, engine: str) -> Journal:
@@ -242,6 +264,7 @@ def _report(request: Request, tracks: Tracks, engine: str, steps: int, seconds: 
     return {
         "video": tracks.video.name,
         "stretch": tracks.video.stretch,
+        "dates": [date.isoformat() for date in tracks.video.dates or ()],
         "engine": engine,
         "frames": len(tracks),
         "steps": steps,

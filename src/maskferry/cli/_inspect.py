@@ -11,6 +11,7 @@ import typer
 
 from maskferry.cli import _console as console
 from maskferry.cli import _options as options
+from maskferry.cli import _series_options as series
 
 if TYPE_CHECKING:
     from maskferry.formats import Seeds
@@ -44,6 +45,8 @@ def inspect(  # noqa: PLR0913
     frame: options.MaskFrame = None,
     strict: options.Strict = False,
     first_frame: options.FirstFrame = None,
+    id_field: series.IdField = None,
+    label_field: series.LabelField = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
@@ -57,7 +60,7 @@ def inspect(  # noqa: PLR0913
     from maskferry.prompts import GivenFiles, target_of
     from maskferry.sources import open_source
 
-    given = GivenFiles(tuple(masks), frame, strict, first_frame)
+    given = GivenFiles(tuple(masks), series.frame_or_date(frame, "--frame"), strict, first_frame, id_field, label_field)
     if video is None:
         found = given.read()
     else:

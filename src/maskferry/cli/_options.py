@@ -196,11 +196,10 @@ PaletteOption = Annotated[
 ]
 Audio = Annotated[bool, typer.Option("--audio/--no-audio", help="Put the sound of the video under the film.")]
 MaskFrame = Annotated[
-    int | None,
+    str | None,
     typer.Option(
         "--frame",
-        metavar="N",
-        min=0,
+        metavar="N|DATE",
         show_default=False,
         help="The frame that --masks belong to, where their file does not say it of each mask; the first one is 0.  "
         "[default: the one that the file names, or 0]",

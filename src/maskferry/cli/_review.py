@@ -10,6 +10,7 @@ import typer
 from maskferry.cli import _console as console
 from maskferry.cli import _options as options
 from maskferry.cli import _progress as progress
+from maskferry.errors import InputError
 
 if TYPE_CHECKING:
     from maskferry.tracks import Tracks
@@ -20,6 +21,9 @@ __all__ = ["EXAMPLES", "review"]
 EXAMPLES = options.verbatim("""Examples:
   What was seen of each object, and a picture of the moments to look at:
     maskferry review out -o worst.png
+
+  Track everything back as well, and say where it does not agree:
+    maskferry review out --check
 
   For a program:
     maskferry review out --json
@@ -36,6 +40,17 @@ def review(  # noqa: PLR0913
             "--out", "-o", metavar="FILE.png", help="Write a picture of the worst moments.", show_default=False
         ),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="First track every object back, from where it is seen last to its given mask, and compare. What is "
+            "found is kept for the next review.",
+        ),
+    ] = False,
+    engine: options.Engine = "auto",
+    device: options.Device = None,
+    checkpoint: options.Checkpoint = None,
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many moments it shows at most.")] = 12,
     palette: options.PaletteOption = options.Palette.default,
     overwrite: options.Overwrite = False,
@@ -49,9 +64,12 @@ def review(  # noqa: PLR0913
     For each object: on how many frames it is seen, where it is lost, its mean score, how much the engine's model saw
     of its given masks (fidelity, an IoU; low for what is too small for the model), and the moments to look at: it
     leaps, its area or its colours change at once, it may have changed places with another, it is lost, its score falls
-    low, the engine sees a given mask differently.
+    low, the engine sees a given mask differently, it is not found again on the way back (with --check).
     """
     console.set_verbosity(quiet=quiet, verbose=verbose, debug=debug)
+    chosen = options.engine_options(device, checkpoint, None)
+    if not check and (engine != "auto" or chosen):
+        raise InputError("an engine is only needed to track back: give --check")
     from maskferry.files import check_output
     from maskferry.outputs import open_tracks
     from maskferry.rendering import reads_of, render_moments
@@ -61,6 +79,8 @@ def review(  # noqa: PLR0913
         if out is not None:
             check_output(out, reads=reads_of(found, video), overwrite=overwrite)
         console.warn_unfinished(found)
+        if check:
+            _check(found, video, engine, chosen)
         summaries = _summaries(found, video)
         worst = worst_moments(summaries, count)
         has_picture = out is not None and bool(worst)
@@ -78,6 +98,16 @@ def review(  # noqa: PLR0913
     elif out is not None:
         console.say("there is nothing to show: no picture was written")
     console.say(f"to look at it and to correct it: maskferry open {tracks}")
+
+
+def _check(tracks: Tracks, video: str | None, engine: str, chosen: dict[str, str | bool]) -> None:
+    """Track back, compare, and keep what was found."""
+    from maskferry.engines.registry import load_engine
+    from maskferry.rendering import source_of
+    from maskferry.way_back import check_way_back
+
+    with source_of(tracks, video) as source, progress.bar("Tracking back") as update:
+        check_way_back(tracks, source, load_engine(engine, **chosen), callback=update)
 
 
 def _summaries(tracks: Tracks, video: str | None) -> list[ObjectSummary]:

@@ -9,6 +9,7 @@ import typer
 
 from maskferry.cli import _completion as completion
 from maskferry.cli import _options as options
+from maskferry.cli import _series_options as series
 from maskferry.cli._console import set_verbosity
 from maskferry.errors import InputError
 from maskferry.formats.registry import require_installed
@@ -29,6 +30,10 @@ EXAMPLES = options.verbatim("""Examples:
   Everything that words name, whenever it enters, each find under an id:
     maskferry track clip.mp4 --text car --text person --engine sam3 -o out
 
+  Lakes on a series of GeoTIFFs, from their outlines on the first date:
+    maskferry track scenes/ --masks 2020-01-21=lakes.gpkg --bands 4,3,2 \\
+        --write geotiff,gpkg,areas,film -o out
+
   A folder with a black and white picture for each object:
     maskferry track clip.mp4 --masks objects/ --write csv,masks -o out
 
@@ -42,7 +47,10 @@ def track(  # noqa: PLR0913
     video: Annotated[
         str,
         typer.Argument(
-            metavar="VIDEO", help="A video file, a folder of pictures, a file of several, or a URL.", show_default=False
+            metavar="VIDEO",
+            help="A video file, a folder of pictures, a file of several, a URL, or a series of GeoTIFFs: a folder or a "
+            "pattern.",
+            show_default=False,
         ),
     ],
     out: Annotated[
@@ -56,8 +64,9 @@ def track(  # noqa: PLR0913
             show_default=False,
             help="Masks to start from: a picture in which each value or colour is an object; a folder with a picture "
             "for each frame or for each object; a file of COCO, YouTube-VIS, LabelMe, Datumaro (.json), CVAT (.xml), "
-            "MOTS or YOLO (.txt), a .zip of one, or one of numpy (.npy, .npz). May be given several times, for several "
-            "frames: --masks 0=a.png --masks 40=b.png.",
+            "MOTS or YOLO (.txt), a .zip of one, or one of numpy (.npy, .npz); for GeoTIFFs polygons (.gpkg, .geojson, "
+            ".shp, .fgb) or a raster. May be given several times, for several frames: --masks 0=a.png --masks "
+            "40=b.png, or --masks 2020-01-21=a.gpkg.",
         ),
     ] = [],  # noqa: B006
     text: options.Text = [],  # noqa: B006
@@ -68,6 +77,8 @@ def track(  # noqa: PLR0913
     frame: options.MaskFrame = None,
     strict: options.Strict = False,
     first_frame: options.FirstFrame = None,
+    id_field: series.IdField = None,
+    label_field: series.LabelField = None,
     engine: options.Engine = "auto",
     device: options.Device = None,
     checkpoint: options.Checkpoint = None,
@@ -75,10 +86,10 @@ def track(  # noqa: PLR0913
     direction: Annotated[
         options.Direction, typer.Option("--direction", help="Where to track from the given masks.")
     ] = options.Direction.both,
-    start: Annotated[int, typer.Option("--start", metavar="N", min=0, help="First frame to track.")] = 0,
+    start: Annotated[str, typer.Option("--start", metavar="N|DATE", help="First frame to track.")] = "0",
     stop: Annotated[
-        int | None,
-        typer.Option("--stop", metavar="N", min=1, help="Frame to end before.  [default: the end]", show_default=False),
+        str | None,
+        typer.Option("--stop", metavar="N|DATE", help="Frame to end before.  [default: the end]", show_default=False),
     ] = None,
     stride: Annotated[int, typer.Option("--stride", metavar="N", min=1, help="Track every n-th frame only.")] = 1,
     rate: Annotated[
@@ -94,10 +105,19 @@ def track(  # noqa: PLR0913
         typer.Option(
             "--stretch",
             metavar="auto|none|LOW,HIGH",
-            help="How samples of more than 8 bits (thermal, microscopy) are shown, on all frames alike: auto shows the "
-            "2nd percentile as black and the 98th as white, none the whole range; or these two samples.",
+            help="How samples of more than 8 bits (thermal, microscopy, satellites) are shown, on all frames alike: "
+            "auto shows the 2nd percentile as black and the 98th as white, none the whole range; or these two samples; "
+            "of GeoTIFFs also LOW,HIGH,percent.",
         ),
     ] = "auto",
+    dates: series.Dates = None,
+    bands: series.Bands = None,
+    nodata: series.Nodata = None,
+    grid: series.Grid = None,
+    resampling: series.ResamplingOption = None,
+    bounds: series.Bounds = None,
+    bounds_crs: series.BoundsCrs = None,
+    resolution: series.Resolution = None,
     write: Annotated[
         list[str],
         typer.Option(
@@ -139,17 +159,19 @@ def track(  # noqa: PLR0913
 
     request = Request(
         video,
-        GivenFiles(tuple(masks), frame, strict, first_frame),
+        GivenFiles(tuple(masks), series.frame_or_date(frame, "--frame"), strict, first_frame, id_field, label_field),
         Outputs(out, kinds, overlap.value, audio, palette=palette.value),
         engine,
         options.engine_options(device, checkpoint, memory_selection),
         direction.value,
-        FrameRange(start, ENDLESS if stop is None else stop, stride),
+        FrameRange(0, ENDLESS, stride),
         rate,
         overwrite,
         stretch,
         tuple(text),
         association,
+        (series.frame_or_date(start, "--start"), series.frame_or_date(stop, "--stop", least=1)),
+        series.series_options(dates, bands, nodata, grid, resampling, (bounds, bounds_crs), resolution),
     )
     run_and_tell(request, as_json=as_json)
 

@@ -8,6 +8,8 @@
     given_arrays     arrays in files of numpy, for given_masks
     mask_pictures    what a picture of masks means
     given_files   files of other tools, for given_masks
+    given_vectors    polygons on the map, for given_masks
+    given_rasters    rasters on other grids, for given_pictures
     given_zip     exports as they are downloaded, for given_masks
     as_coco       JSON of Datumaro, Label Studio and SA-1B -> the records of COCO
     yolo          YOLO's text of segments
@@ -37,6 +39,13 @@
     film_stream   what film and cutouts are encoded with
     cutouts       objects cut out of their frames: PNG or WebM with alpha
     supervision   a frame's objects as supervision.Detections
+    geotiff       label maps on the map, a cloud-optimised GeoTIFF a date
+    vectors       polygons on the map: GeoPackage and GeoJSON
+    geoparquet    the same as GeoParquet
+    areas         what objects measure on each date, as CSV
+    raster_polygons  a raster of labels -> polygons of its values
+    map_rows      objects by date, for the four above
+    qgis_style    how QGIS shows them
     coco          segmentations as COCO writes them: RLE or polygons
     content       what files of tracks hold
     csv           writing CSV
@@ -64,6 +73,7 @@ if TYPE_CHECKING:
     from maskferry.formats._given_masks import Seeds as Seeds
     from maskferry.formats._given_masks import read_seeds as read_seeds
     from maskferry.formats._images import write_pixels as write_pixels
+    from maskferry.formats._raster_polygons import write_polygons as write_polygons
     from maskferry.formats._supervision import to_supervision as to_supervision
 
 __all__, __getattr__ = _lazy.attach(
@@ -72,6 +82,7 @@ __all__, __getattr__ = _lazy.attach(
         "maskferry.formats._davis": ("LabelMap", "VOID", "read_label_map"),
         "maskferry.formats._images": ("write_pixels",),
         "maskferry.formats._given_masks": ("Seeds", "read_seeds"),
+        "maskferry.formats._raster_polygons": ("write_polygons",),
         "maskferry.formats._supervision": ("to_supervision",),
     },
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from maskferry._arguments import whole
 from maskferry.data import Mask, MaskPrompt
@@ -14,11 +16,12 @@ from maskferry.formats._given_arrays import read_arrays
 from maskferry.formats._given_files import Found, read_file
 from maskferry.formats._given_folders import read_folder
 from maskferry.formats._given_pictures import read_picture
+from maskferry.formats._given_vectors import VECTOR_SUFFIXES, read_features, read_vectors
 from maskferry.formats._given_zip import read_zip
 from maskferry.formats._reading import Reading, Target
 from maskferry.limits import MOST_FRAMES
 
-__all__ = ["Seeds", "read_one_mask", "read_seeds"]
+__all__ = ["Seeds", "is_feature_table", "read_one_mask", "read_seeds", "read_table"]
 
 _ARRAYS = (".npy", ".npz")
 
@@ -53,6 +56,8 @@ def read_seeds(
     target: Target | None = None,
     strict: bool = False,
     first_frame: int | None = None,
+    id_field: str | None = None,
+    label_field: str | None = None,
 ) -> Seeds:
     """Read masks to start from.
 
@@ -76,14 +81,17 @@ def read_seeds(
       LabelMe: ids are the groups, where every shape has one and no group has two labels; otherwise 1 to N.
     - An XML file of CVAT, see `cvat.read`: the shapes of keyframes. A text file of MOTS, see `mots.read`, or of YOLO's
       segments, see `yolo.read`.
+    - A file of polygons on the map (.gpkg, .geojson, .shp, .fgb), of a series, see `_given_vectors.read_vectors`.
     - A zip with one such file in it, or with YOLO's or LabelMe's files of several pictures.
 
     Args:
-        path: a picture, a folder, or a .json, .xml, .txt, .zip, .npy or .npz file.
+        path: a picture, a folder, or a .json, .xml, .txt, .zip, .npy, .npz, .gpkg, .geojson, .shp or .fgb file.
         frame: the frame that a file of one picture belongs to, 0-based; None for the one that it names, or the first.
         target: the video that the masks are for, as far as it is known: files that name a picture are put on its frame.
         strict: refuse a file of which something is left out; otherwise one warning says what, and how many.
         first_frame: what a text file of MOTS calls the video's first frame, see `mots.read`; no other file takes it.
+        id_field: of polygons, the column of ids; no other file takes it.
+        label_field: of polygons, the column of names.
 
     Raises:
         InputError: nothing of this kind, or no mask in it.
@@ -96,8 +104,11 @@ def read_seeds(
         frame = whole(frame, "frame", least=0, most=MOST_FRAMES)
     if first_frame is not None and path.suffix.lower() not in (".txt", ".zip"):
         raise InputError(f"first_frame: only for text files of MOTS (.txt), not for {path}")
-    reading = Reading(str(path), target or Target(), strict, first_frame=first_frame)
-    found = _read(path, frame, reading)
+    is_vector = path.suffix.lower() in VECTOR_SUFFIXES or _is_features(path)
+    if (id_field or label_field) and not is_vector:
+        raise InputError(f"id_field, label_field: only for polygons ({', '.join(VECTOR_SUFFIXES)}), not for {path}")
+    reading = Reading(str(path), target or Target(), strict, first_frame, id_field, label_field)
+    found = read_vectors(path, frame, reading) if is_vector else _read(path, frame, reading)
     if not found.prompts:
         why = f"; left out: {'; '.join(reading.told)}" if reading.told else ""
         raise InputError(f"{path} holds no mask: expected at least one pixel of an object{why}")
@@ -106,6 +117,32 @@ def read_seeds(
         log.info("%s: %s", path, note)
     told, notes = tuple(reading.told), tuple(reading.notes)
     return Seeds(found.prompts, found.labels, (reading.kind,), told, notes, found.counted)
+
+
+def is_feature_table(value: Any) -> bool:  # noqa: ANN401
+    """Whether this is a GeoDataFrame, or behaves as one."""
+    return all(hasattr(value, name) for name in ("geometry", "crs", "iterrows"))
+
+
+def read_table(table: Any, *, frame: int | None, target: Target) -> Seeds:  # noqa: ANN401
+    """The polygons of a GeoDataFrame, see `_given_vectors.read_vectors`; its rows are called by their index."""
+    reading = Reading("masks", target)
+    name = table.geometry.name
+    rows = [(f"row {index}", row[name], {k: row[k] for k in row.index if k != name}) for index, row in table.iterrows()]
+    found = read_features(rows, table.crs, frame, reading)
+    reading.warn()
+    return Seeds(found.prompts, found.labels, ("polygons on the map",), tuple(reading.told), (), found.counted)
+
+
+def _is_features(path: Path) -> bool:
+    """Whether a .json file is GeoJSON, which begins with saying so."""
+    if path.suffix.lower() != ".json":
+        return False
+    try:
+        with path.open("rb") as file:
+            return re.match(rb'\s*\{\s*"type"\s*:\s*"FeatureCollection"', file.read(200)) is not None
+    except OSError:  # whoever reads it says why
+        return False
 
 
 def read_one_mask(path: Path) -> Mask:

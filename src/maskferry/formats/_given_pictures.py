@@ -8,6 +8,7 @@ from pathlib import Path
 from maskferry.data import Mask, MaskPrompt
 from maskferry.errors import InputError
 from maskferry.formats._frame_names import frame_of, own_frame
+from maskferry.formats._given_rasters import values_on_grid
 from maskferry.formats._images import Pixels, read_pixels
 from maskferry.formats._mask_pictures import objects_of
 from maskferry.formats._reading import Reading
@@ -27,7 +28,8 @@ def read_picture(path: Path, said: int | None, reading: Reading) -> list[MaskPro
     Raises:
         InputError: it cannot be read, or is not clear.
     """
-    pixels = _read(path, reading)
+    on_grid = values_on_grid(path, reading)
+    pixels = _read(path, reading) if on_grid is None else Pixels(on_grid)
     reading.read_as("a picture of masks")
     frame = frame_of(path, said, reading, own_frame(path))
     return on_frame(frame, objects_of(pixels, reading))
@@ -46,5 +48,5 @@ def _read(path: Path, reading: Reading) -> Pixels:
             raise
         raise InputError(
             f"{path} is of no kind that masks are read from: expected a picture (PNG, TIFF, JPEG, ...), a folder of "
-            "them, or a .json, .xml, .txt, .zip, .npy or .npz file"
+            "them, or a .json, .xml, .txt, .zip, .npy, .npz, .gpkg, .geojson, .shp or .fgb file"
         ) from err

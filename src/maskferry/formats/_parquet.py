@@ -19,7 +19,7 @@ from maskferry.formats._content import checked, warn_of_loss
 from maskferry.formats._frame_table import noting
 from maskferry.formats._table import COLUMNS, LATER, TableRow, rows_of
 
-__all__ = ["read", "read_frames", "require_pyarrow", "write"]
+__all__ = ["load_pyarrow", "read", "read_frames", "require_pyarrow", "write"]
 
 _KEY = b"maskferry"
 _BATCH = 10_000  # rows
@@ -43,7 +43,7 @@ def write(
         OutputExistsError: there is a file, and ``overwrite`` is false.
         OutputError: the disk is full or not writable.
     """
-    pa, pq = _pyarrow()
+    pa, pq = load_pyarrow()
     check_free(path, overwrite=overwrite)
     infos: list[FrameInfo] = []
     rows = rows_of(noting(checked(video, frames), infos), labels)
@@ -95,10 +95,15 @@ def require_pyarrow() -> None:
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    _pyarrow()
+    load_pyarrow()
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def load_pyarrow() -> tuple[Any, Any]:
+    """pyarrow, and its module of Parquet.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
@@ -108,7 +113,7 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 def _open(path: Path, reading: Any) -> Any:  # noqa: ANN401
-    pa, pq = _pyarrow()
+    pa, pq = load_pyarrow()
     try:
         return reading(pq)
     except OSError as err:

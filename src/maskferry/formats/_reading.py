@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from maskferry.data import VideoInfo
 from maskferry.errors import InputError, LeftOutWarning, MaskPlacementWarning
 
 __all__ = ["Reading", "RecordError", "Target", "reading_of"]
@@ -25,11 +26,13 @@ class Target:
         frame_count: None where it is not known.
         frame_named: gives the index of the frame whose picture has this file name, with folders and suffix or without;
             None where no frame is called so, or several are.
+        video: its map grid and its dates, where it has some; None where nothing is known.
     """
 
     size_hw: tuple[int, int] | None = None
     frame_count: int | None = None
     frame_named: Callable[[str], int | None] = _unnamed
+    video: VideoInfo | None = None
 
     @property
     def is_known(self) -> bool:
@@ -59,6 +62,8 @@ class Reading:
         target: the video that its masks are for.
         strict: refuse the file rather than leave something out.
         first_frame: what a file of MOTS calls the video's first frame, where the caller says it.
+        id_field: the column of ids in a file of polygons, where the caller says it.
+        label_field: the column of names.
         kind: how the file is read, in a few words: "COCO", "a label map".
         left_out: {what: [how many, where it was first]}.
         notes: how it was read, in a sentence each, where it could be read in another way too.
@@ -69,6 +74,8 @@ class Reading:
     target: Target = field(default_factory=Target)
     strict: bool = False
     first_frame: int | None = None
+    id_field: str | None = None
+    label_field: str | None = None
     kind: str = "masks"
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

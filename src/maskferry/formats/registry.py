@@ -56,9 +56,11 @@ class FormatSpec:
         is_folder: it is a folder of files.
         has_frame_table: a file ``<name>.frames.csv`` with the frame table lies beside it.
         needs_pictures: the writer gets decoded frames.
+        needs_map: the video must be a series that lies on a map.
         takes: which of these the writer takes as keyword arguments: "labels" ({object id: name}, of those that have
             one), "object_ids" (all of them, ascending), "rate" (frames per second as a Fraction, or None for every
-            frame at its own time).
+            frame at its own time), "valid" (a function that gives a frame's valid pixels as `Rle`, or None),
+            "footprints" ({object id: the union of its masks as `Rle`}).
         options: further keyword arguments, always the same.
         accepts: keyword arguments of the writer that whoever exports may give, such as "first_frame".
         requires: top-level packages that must be importable.
@@ -75,6 +77,7 @@ class FormatSpec:
     is_folder: bool = False
     has_frame_table: bool = False
     needs_pictures: bool = False
+    needs_map: bool = False
     takes: tuple[str, ...] = ("labels",)
     options: Mapping[str, object] = field(default_factory=dict)
     accepts: tuple[str, ...] = ()
@@ -84,6 +87,7 @@ class FormatSpec:
 
 
 _NAMES_SCORES_STATES = "names, scores, states"
+_FOR_AREAS = ("labels", "valid", "footprints")
 
 BUILT_IN: dict[str, FormatSpec] = {
     "davis": FormatSpec(
@@ -211,6 +215,54 @@ BUILT_IN: dict[str, FormatSpec] = {
         has_frame_table=True,
         needs_pictures=True,
         takes=("rate",),
+    ),
+    "geotiff": FormatSpec(
+        "maskferry.formats._geotiff:write_maps",
+        "maps",
+        "on the map: a folder with a cloud-optimised GeoTIFF for each date, in which value n is object n",
+        f"one of two objects that claim a pixel; {_NAMES_SCORES_STATES}",
+        is_folder=True,
+        needs_map=True,
+        takes=("object_ids", "valid"),
+        requires=("rasterio",),
+        extra="geo",
+    ),
+    "gpkg": FormatSpec(
+        "maskferry.formats._vectors:write_gpkg",
+        "objects.gpkg",
+        "on the map: a GeoPackage of polygons by object and date, with areas",
+        needs_map=True,
+        takes=_FOR_AREAS,
+        requires=("rasterio", "pyogrio", "shapely"),
+        extra="geo",
+    ),
+    "geojson": FormatSpec(
+        "maskferry.formats._vectors:write_geojson",
+        "objects.geojson",
+        "on the map: the same polygons as GeoJSON, in longitude and latitude",
+        needs_map=True,
+        takes=_FOR_AREAS,
+        requires=("rasterio", "shapely"),
+        extra="geo",
+    ),
+    "geoparquet": FormatSpec(
+        "maskferry.formats._geoparquet:write",
+        "objects.parquet",
+        "on the map: the same polygons as GeoParquet",
+        needs_map=True,
+        takes=_FOR_AREAS,
+        requires=("rasterio", "shapely", "pyarrow"),
+        extra="geo,parquet",
+    ),
+    "areas": FormatSpec(
+        "maskferry.formats._areas:write",
+        "areas.csv",
+        "on the map: a table of each object's area on each date, on the ellipsoid, and of its change",
+        "the masks",
+        needs_map=True,
+        takes=_FOR_AREAS,
+        requires=("rasterio",),
+        extra="geo",
     ),
 }
 """The formats that come with maskferry, in the order of the documentation."""

@@ -9,17 +9,18 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from maskferry.data import Frame, FrameMasks, FrameTracks, VideoLike
+from maskferry.data import Frame, FrameMasks, FrameTracks, VideoInfo, VideoLike
 from maskferry.errors import InputError
 from maskferry.files import check_output, output
 from maskferry.formats._davis import Names, write_label_maps
 from maskferry.formats._frame_table import sidecar
+from maskferry.formats._map_rows import check_dates, check_grid, footprints_of
 from maskferry.formats.registry import FormatSpec, format_spec, load_recognizer, load_writer
 from maskferry.masks import Overlap
 from maskferry.rendering._tracked_video import film_rate, pictures, reads_of, require_frames, source_of
 from maskferry.tracks import Tracks
 
-__all__ = ["LabelMapOptions", "export", "save_label_maps"]
+__all__ = ["LabelMapOptions", "check_map", "export", "save_label_maps"]
 
 
 def export(
@@ -67,6 +68,7 @@ def export(
         "recognize": load_recognizer(format),
     }
     check_output(path, **place)
+    check_map(spec, tracks.video)
     require_frames(tracks)
     write = load_writer(format)
     with output(path, **place) as part, _frames(tracks, spec, video) as frames:
@@ -81,6 +83,18 @@ def _check_options(options: Iterable[str], spec: FormatSpec, name: str) -> None:
     if unknown:
         takes = f"expected {' or '.join(spec.accepts)}" if spec.accepts else "it takes none"
         raise InputError(f"options of the format {name!r}: {takes}, got {', '.join(unknown)}")
+
+
+def check_map(spec: FormatSpec, video: VideoInfo) -> None:
+    """Refuse a video that lies on no map, where a format needs one.
+
+    Raises:
+        InputError: it is so, or its frames have no dates.
+    """
+    if spec.needs_map:
+        check_grid(video)
+        if "footprints" in spec.takes:
+            check_dates(video)
 
 
 class _Place(TypedDict):
@@ -118,6 +132,8 @@ def _arguments(tracks: Tracks, spec: FormatSpec) -> dict[str, Any]:
         "labels": lambda: tracks.labels,
         "object_ids": lambda: tracks.object_ids,
         "rate": lambda: film_rate(tracks, None),
+        "valid": lambda: tracks.valid,
+        "footprints": lambda: footprints_of(Tracks.frames(tracks), tracks.valid),  # not what a watcher counts
     }
     return {name: values[name]() for name in spec.takes}
 

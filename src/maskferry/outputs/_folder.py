@@ -11,14 +11,14 @@ from maskferry._apart import check_apart, is_same_place
 from maskferry._locks import lock_path
 from maskferry._own_files import OwnKind, own_kind
 from maskferry._replacing import check_own, foreign_files, own_files, remove_own_files
-from maskferry.data import FrameTracks, Source
+from maskferry.data import FrameTracks, Source, VideoInfo
 from maskferry.drawing import check_font
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.files import check_free, put_in_order, translate_os_errors
 from maskferry.formats._frame_table import sidecar
 from maskferry.formats.registry import format_spec, load_recognizer
 from maskferry.masks import Overlap
-from maskferry.outputs._export import export, save_label_maps
+from maskferry.outputs._export import check_map, export, save_label_maps
 from maskferry.outputs._kinds import RENDERINGS, known_kinds
 from maskferry.outputs._watch import Silent, Update, Watch
 from maskferry.rendering import Palette, render, render_sheet
@@ -85,6 +85,16 @@ class Outputs:
         """
         if RENDERINGS.keys() & set(self.kinds):
             check_font()
+
+    def check_maps(self, video: VideoInfo) -> None:
+        """Refuse maps of a video that lies on none.
+
+        Raises:
+            InputError: it is so.
+        """
+        for kind in self.kinds:
+            if kind not in RENDERINGS:
+                check_map(format_spec(kind), video)
 
     def check_free(self) -> None:
         """Refuse to write where something is.

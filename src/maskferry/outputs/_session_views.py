@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from maskferry.data import Frame, FrameMasks, Source
+from maskferry.data import Frame, FrameLike, FrameMasks, Source
 from maskferry.files import check_output
 from maskferry.outputs._export import LabelMapOptions, save_label_maps
 from maskferry.rendering._film import RenderOptions, render
@@ -35,10 +35,10 @@ class SessionViews(ABC):
         """The results so far; InputError where no video has been set."""
 
     @abstractmethod
-    def frame(self, frame_idx: int) -> Frame:
+    def frame(self, frame_idx: FrameLike) -> Frame:
         """Decode one frame."""
 
-    def masks(self, frame_idx: int) -> FrameMasks:
+    def masks(self, frame_idx: FrameLike) -> FrameMasks:
         """What is known of one frame so far: tracked, or only given.
 
         Raises:
@@ -47,7 +47,7 @@ class SessionViews(ABC):
         frame_idx = self.source.info.check_frame(frame_idx)
         return self.tracks.get(frame_idx) or FrameMasks(frame_idx, self.source.info.size_hw)
 
-    def show_frame(self, frame_idx: int = 0, **options: Unpack[PlotOptions]) -> Figure:
+    def show_frame(self, frame_idx: FrameLike = 0, **options: Unpack[PlotOptions]) -> Figure:
         """Plot one frame under its masks; options as in `rendering.plot_frame`.
 
         Raises:

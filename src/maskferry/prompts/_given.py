@@ -20,20 +20,22 @@ from maskferry.images import PICTURE_SUFFIXES
 __all__ = ["GivenFiles", "mask_path", "target_of", "with_known_ids"]
 
 
-def mask_path(argument: str, frame: int | None = None) -> tuple[int | None, Path]:
-    """Take ``40=fix.png`` apart: (frame, path). A file that is really called so is taken as it is.
+def mask_path(argument: str, frame: int | str | None = None) -> tuple[int | str | None, Path]:
+    """Take ``40=fix.png`` or ``2020-01-21=lakes.gpkg`` apart: (frame or date, path).
+
+    A file that is really called so is taken as it is.
 
     Raises:
         InputError: there is no such file or folder.
     """
     path = Path(argument)
-    numbered = re.fullmatch(r"(\d+)=(.+)", argument)
+    numbered = re.fullmatch(r"(\d+|\d{4}-\d\d-\d\d(?:[T ][0-9:.+Z-]+)?)=(.+)", argument)
     if numbered is not None and not path.exists():
-        frame, path = int(numbered[1]), Path(numbered[2])
+        frame, path = int(numbered[1]) if numbered[1].isdecimal() else numbered[1], Path(numbered[2])
     if not path.exists():
         raise InputError(
             f"--masks: {path} does not exist: expected a picture, a folder of pictures, or a .json, .xml, .txt, "
-            ".zip, .npy or .npz file"
+            ".zip, .npy, .npz, .gpkg, .geojson, .shp or .fgb file"
         )
     return frame, path
 
@@ -43,16 +45,20 @@ class GivenFiles:
     """The files of masks of a command.
 
     Attributes:
-        arguments: each a path, or ``FRAME=PATH``.
-        frame: the frame of those that say none; None where the command says none either.
+        arguments: each a path, ``FRAME=PATH`` or ``DATE=PATH``.
+        frame: the frame, or its date, of those that say none; None where the command says none either.
         strict: refuse files of which something would be left out.
         first_frame: what files of MOTS call the video's first frame; None where they tell it.
+        id_field: of polygons, the column of ids.
+        label_field: of polygons, the column of names.
     """
 
     arguments: tuple[str, ...]
-    frame: int | None = None
+    frame: int | str | None = None
     strict: bool = False
     first_frame: int | None = None
+    id_field: str | None = None
+    label_field: str | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -84,8 +90,15 @@ class GivenFiles:
         notes: list[str] = []
         for argument in self.arguments:
             index, path = mask_path(argument, self.frame)
-            first = self.first_frame
-            seeds = read_seeds(path, frame=index, target=target, strict=self.strict, first_frame=first)
+            seeds = read_seeds(
+                path,
+                frame=_index_of(index, target),
+                target=target,
+                strict=self.strict,
+                first_frame=self.first_frame,
+                id_field=self.id_field,
+                label_field=self.label_field,
+            )
             seeds = with_known_ids(seeds, labels, {object_id for _, object_id in found}, str(path))
             _add_prompts(found, seeds, path)
             _add_labels(labels, seeds, path)
@@ -94,6 +107,15 @@ class GivenFiles:
             notes += seeds.notes
         prompts = [found[key][0] for key in sorted(found)]
         return Seeds(prompts, labels, tuple(dict.fromkeys(kinds)), tuple(left_out), tuple(notes))
+
+
+def _index_of(frame: int | str | None, target: Target | None) -> int | None:
+    """A frame's number, also where the command says its date."""
+    if not isinstance(frame, str) or frame.isdecimal():
+        return None if frame is None else int(frame)
+    if target is None or target.video is None:
+        raise InputError(f"{frame}=...: a date needs the series that it is of (the VIDEO, --video)")
+    return target.video.check_frame(frame)
 
 
 def _add_prompts(found: dict[tuple[int, int], tuple[MaskPrompt, Path]], seeds: Seeds, path: Path) -> None:
@@ -161,7 +183,7 @@ def with_known_ids(seeds: Seeds, known: Mapping[int, str], used: Collection[int]
 
 def target_of(source: Source) -> Target:
     """What a reader of masks needs to know of the video that they are for."""
-    return Target(source.info.size_hw, source.info.frame_count, _frame_named(source))
+    return Target(source.info.size_hw, source.info.frame_count, _frame_named(source), source.info)
 
 
 def _frame_named(source: Source) -> Callable[[str], int | None]:

@@ -11,12 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from maskferry.data import BoxPrompt, Frame, FrameInfo, Mask, MaskPrompt, PointPrompt, Prompt, Source, TextPrompt
+from maskferry.data import (
+    BoxPrompt,
+    Frame,
+    FrameInfo,
+    FrameLike,
+    Mask,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    Source,
+    TextPrompt,
+)
 from maskferry.detections import Detections
 from maskferry.detections._reading import read_given
 from maskferry.engines.base import Engine
 from maskferry.errors import InputError, PromptNotSupportedError
-from maskferry.formats._given_masks import read_one_mask, read_seeds
+from maskferry.formats._given_masks import Seeds, is_feature_table, read_one_mask, read_seeds, read_table
 from maskferry.masks._convert import as_mask
 from maskferry.prompts._checks import box_prompt, point_prompt
 from maskferry.prompts._given import target_of, with_known_ids
@@ -44,7 +55,13 @@ class Prompter:
         self._restored = set(journal.prompts.requests())  # of a run that is resumed
 
     def add_mask(
-        self, mask: ArrayLike | str | Path, obj_id: int | None, frame_idx: int, label: str | None, *, replace: bool
+        self,
+        mask: ArrayLike | str | Path,
+        obj_id: int | None,
+        frame_idx: FrameLike,
+        label: str | None,
+        *,
+        replace: bool,
     ) -> int:
         """One mask, from an array or a file."""
         video = self._source.info
@@ -72,12 +89,16 @@ class Prompter:
         self,
         masks: Any,  # noqa: ANN401
         obj_ids: Sequence[int] | None,
-        frame_idx: int,
+        frame_idx: FrameLike,
         labels: Sequence[str | None] | None,
         *,
         replace: bool,
     ) -> list[int]:
         """Several masks of one frame, in any form that `detections.read_detections` reads."""
+        if is_feature_table(masks):
+            if obj_ids is not None or labels is not None:
+                raise InputError("obj_ids, labels: a GeoDataFrame has them in its columns (object_id, label)")
+            return self._add_features(masks, frame_idx, replace=replace)
         frame_idx = self._source.info.check_frame(frame_idx)
         found = read_masks(masks, self._source.info.size_hw)
         names = list(labels) if labels is not None else found.labels
@@ -94,24 +115,39 @@ class Prompter:
         return ids
 
     def add_masks_file(
-        self, path: Path, frame_idx: int | None, *, replace: bool, strict: bool, first_frame: int | None
+        self,
+        path: Path,
+        frame_idx: FrameLike | None,
+        *,
+        replace: bool,
+        strict: bool,
+        **options: Any,  # noqa: ANN401
     ) -> list[int]:
-        """The masks of a file, on the frames that it names."""
+        """The masks of a file, on the frames that it names; ``options`` are those of `read_seeds`."""
         frame = None if frame_idx is None else self._source.info.check_frame(frame_idx)
         target = target_of(self._source)
-        given = read_seeds(path, frame=frame, target=target, strict=strict, first_frame=first_frame)
+        given = read_seeds(path, frame=frame, target=target, strict=strict, **options)
+        return self._add_seeds(given, path, replace=replace)
+
+    def _add_features(self, table: Any, frame_idx: FrameLike | None, *, replace: bool) -> list[int]:  # noqa: ANN401
+        """The polygons of a GeoDataFrame."""
+        frame = None if frame_idx is None else self._source.info.check_frame(frame_idx)
+        return self._add_seeds(read_table(table, frame=frame, target=target_of(self._source)), None, replace=replace)
+
+    def _add_seeds(self, given: Seeds, path: Path | None, *, replace: bool) -> list[int]:
         with self._journal.transaction():  # all, or none
             there = self._journal.tracks
-            given = with_known_ids(given, there.labels, there.object_ids, str(path))
+            given = with_known_ids(given, there.labels, there.object_ids, str(path or "masks"))
             for frame, prompts in groupby(given.prompts, key=attrgetter("frame")):
                 masks: dict[int, Mask] = {prompt.object_id: prompt.mask for prompt in prompts}
                 names = [given.labels.get(i) for i in masks]
                 self.add_masks(list(masks.values()), list(masks), frame, names, replace=replace)
-            self._journal.tracks.note_inputs(path)
+            if path is not None:
+                self._journal.tracks.note_inputs(path)
         return sorted({prompt.object_id for prompt in given.prompts})
 
     def add_points(
-        self, points: ArrayLike, labels: ArrayLike, obj_id: int | None, frame_idx: int, *, replace: bool
+        self, points: ArrayLike, labels: ArrayLike, obj_id: int | None, frame_idx: FrameLike, *, replace: bool
     ) -> int:
         """Points on and off one object."""
         frame_idx = self._frame_index(frame_idx, PointPrompt, "points")
@@ -121,7 +157,7 @@ class Prompter:
             self._add([prompt], {}, {}, replace=replace)
         return object_id
 
-    def add_box(self, box: Sequence[float], obj_id: int | None, frame_idx: int, *, replace: bool) -> int:
+    def add_box(self, box: Sequence[float], obj_id: int | None, frame_idx: FrameLike, *, replace: bool) -> int:
         """A box around one object."""
         frame_idx = self._frame_index(frame_idx, BoxPrompt, "boxes")
         with self._journal.transaction():
@@ -130,7 +166,7 @@ class Prompter:
             self._add([prompt], {}, {}, replace=replace)
         return object_id
 
-    def _frame_index(self, frame_idx: int, kind: type[Prompt], what: str) -> int:
+    def _frame_index(self, frame_idx: FrameLike, kind: type[Prompt], what: str) -> int:
         frame_idx = self._source.info.check_frame(frame_idx)
         self._require(kind, what)
         return frame_idx
@@ -142,7 +178,7 @@ class Prompter:
         """The ids that new objects would get."""
         return self._journal.prompts.ids(None, count)
 
-    def add_text(self, text: str, frame_idx: int, first_id: int | None = None) -> list[int]:
+    def add_text(self, text: str, frame_idx: FrameLike, first_id: int | None = None) -> list[int]:
         """Everything on one frame that words name."""
         frame_idx = self._source.info.check_frame(frame_idx)
         self._require(TextPrompt, "text")

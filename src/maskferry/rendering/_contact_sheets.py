@@ -10,7 +10,7 @@ import numpy as np
 
 from maskferry._palettes import Palette, check_palette
 from maskferry.data import Frame, FrameMasks, Image, VideoLike
-from maskferry.drawing import check_font, contact_sheet, draw_overlay, fitting_zoom
+from maskferry.drawing import check_font, contact_sheet, date_text, draw_overlay, fitting_zoom, shrink
 from maskferry.errors import InputError
 from maskferry.files import check_output, output
 from maskferry.rendering._tracked_video import pictures, reads_of, require_frames, source_of
@@ -18,6 +18,9 @@ from maskferry.tracks import Tracks
 from maskferry.tracks.review import Moment
 
 __all__ = ["render_moments", "render_sheet"]
+
+_LONGEST_SIDE = 1920
+"""Pixels of a picture that waits for its place on a sheet."""
 
 
 def render_sheet(
@@ -52,11 +55,13 @@ def render_sheet(
     with source_of(tracks, video) as source:
         for frame, masks in pictures(tracks, source, stride=stride):
             time = "" if frame.info.time is None else f", {frame.info.time:.2f} s"
+            time = time if frame.info.date is None else f", {date_text(frame.info.date)}"
             lost = sum(not row.rle.area for row in masks)
             captions.append(f"frame {frame.index}{time}" + (f", {lost} lost" if lost else ""))
             zoom = fitting_zoom(masks.size_hw)
             labels = tracks.labels or True
-            images.append(draw_overlay(frame.image, masks, labels=labels, zoom=zoom, palette=palette))
+            drawn = draw_overlay(frame.image, masks, labels=labels, zoom=zoom, palette=palette)
+            images.append(shrink(drawn, _LONGEST_SIDE))
     with output(path, reads=reads, overwrite=overwrite) as part:
         write_pixels(part, contact_sheet(images, captions))
     return path

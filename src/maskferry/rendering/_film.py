@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
 from maskferry._palettes import Palette, check_palette
-from maskferry.data import VideoLike
-from maskferry.drawing import check_font, draw_overlay
+from maskferry.data import FrameMasks, Image, VideoLike
+from maskferry.drawing import check_font, date_text, draw_caption, draw_overlay, shrink
 from maskferry.errors import InputError
 from maskferry.files import check_output, output
 from maskferry.rendering._tracked_video import film_rate, pictures, reads_of, require_frames, source_of
 from maskferry.tracks import Tracks
 
 __all__ = ["RenderOptions", "render"]
+
+_LONGEST_SIDE = 3840
+"""Pixels of a film of a series."""
 
 
 class RenderOptions(TypedDict, total=False):
@@ -54,7 +58,8 @@ def render(  # noqa: PLR0913
         tracks: what to draw; frames that were not tracked are left out.
         path: ends in .mp4.
         video: where the frames come from; by default the path that the tracks name.
-        rate: frames per second; by default every frame is shown at its own time.
+        rate: frames per second; by default every frame is shown at its own time, of a series two dates a second. Films
+            of series have the dates in them, and at most 3840 pixels on their longer side.
         stride: every stride-th of the tracked frames.
         alpha: opacity of the masks, 0 to 1.
         outline: draw contours.
@@ -89,12 +94,23 @@ def render(  # noqa: PLR0913
     with source_of(tracks, video) as source, output(path, reads=reads, overwrite=overwrite) as part:
         if audio and not (source.info.path and Path(source.info.path).is_file()):
             raise InputError(f"audio: {source.info.name} is no video file, so there is no sound to copy")
+        draw: Callable[..., Image] = partial(
+            draw_overlay, alpha=alpha, outline=outline, labels=names, zoom=zoom, palette=palette
+        )
         write_film(
             tracks.video,
             pictures(tracks, source, stride=stride),
             part,
             rate=frames_per_second,
-            draw=partial(draw_overlay, alpha=alpha, outline=outline, labels=names, zoom=zoom, palette=palette),
+            draw=draw if tracks.video.recipe is None else partial(_draw_date, draw, tracks.video.dates),
             audio_from=Path(source.info.path) if audio and source.info.path else None,
         )
     return path
+
+
+def _draw_date(
+    draw: Callable[[Image, FrameMasks], Image], dates: Sequence[datetime] | None, image: Image, masks: FrameMasks
+) -> Image:
+    """A drawn frame of a series, no larger than a film may be, with its date."""
+    picture = shrink(draw(image, masks), _LONGEST_SIDE)
+    return picture if dates is None else draw_caption(picture, date_text(dates[masks.frame]))

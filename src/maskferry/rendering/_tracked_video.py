@@ -13,7 +13,8 @@ from maskferry._locks import lock_path
 from maskferry.data import Frame, FrameMasks, Source, StretchOption, VideoLike
 from maskferry.errors import InputError, SourceError
 from maskferry.formats._frame_table import sidecar
-from maskferry.sources import open_source, parse_rate, source_digest
+from maskferry.formats._map_rows import cut
+from maskferry.sources import open_source, parse_rate, reopen_series, source_digest
 from maskferry.sources._file_object import disk_path, is_file_object
 from maskferry.tracks import Tracks, describe_pending
 
@@ -21,14 +22,16 @@ _log = logging.getLogger(__name__)
 
 _ADVICE = "pass the video that was tracked, wherever it lies now (the VIDEO argument)"
 
+_DATES_PER_SECOND = Fraction(2)
+
 __all__ = ["film_rate", "pictures", "reads_of", "require_frames", "source_of"]
 
 
 def pictures(tracks: Tracks, source: Source, *, stride: int = 1) -> Iterator[tuple[Frame, FrameMasks]]:
-    """Every stride-th tracked frame, decoded, with its masks."""
+    """Every stride-th tracked frame, decoded, with its masks; of a series without what shows nothing, as on maps."""
     wanted = list(tracks)[::stride]
     for frame, tracked in zip(source.frames(wanted), tracks.frames(stride=stride), strict=False):
-        yield frame, tracked.masks
+        yield frame, cut(tracked.masks, tracks.valid(frame.index))
 
 
 @contextmanager
@@ -62,6 +65,8 @@ def source_of(tracks: Tracks, video: VideoLike | None) -> Iterator[Source]:
 def _open_stored(tracks: Tracks, path: VideoLike) -> Source:
     """The video where the tracks say that it lies."""
     try:
+        if tracks.video.recipe is not None:
+            return reopen_series(tracks.video)
         return open_source(path, stretch=_stretch_of(tracks), local_only=True)
     except SourceError as err:
         raise SourceError(f"{err}; {_ADVICE}") from err
@@ -71,7 +76,10 @@ def _open_named(tracks: Tracks, video: VideoLike) -> Source:
     """The video that the caller names. Another file of it will do, but is mentioned: it may be another video."""
     if not (isinstance(video, str | PathLike) or is_file_object(video)):
         return open_source(video)
-    source = open_source(video, stretch=_stretch_of(tracks))
+    if tracks.video.recipe is not None and isinstance(video, str | PathLike) and Path(video).is_dir():
+        source: Source = reopen_series(tracks.video, Path(video))
+    else:
+        source = open_source(video, stretch=_stretch_of(tracks))
     there, here = tracks.video_digest, source_digest(source)
     if there and here and there != here:
         _log.warning("%s is not the very file that was tracked: see that it shows the same frames", source.info.name)
@@ -84,9 +92,11 @@ def _stretch_of(tracks: Tracks) -> StretchOption:
 
 
 def film_rate(tracks: Tracks, rate: float | str | Fraction | None) -> Fraction | None:
-    """The caller's rate, or 25 where neither frames nor video know one."""
+    """The caller's rate; two dates a second of a series; or 25 where neither frames nor video know one."""
     if rate is not None:
         return parse_rate(rate)
+    if tracks.video.recipe is not None:
+        return tracks.video.rate or _DATES_PER_SECOND
     timed = tracks.video.rate is not None or tracks.info(next(iter(tracks))).time is not None
     return None if timed else Fraction(25)
 
@@ -102,7 +112,9 @@ def reads_of(tracks: Tracks, video: VideoLike | None = None) -> tuple[Path, ...]
     for path in [] if tracks.path is None else [tracks.path, tracks.path.resolve()]:
         names = [f"{path.name}{end}" for end in ("", "-wal", "-shm", "-journal")]
         parts += [*map(path.with_name, names), lock_path(path)]
-    videos = [_path_of(tracks.video.path), _path_of(video)]
+    recipe = tracks.video.recipe
+    series = [] if recipe is None else [Path(file.path) for file in recipe.files]
+    videos = [_path_of(tracks.video.path), _path_of(video), *series]
     given: tuple[Path, ...] = tuple(getattr(tracks, "inputs", ()))
     return (*parts, *(path for path in videos if path is not None), *given, *map(sidecar, given))
 

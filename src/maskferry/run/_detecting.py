@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypedDict
 
 from maskferry._arguments import show
 from maskferry.association._associator import Associator
 from maskferry.association._options import AssociationOptions
 from maskferry.association._scheduler import DetectorScheduler
-from maskferry.data import Frame, MaskPrompt
+from maskferry.data import Frame, FrameLike, MaskPrompt, VideoInfo
 from maskferry.engines.base import Session
 from maskferry.errors import InputError, NothingFoundError, SourceError, UnconfirmedWarning
 from maskferry.run._detectors import Detector, RunDetector, choose_detector
@@ -29,8 +30,8 @@ class RunOptions(TypedDict, total=False):
     """What a run covers, see `MaskTracker.propagate`."""
 
     direction: Direction
-    start: int
-    stop: int | None
+    start: FrameLike
+    stop: FrameLike | None
     stride: int
     cancelled: Callable[[], bool]
     detector: Detector | None
@@ -41,8 +42,8 @@ class RunOptions(TypedDict, total=False):
 def steps(  # noqa: PLR0913
     workspace: Workspace,
     direction: Direction = "both",
-    start: int = 0,
-    stop: int | None = None,
+    start: FrameLike = 0,
+    stop: FrameLike | None = None,
     stride: int = 1,
     *,
     cancelled: Callable[[], bool] = never,
@@ -55,12 +56,20 @@ def steps(  # noqa: PLR0913
         raise InputError(f"association: expected AssociationOptions, got {show(association)}")
     if not callable(cancelled):
         raise InputError(f"cancelled: expected a function, got {show(cancelled)}")
-    reach = _Reach(workspace, direction, FrameRange(start, ENDLESS if stop is None else stop, stride), cancelled)
+    reach = _Reach(workspace, direction, FrameRange(*_limits(workspace.source.info, start, stop), stride), cancelled)
     options = association or AssociationOptions()
     looks = choose_detector(workspace, detector, text, direction, options)
     if looks is None:
         return reach.prepared()
     return _DetectingRun(reach, looks, _scheduler(workspace, looks, options)).steps()
+
+
+def _limits(video: VideoInfo, start: FrameLike, stop: FrameLike | None) -> tuple[int, int]:
+    """First frame and frame to end before, where they are named by date."""
+    first = video.check_frame(start) if isinstance(start, str | date) else start
+    if stop is None:
+        return first, ENDLESS
+    return first, video.check_frame(stop) if isinstance(stop, str | date) else stop
 
 
 def _scheduler(workspace: Workspace, looks: RunDetector, options: AssociationOptions) -> DetectorScheduler:

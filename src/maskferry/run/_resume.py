@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maskferry.data import Stretch
+from maskferry.data import Stretch, VideoInfo
 from maskferry.tracks import Tracks
 from maskferry.tracks._journal import Journal
 from maskferry.tracks._pending import last_run
@@ -17,6 +17,8 @@ def video_difference(there: Tracks, now: Tracks) -> str | None:
     """
     old, new = there.video, now.video
     size = f"{old.width}x{old.height}"
+    if other := _other_opening(old, new):
+        return other
     if (old.size_hw, old.frame_count, old.rate) != (new.size_hw, new.frame_count, new.rate):
         return f"another video ({old.name}, {size}, {old.frame_count} frames) or another rate (--rate)"
     if old.stretch != new.stretch:
@@ -27,6 +29,22 @@ def video_difference(there: Tracks, now: Tracks) -> str | None:
     elif old.name != new.name:
         return f"another video ({old.name}, {size}, {old.frame_count} frames)"
     return None
+
+
+def _other_opening(old: VideoInfo, new: VideoInfo) -> str | None:
+    """How a series was opened in another way, in the words of the options; None where it was not, or is none."""
+    if old.recipe is None or new.recipe is None:
+        return None
+    parts = {
+        "--dates": (old.recipe.dates, new.recipe.dates),
+        "--bands": (old.recipe.bands, new.recipe.bands),
+        "--stretch": (old.recipe.stretch, new.recipe.stretch),
+        "--nodata": (repr(old.recipe.nodata), repr(new.recipe.nodata)),
+        "--resampling": (old.recipe.resampling, new.recipe.resampling),
+        "--grid, --bounds, --resolution": (old.grid, new.grid),
+    }
+    names = [name for name, (before, now) in parts.items() if before != now]
+    return f"this series, or another one, opened otherwise ({', '.join(names)})" if names else None
 
 
 def _shown(stretch: Stretch | None) -> str:

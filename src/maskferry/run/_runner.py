@@ -244,6 +244,7 @@ class _Pass:
             self._see_edits(count)
             rows = self._rows(masks, given)
             self._journal.frames.write(frame.info, rows, fidelity)
+            self._journal.frames.note_valid(frame)
             self._journal.jobs.move_on(self._id, frame.index)
             self._touched.update(row.object_id for row in rows)
             if prompts:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from maskferry.data import Frame, Source, StretchOption, VideoLike
+from maskferry.data import Frame, FrameLike, Source, StretchOption, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import engine_status, load_engine, pick_engine
 from maskferry.errors import InputError
@@ -137,7 +137,7 @@ class Workspace:
 
     # --- frames and closing -------------------------------------------------------------------------------------
 
-    def frame(self, frame_idx: int) -> Frame:
+    def frame(self, frame_idx: FrameLike) -> Frame:
         """Decode one frame.
 
         Raises:

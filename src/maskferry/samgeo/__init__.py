@@ -1,4 +1,4 @@
-"""``SamGeo3Video`` and ``download_file``: samgeo's names and habits over maskferry, and nothing else.
+"""``SamGeo3Video``, ``download_file``, ``raster_to_vector``: samgeo's names and habits, and nothing else.
 
 A notebook that was written for samgeo runs after its import line alone has been changed:
 
@@ -12,6 +12,7 @@ and a short line says what was done.
 from __future__ import annotations
 
 from maskferry.samgeo._download import download_file
+from maskferry.samgeo._raster_to_vector import raster_to_vector
 from maskferry.samgeo._samgeo3_video import SamGeo3Video
 
-__all__ = ["SamGeo3Video", "download_file"]
+__all__ = ["SamGeo3Video", "download_file", "raster_to_vector"]

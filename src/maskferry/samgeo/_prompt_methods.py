@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from maskferry import BoxPrompt, MaskTracker, PointPrompt
 from maskferry.data import FrameMasks
 from maskferry.errors import InputError
+from maskferry.prompts import pixels_of_box, pixels_of_points
 from maskferry.samgeo._answers import PromptAnswer
-from maskferry.samgeo._geotiff import refuse_crs
 from maskferry.samgeo._given_masks import is_empty, list_masks
 from maskferry.samgeo._lazy_views import FrameOutputs
 from maskferry.samgeo._messages import say
@@ -114,7 +114,8 @@ class PromptMethods:
             labels: (K,), 1 on the object, 0 off it.
             obj_id: a whole number from 1.
             frame_idx: the frame that they belong to.
-            point_crs: must be None: coordinates of maps need a series of GeoTIFFs.
+            point_crs: of a series of GeoTIFFs, what the points are in, such as "EPSG:4326" for longitude and latitude;
+                they become pixels that are not rounded. A point outside of the grid is refused.
 
         Returns:
             As `add_mask_prompt`. The engine is asked for the outputs when they are first looked at.
@@ -123,7 +124,8 @@ class PromptMethods:
             PromptNotSupportedError: the engine takes no points; the message says what to do instead.
             InputError: shapes, labels, points outside the picture, frame, id or coordinates are wrong.
         """
-        refuse_crs(point_crs=point_crs)
+        if point_crs is not None:
+            points = pixels_of_points(self._tracker.source.info, points, point_crs, "points (point_crs)")
         object_id = self._tracker.add_point_prompts(points, labels, obj_id, frame_idx, replace=True)
         say(f"Object {object_id}: points on frame {frame_idx}.")
         points_xy, kinds = np.array(points, dtype=np.float64), np.array(labels, dtype=np.int64)
@@ -136,10 +138,10 @@ class PromptMethods:
         """Follow what a box encloses, where the engine takes boxes; an earlier box on this frame is replaced.
 
         Args:
-            box: [x, y, width, height] in pixels.
+            box: [x, y, width, height] in pixels, or in ``box_crs``, where x and y are the smaller coordinates.
             obj_id: a whole number from 1.
             frame_idx: the frame that it belongs to.
-            box_crs: must be None: coordinates of maps need a series of GeoTIFFs.
+            box_crs: of a series of GeoTIFFs, what the box is in; it becomes the box of whole pixels around it.
 
         Returns:
             As `add_mask_prompt`. The engine is asked for the outputs when they are first looked at.
@@ -148,12 +150,13 @@ class PromptMethods:
             PromptNotSupportedError: the engine takes no boxes; the message says what to do instead.
             InputError: the box, frame, id or coordinates are wrong.
         """
-        refuse_crs(box_crs=box_crs)
         try:
             x, y, width, height = (float(side) for side in box)
         except Exception as err:  # whatever it is, it is no box
             raise InputError(f"box: expected [x, y, width, height] in pixels, got {type(box).__name__}") from err
         xyxy = (x, y, x + width, y + height)
+        if box_crs is not None:
+            xyxy = pixels_of_box(self._tracker.source.info, xyxy, box_crs, "box (box_crs)")
         object_id = self._tracker.add_box_prompt(xyxy, obj_id, frame_idx, replace=True)
         say(f"Object {object_id}: box on frame {frame_idx}.")
         prompt = BoxPrompt(index(frame_idx), object_id, xyxy)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from maskferry import MaskTracker
+from maskferry import MaskTracker, Tracks, export
 from maskferry.errors import InputError
 from maskferry.files import output
 from maskferry.formats import VOID, write_pixels
@@ -147,8 +147,9 @@ class ResultMethods:
 
         Those of an earlier call are replaced; files that maskferry did not write are not.
 
-        They are named by the frame's index, with as many digits as the number of frames has. Where objects overlap,
-        the smallest gets the pixel.
+        Of a series of GeoTIFFs they are GeoTIFFs on its grid, ``<name of the file>_mask.tif``, of as many bits as the
+        ids need. Others are named by the frame's index, with as many digits as the number of frames has. Where objects
+        overlap, the smallest gets the pixel.
 
         Args:
             output_dir: made where it is missing.
@@ -170,6 +171,8 @@ class ResultMethods:
         tracks = self._shown().tracks
         if not len(tracks):
             raise InputError("there are no results yet: add masks and call propagate first")
+        if tracks.video.grid is not None:
+            return self._save_maps(tracks, output_dir)
         kind = np.uint16 if dtype == "uint16" or max(tracks.object_ids, default=0) >= VOID else np.uint8
         digits = len(str(tracks.video.frame_count or len(tracks)))
         names, folder = [], Path(output_dir)
@@ -180,6 +183,11 @@ class ResultMethods:
                 write_pixels(part / names[-1], to_label_map(tracked.masks, dtype=kind), info=tracked.info)
         paths = [str(folder / name) for name in names]
         say(f"Saved {len(paths)} mask files to {output_dir}.")
+        return paths
+
+    def _save_maps(self, tracks: Tracks, output_dir: str | Path) -> list[str]:
+        paths = [str(path) for path in export(tracks, output_dir, "geotiff", overwrite=True)]
+        say(f"Saved {len(paths)} GeoTIFFs to {output_dir}.")
         return paths
 
     def save_video(
@@ -195,7 +203,7 @@ class ResultMethods:
 
         Args:
             output_path: ends in .mp4; with another ending, the film gets .mp4 in its place, and a line says so.
-            fps: frames per second; by default every frame is shown at its own time.
+            fps: frames per second; by default every frame is shown at its own time, two dates a second of a series.
             alpha: opacity of the masks.
             dpi: accepted and not used; the film has the size of the video.
             frame_stride: every n-th frame.

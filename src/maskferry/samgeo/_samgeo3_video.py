@@ -10,17 +10,16 @@ from uuid import uuid4
 
 from maskferry import AssociationOptions, MaskTracker, TextPrompt, open_source
 from maskferry.closing import Closing
-from maskferry.data import Image, VideoLike
+from maskferry.data import Image, Source, VideoLike
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import EngineSpec, engine_status, known_engines, pick_engine
 from maskferry.errors import InputError, NothingFoundError
-from maskferry.samgeo._geotiff import refuse_geotiff
 from maskferry.samgeo._lazy_views import FrameImages, FrameOutputs, PerFrame
 from maskferry.samgeo._messages import ProgressMessages, explain_unused, say
 from maskferry.samgeo._prompt_methods import PromptMethods
 from maskferry.samgeo._result_methods import ResultMethods
 from maskferry.samgeo._sampled_source import SampledSource
-from maskferry.sources import parse_rate
+from maskferry.sources import describe_series, is_series, open_series, parse_rate
 
 __all__ = ["SamGeo3Video"]
 
@@ -41,6 +40,14 @@ def gpu_names(numbers: Sequence[int]) -> list[str]:
     if any(number < 0 for number in found):
         raise InputError(f"gpus_to_use: expected a list of GPUs' numbers such as [0, 1], got {numbers!r}")
     return [f"cuda:{number}" for number in found]
+
+
+def _open(video: VideoLike, bands: Sequence[int] | None) -> Source:
+    if bands is None or not is_series(video):
+        return open_source(video)
+    if len(bands) != 3:
+        raise InputError(f"bands: expected three, for red, green and blue, got {list(bands)!r:.80}")
+    return open_series(video, bands=bands)
 
 
 class SamGeo3Video(PromptMethods, ResultMethods, Closing):
@@ -115,38 +122,45 @@ class SamGeo3Video(PromptMethods, ResultMethods, Closing):
         """Choose the video.
 
         Args:
-            video_path: a file, a URL, a folder of pictures, or an array (T, H, W, 3).
+            video_path: a file, a URL, a folder of pictures, an array (T, H, W, 3), or a series of GeoTIFFs: a folder, a
+                pattern or a list, see `open_series`; also one that is open.
             output_dir: accepted and not used; frames are decoded straight from the file, not extracted into a folder.
             frame_rate: about so many frames of each second are kept: every n-th, with n = floor(rate) / frame_rate,
                 rounded down, as in samgeo; they are numbered anew.
             prefix: accepted and not used; samgeo names extracted frames with it.
-            bands: accepted and not used; it chooses bands of GeoTIFFs.
+            bands: of GeoTIFFs, the three for red, green and blue, numbered from 1.
 
         Raises:
             SourceError: it cannot be opened.
-            InputError: it is a series of GeoTIFFs, which cannot be read yet, or the frame rate is not above 0.
+            InputError: the frame rate is not above 0; of GeoTIFFs, the bands are not three, or there are none of these
+                numbers, or `open_series` refuses them.
+            MissingExtraError: GeoTIFFs need rasterio.
         """
         explain_unused(
             output_dir=None if output_dir is None else "frames are decoded straight from the file, none are extracted",
             prefix="no frames are extracted whose names it could begin" if prefix else None,
-            bands=None if bands is None else "it chooses bands of GeoTIFFs",
+            bands=None if bands is None or is_series(video_path) else "it chooses bands of GeoTIFFs",
         )
-        if isinstance(video_path, str | Path):
-            refuse_geotiff(Path(video_path).expanduser())
         if frame_rate is not None:
             try:
                 parse_rate(frame_rate)
             except InputError as err:
                 raise InputError(f"frame_rate: {err}") from err
-        source = open_source(video_path)
+        source = _open(video_path, bands)
         if frame_rate is not None and source.info.rate is None:
             explain_unused(frame_rate="these frames have no rate of their own, all are kept")
-        elif frame_rate is not None and (step := int(int(source.info.rate or 0) / frame_rate)) > 1:
+        elif (
+            frame_rate is not None
+            and source.info.recipe is None
+            and (step := int(int(source.info.rate or 0) / frame_rate)) > 1
+        ):
             source = SampledSource(source, step)
         self._tracker.set_video(source)
         self._outputs, self._phrase = None, None
         self.video_path, self.session_id = video_path, str(uuid4())
         count = source.info.frame_count
+        for text in describe_series(source.info):
+            say(text[0].upper() + text[1:] + ".")
         say(f"Loaded {'a stream' if count is None else f'{count} frames'} of {self.frame_width}x{self.frame_height}.")
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from maskferry.data import Frame, FrameMasks, FrameTracks, ObjectMask, Source, State
+from maskferry.data import Frame, FrameLike, FrameMasks, FrameTracks, ObjectMask, Source, State
 from maskferry.errors import InputError
 from maskferry.masks import resize_mask, to_numpy
 from maskferry.outputs import SessionViews
@@ -36,7 +36,7 @@ class ShownResults(SessionViews):
         """The results."""
         return self._tracks
 
-    def frame(self, frame_idx: int) -> Frame:
+    def frame(self, frame_idx: FrameLike) -> Frame:
         """Decode one frame."""
         (frame,) = self._source.frames([self._source.info.check_frame(frame_idx)])
         return frame

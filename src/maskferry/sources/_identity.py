@@ -9,7 +9,7 @@ from typing import Protocol
 from maskferry.data import Source
 from maskferry.images import FRAME_SUFFIXES, natural_key
 
-__all__ = ["source_digest", "video_digest"]
+__all__ = ["add_file", "source_digest", "video_digest"]
 
 
 class Digest(Protocol):
@@ -43,9 +43,9 @@ def video_digest(path: str | None) -> str | None:
             for picture in pictures:
                 found.update(f"{picture.name}\0{picture.stat().st_size}\n".encode("utf-8", "surrogateescape"))
             for picture in dict.fromkeys([*pictures[:1], *pictures[-1:]]):
-                _add_file(found, picture)
+                add_file(found, picture)
         else:
-            _add_file(found, place)
+            add_file(found, place)
         return found.hexdigest()
     except OSError:
         return None
@@ -60,7 +60,8 @@ def source_digest(source: Source) -> str | None:
     return own if isinstance(own, str) else video_digest(source.info.path)
 
 
-def _add_file(found: Digest, path: Path) -> None:
+def add_file(found: Digest, path: Path) -> None:
+    """Take in a file's size, head and tail."""
     size = path.stat().st_size
     found.update(f"{size}\n".encode())
     with path.open("rb") as file:

@@ -35,7 +35,8 @@ def open_source(
             of pictures; an open binary file or bytes, the content of a video or picture file; a `Source`, which is
             returned as it is; or any other iterable of pictures, which is a stream: read once, forward. An open file
             that lies on the disk is opened again by its path; others (`io.BytesIO`, a member of an archive) and bytes
-            are copied to a temporary file until the source is closed, and such a source has no path.
+            are copied to a temporary file until the source is closed, and such a source has no path. Georeferenced
+            TIFFs (a file, folder, pattern or list, {date: path}) are opened by `open_series`, which has more options.
         rate: frames per second, such as 25, 29.97 (taken for 30000/1001) or "30000/1001". Gives frames without a
             clock their times; of a video it replaces the rate and the times that the file states.
         stretch: how samples of more than 8 bits (thermal, microscopy) are brought to 8, on all frames alike:
@@ -57,8 +58,13 @@ def open_source(
         InputError: it is nothing of the above, the rate is no positive number, or the stretch none of these.
     """
     from maskferry.sources._checks import parse_rate
+    from maskferry.sources._series_routing import is_series
     from maskferry.sources._stretch import parse_stretch
 
+    if is_series(source):
+        from maskferry.sources._series import open_series
+
+        return open_series(source, stretch=stretch, rate=rate)
     exact = None if rate is None else parse_rate(rate)
     stretch = parse_stretch(stretch)
     if isinstance(source, os.PathLike):

@@ -172,7 +172,7 @@ def translated(path: Path) -> Iterator[None]:
 def _geotiff_error(path: Path) -> SourceError:
     """Of a GeoTIFF that no picture library reads (many bands, samples of a rare kind)."""
     return SourceError(
-        f"{path} is a GeoTIFF that cannot be shown as a picture (number of bands or kind of samples): series of "
-        "GeoTIFFs are planned; until then write three bands as 8 or 16 bit, such as with "
+        f"{path} is a GeoTIFF that cannot be shown as a picture (number of bands or kind of samples): GeoTIFFs need "
+        "rasterio (pip install 'maskferry[geo]'); or write three bands as 8 or 16 bit, such as with "
         "`gdal_translate -b 1 -b 2 -b 3 -ot Byte -scale`"
     )

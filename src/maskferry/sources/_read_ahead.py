@@ -41,7 +41,18 @@ class ReadAheadSource(Closing):
         """
         if self._closed:
             raise InputError("this source is closed: open it again with open_source")
-        return self._iterate(produce, max(1, min(4, _AHEAD_BYTES // (video.width * video.height * 3))))
+        depth = min(4, _AHEAD_BYTES // (video.width * video.height * 3))
+        return self._iterate(produce, depth) if depth else self._one_by_one(produce)
+
+    def _one_by_one(self, produce: Generator[Frame | None]) -> Generator[Frame]:
+        """Without a thread: of frames as large as these, none waits while another one is made."""
+        with closing(produce):
+            for frame in produce:
+                if self._closed:
+                    raise SourceError("the source was closed while its frames were being read")
+                if frame is not None:
+                    yield frame
+                del frame
 
     def _iterate(self, produce: Generator[Frame | None], depth: int) -> Generator[Frame]:
         if self._closed:

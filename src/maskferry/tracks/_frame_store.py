@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from maskferry.data import FrameInfo, ObjectMask, State, VideoInfo
+import numpy as np
+
+from maskferry.data import Frame, FrameInfo, ObjectMask, State, VideoInfo
 from maskferry.rle import Rle
 from maskferry.tracks._database import Database
+from maskferry.tracks._notes import Notes
 from maskferry.tracks._table import Row, Table
 
 __all__ = ["FrameStore", "mask_of_row"]
@@ -20,6 +23,7 @@ class FrameStore:
     def __init__(self, database: Database, video: VideoInfo) -> None:
         self._db, self._video = database, video
         self._frames, self._masks = Table(database, "frame"), Table(database, "mask")
+        self._notes = Notes(database)
 
     def write(
         self, info: FrameInfo, rows: Sequence[ObjectMask], fidelity: Mapping[int, float] = MappingProxyType({})
@@ -38,6 +42,17 @@ class FrameStore:
             if row[1] in fidelity
         ]
         self._put([*mask_rows(info.index, rows), *told])
+
+    def note_valid(self, frame: Frame) -> None:
+        """Keep which pixels of a frame of a series show anything; nothing is kept of other videos."""
+        if self._video.recipe is None:
+            return
+        size_hw = self._video.size_hw
+        full = Rle.from_runs(np.array([0, size_hw[0] * size_hw[1]]), size_hw)
+        rle = full if frame.valid is None else Rle.encode(frame.valid)
+        name, text = f"valid:{frame.index}", rle.counts.decode("ascii")
+        if self._notes.get(name) != text:
+            self._notes.set(name, text)
 
     def put_info(self, info: FrameInfo) -> None:
         """Write a row of the frame table."""

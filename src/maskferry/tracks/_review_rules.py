@@ -9,11 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from maskferry.tracks._agreement import Agreement
 from maskferry.tracks._review_lanes import Lane, Scores
 
 __all__ = [
     "Kind",
     "Moment",
+    "agreement_moments",
     "area_moments",
     "fidelity_moments",
     "lost_moments",
@@ -23,7 +25,7 @@ __all__ = [
     "usual_step",
 ]
 
-Kind = Literal["swap", "looks", "area", "place", "lost", "score", "fidelity"]
+Kind = Literal["swap", "looks", "area", "place", "back", "lost", "score", "fidelity"]
 
 AREA_JUMP = 1.6
 """Ratio of areas from one frame to the next."""
@@ -34,6 +36,9 @@ PLACE_JUMP = 0.5, 5.0
 LOW_SCORE, GOOD_SCORE = 0.85, 0.92
 """Parts of the object's usual score (the median where it is seen and not given): a score is low below the first, and
 the stretch goes on until the score has come back to the second."""
+
+LOW_AGREEMENT, GOOD_AGREEMENT = 0.7, 0.8
+"""IoU with the way back: it does not agree below the first, and the stretch goes on up to the second."""
 
 LOW_FIDELITY = 0.8
 """Below it, the engine sees a given mask differently."""
@@ -47,7 +52,8 @@ class Moment:
         frame: index.
         object_id: the object.
         kind: "swap" (it may have changed places with ``other``), "looks" (its colours changed), "area" (it grew or
-            shrank), "place" (it leapt), "lost" (the first frame without it), "score" (the engine is less sure of it
+            shrank), "place" (it leapt), "back" (tracked back from its last frame, it leads to something else than
+            what was given or found), "lost" (the first frame without it), "score" (the engine is less sure of it
             than usual, for one frame or a stretch: the lowest of it), "fidelity" (the engine sees the mask that was
             given on this frame differently).
         severity: for the order: above 1, the larger the worse; comparable within a kind.
@@ -68,6 +74,7 @@ class Moment:
             "looks": "colours change",
             "area": f"area changes {self.severity * AREA_JUMP:.1f} times",
             "place": "leaps",
+            "back": f"leads back to something else (IoU {1 - self.severity * (1 - LOW_AGREEMENT):.2f})",
             "lost": "is lost",
             "score": f"score falls to {LOW_SCORE / self.severity:.0%} of what is usual",
             "fidelity": f"was given a mask that the engine sees differently (fidelity {fidelity:.2f})",
@@ -135,6 +142,30 @@ def score_moments(object_id: int, rows: Scores) -> Iterator[Moment]:
             continue
         severity = limit / max(float(rows.scores[lowest]), limit / 100)
         yield Moment(int(rows.frames[lowest]), object_id, "score", severity)
+
+
+def agreement_moments(object_id: int, agreement: Agreement, given: NDArray[np.int64]) -> Iterator[Moment]:
+    """Where the masks of both ways part.
+
+    A stretch that does not agree and comes up to a given mask began where the tracking went wrong: what it found there
+    does not lead back to what was given. Of other stretches it is the frame that agrees least.
+
+    Args:
+        object_id: the object.
+        agreement: of its masks.
+        given: frames of its given masks (n,).
+    """
+    frames, iou = agreement.frames, agreement.iou
+    for first, last in _stretches(iou < GOOD_AGREEMENT):
+        lowest = float(iou[first : last + 1].min())
+        if lowest >= LOW_AGREEMENT:
+            continue
+        near = given[(given >= frames[first] - 1) & (given <= frames[last] + 1)]
+        after = bool(np.any(near < frames[last])), min(last + 1, frames.size - 1)
+        before = bool(np.any(near > frames[first])), max(first - 1, 0)
+        parted = [place for is_there, place in (before, after) if is_there]
+        for place in parted or [first + int(np.argmin(iou[first : last + 1]))]:
+            yield Moment(int(frames[place]), object_id, "back", (1 - lowest) / (1 - LOW_AGREEMENT))
 
 
 def fidelity_moments(object_id: int, lane: Lane) -> Iterator[Moment]:

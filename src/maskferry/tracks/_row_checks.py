@@ -14,6 +14,7 @@ from maskferry.rle import Rle
 from maskferry.tracks._edit_store import KEPT_TABLES, read_edit, read_row
 from maskferry.tracks._prompt_store import LARGEST_ID, check_prompt
 from maskferry.tracks._schema import TABLES, Value, checksum, mask_checksum, mask_seal
+from maskferry.tracks._series_note import check_series
 from maskferry.tracks._table import Row, check_mask_row
 
 __all__ = ["is_as_written", "not_masks", "problem_of_row"]
@@ -102,7 +103,7 @@ def _data(value: Value) -> bytes:
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _meta(row: Row, _: SizeHW) -> None:
+def _meta(row: Row, size_hw: SizeHW) -> None:
     name, text = map(_text, row)
     if name in ("revision", "highest_id"):
         _int(int(text))
@@ -119,6 +120,11 @@ def _meta(row: Row, _: SizeHW) -> None:
         start, stop, stride = map(_int, limits)
         _int(stride, 1)
         _int(stop, start)
+    elif name == "series":
+        check_series(json.loads(text))
+    elif name.startswith("valid:"):
+        _int(int(name.removeprefix("valid:")))
+        Rle(size_hw, text.encode()).check()
 
 
 def _frame(row: Row, _: SizeHW) -> None:

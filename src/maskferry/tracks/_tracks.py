@@ -161,7 +161,8 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
         for i, label in self._known_objects():
             found.update(repr((i, label)).encode())
         for frame in self.frames():
-            found.update(repr(frame.info).encode())
+            info = frame.info
+            found.update(f"FrameInfo(index={info.index!r}, time={info.time!r}, name={info.name!r})".encode())
             for row in frame.masks:
                 found.update(repr((row.object_id, row.rle.counts, row.score, row.state.value, row.fidelity)).encode())
         return found.hexdigest()
@@ -216,7 +217,7 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
     def _infos(self, rest: str, values: Sequence[int]) -> list[FrameInfo]:
         """Rows of the frame table, ascending from 0."""
         found: list[FrameInfo] = []
-        after = -1
+        after, dates = -1, self.video.dates or ()
         for index, time, name in self._frame_table.find(rest, values):
             is_time = time is None or (isinstance(time, float) and math.isfinite(time))
             if not (isinstance(index, int) and index > after and is_time and isinstance(name, str)):
@@ -224,9 +225,23 @@ class Tracks(Closing, Mapping[int, FrameMasks]):
                     f"{self.database.place} is damaged: expected a frame behind {after} with a time and a name, got "
                     f"{index!r}, {time!r}, {name!r}"
                 )
-            found.append(FrameInfo(index, time, name))  # type: ignore[arg-type]
+            date = dates[index] if index < len(dates) else None
+            found.append(FrameInfo(index, time, name, date))  # type: ignore[arg-type]
             after = index
         return found
+
+    def valid(self, frame: int) -> Rle | None:
+        """Which pixels of a frame show anything, as they were read when it was tracked; None where that is not known,
+        as on frames that no run has read, and in videos that are no series of georeferenced pictures."""
+        counts = None if self.video.recipe is None else self._notes.get(f"valid:{frame}")
+        if counts is None:
+            return None
+        try:
+            return Rle(self.video.size_hw, counts.encode()).check()
+        except (InputError, UnicodeEncodeError) as err:
+            raise DamagedTracksError(
+                f"{self.database.place}: the valid pixels of frame {frame} are damaged: {err}"
+            ) from err
 
     # --- in order -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 from maskferry.data import VideoInfo
 from maskferry.errors import DamagedTracksError
 from maskferry.tracks._notes import Notes
+from maskferry.tracks._series_note import series_note, series_of
 
 __all__ = ["LARGEST_SIDE", "MOST_PIXELS", "read_video", "video_of", "write_video"]
 
@@ -30,6 +31,7 @@ def write_video(notes: Notes, video: VideoInfo, digest: str | None) -> None:
         "path": path,
     }
     notes.set_json("video", known if video.stretch is None else {**known, "stretch": video.stretch})
+    notes.set("series", series_note(video))
     notes.set("digest", digest)
 
 
@@ -43,8 +45,8 @@ def read_video(notes: Notes, place: str) -> VideoInfo:
     if not isinstance(value, dict):
         raise DamagedTracksError(f"{place}: the tracks file is damaged: it does not name its video")
     try:
-        video = video_of(value)
-    except (KeyError, ValueError, ZeroDivisionError) as err:
+        video = series_of(video_of(value), notes.json("series"))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as err:
         raise DamagedTracksError(f"{place}: what the tracks file says of its video cannot be read: {err}") from err
     return video
 

@@ -13,6 +13,7 @@ import numpy as np
 from maskferry.data import Source
 from maskferry.errors import InputError, UnknownObjectError
 from maskferry.tracks import _review_rules as rules
+from maskferry.tracks._agreement import Agreement, load_agreements, save_agreements
 from maskferry.tracks._jobs import ENDLESS, FrameRange
 from maskferry.tracks._review_contacts import partings
 from maskferry.tracks._review_lanes import Lane, Scores, joined, read_lane, read_lanes, read_row, read_scores
@@ -22,10 +23,13 @@ from maskferry.tracks._review_store import Verdict, load_text, set_verdict, stor
 from maskferry.tracks._tracks import Tracks
 
 __all__ = [
+    "Agreement",
     "Moment",
     "ObjectSummary",
     "Verdict",
+    "load_agreements",
     "load_summaries",
+    "save_agreements",
     "save_summaries",
     "set_verdict",
     "summarize",
@@ -33,7 +37,7 @@ __all__ = [
     "worst_moments",
 ]
 
-ORDER = ("swap", "looks", "place", "area", "lost", "score", "fidelity")
+ORDER = ("swap", "looks", "back", "place", "area", "lost", "score", "fidelity")
 """Kinds of moments: what to look at first."""
 
 
@@ -121,6 +125,9 @@ def summarize(
     lanes, labels = read_lanes(tracks, ids, start, stop), tracks.labels
     reviews = {i: _Review(tracks, i, lanes[i], is_whole=frames is None) for i in ids}
     found = {i: [*review.moments()] for i, review in reviews.items()}
+    for i, agreement in load_agreements(tracks).items():
+        if i in reviews:
+            found[i] += [m for m in reviews[i].parting(agreement) if _is_inside(m.frame, start, stop)]
     if source is not None:
         before = {i: frame for i, review in reviews.items() if (frame := review.last_seen()) is not None}
         parted = partings(tracks, ids, start, stop)
@@ -130,8 +137,8 @@ def summarize(
 
 
 def worst_moments(summaries: list[ObjectSummary], count: int = 12) -> list[Moment]:
-    """The moments to look at first: swaps, then appearance, leaps, areas, losses, low scores, given masks that the
-    engine sees differently; the worst of each first."""
+    """The moments to look at first: swaps, then appearance, what the way back denies, leaps, areas, losses, low scores,
+    given masks that the engine sees differently; the worst of each first."""
     every = [moment for summary in summaries for moment in summary.moments]
     return sorted(every, key=lambda m: (ORDER.index(m.kind), -m.severity, m.frame, m.object_id))[:count]
 
@@ -163,6 +170,10 @@ def _check_range(tracks: Tracks, frames: tuple[int, int] | None) -> tuple[int, i
     return limits.start, limits.stop
 
 
+def _is_inside(frame: int, start: int, stop: int | None) -> bool:
+    return start <= frame and (stop is None or frame < stop)
+
+
 class _Review:
     """One object, whose rows in the range are known; what else its moments follow from is read where it is needed."""
 
@@ -182,6 +193,10 @@ class _Review:
         ]
         frames = self._lane.frames
         return [m for m in found if frames.size and frames[0] <= m.frame <= frames[-1]]
+
+    def parting(self, agreement: Agreement) -> list[Moment]:
+        """Where its masks and those of the way back part, in the whole video."""
+        return [*rules.agreement_moments(self._id, agreement, self._scores.frames[self._scores.given])]
 
     def last_seen(self) -> int | None:
         """The last frame before the range on which it was seen."""

@@ -21,7 +21,6 @@ A frame passes through these modules, in this order:
     options       the numbers of the method, and its presets
     engine        what a caller loads
     timing        the stages of a frame, for measurements
-    compiled      how inner loops become machine code
 """
 
 from maskferry.engines._flow.engine import AccurateFlowEngine, FlowEngine

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import Mask
-from maskferry.engines._flow.compiled import compiled
+from maskferry.engines._compiled import compiled
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, box_of, draw_cells
 from maskferry.engines._flow.scene import CHANNELS, RandomFeatures, project_quad
 from maskferry.masks._regions import signed_distance

@@ -17,6 +17,10 @@ __all__ = ["CELL", "Detail", "Lens", "Place", "lens_for"]
 CELL = 16
 """Pixels of the network's picture that make a cell."""
 
+LONGEST = 400.0
+"""Pixels of the network's picture that an object's longer side has at most, about: larger ones it has hardly seen in
+training."""
+
 SLACK, SCALES = 0.08, (0.55, 1.25)
 """A window stays while the object is off its centre by less than this share of its side, and its scale while the
 window would have between so many times the pixels that are wanted."""
@@ -175,10 +179,11 @@ def lens_for(frame_hw: tuple[int, int], place: Place, detail: Detail, now: Lens 
     height, width = frame_hw
     side = max(detail.smallest, detail.room * place.side)
     area = min(side, width) * min(side, height) * CELL**2
-    if now is not None and SCALES[0] < area / now.pitch**2 / detail.pixels < SCALES[1]:
+    pixels = min(detail.pixels, area / CELL**2 * (LONGEST / max(1.0, place.side)) ** 2)
+    if now is not None and SCALES[0] < area / now.pitch**2 / pixels < SCALES[1]:
         pitch = now.pitch
     else:
-        steps = math.ceil(math.log(max(1.0, math.sqrt(area / detail.pixels) / detail.finest), detail.step))
+        steps = math.ceil(math.log(max(1.0, math.sqrt(area / pixels) / detail.finest), detail.step))
         pitch = round(detail.finest * detail.step**steps)
     columns, rows = math.ceil(width / pitch), math.ceil(height / pitch)
     w, h = (min(math.ceil(side / pitch), most) for most in (columns, rows))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskferry.data import Image, Mask
-from maskferry.engines._flow.compiled import compiled
+from maskferry.engines._compiled import compiled
 from maskferry.engines._flow.grid import Box, FloatArray, Grid, draw_cells
 
 __all__ = [

@@ -40,8 +40,8 @@ class FlowOptions:
     iterations: int = 30
     appearance_weight: float = 5.0
     motion_weight: float = 1.5
-    network_weight: float = 4.0
-    network_pixels: int = 230_000
+    network_weight: float = 6.0
+    network_pixels: int = 300_000
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -89,7 +89,15 @@ _RANGES: dict[str, tuple[float, float]] = {
 PRESETS = {
     "fast": FlowOptions(smoothness=5.0, appearance_weight=3.0, network_weight=0.0),
     "standard": FlowOptions(),
-    "best": FlowOptions(grid_cells=120_000, random_features=512, samples=1000, smoothness=4.0, iterations=60),
+    "best": FlowOptions(
+        grid_cells=120_000,
+        random_features=512,
+        samples=1000,
+        smoothness=4.0,
+        iterations=60,
+        network_weight=8.0,
+        network_pixels=400_000,
+    ),
 }
 """``standard``: a quarter of 854x480 each way, and the memory network. ``fast``: without the network, for live work on
 weak machines. ``best``: 462x260 of 854x480, less than half as fast as ``standard``."""

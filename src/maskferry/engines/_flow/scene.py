@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from maskferry.data import Frame, Image
-from maskferry.engines._flow.compiled import compiled
+from maskferry.engines._compiled import compiled
 from maskferry.engines._flow.grid import Box, FloatArray, Grid
 from maskferry.engines._flow.motion import (
     Camera,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskferry.data import Mask
-from maskferry.engines._flow.compiled import compiled
+from maskferry.engines._compiled import compiled
 from maskferry.engines._flow.grid import Box, FloatArray, box_of
 
 __all__ = ["Claim", "edge_weights", "minimise", "nested_pairs", "rivals", "settle"]

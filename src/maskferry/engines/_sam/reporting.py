@@ -84,11 +84,10 @@ def predicted_rows(
     rows = {}
     for batch in predictions:
         presence, quality = batch.presence.float(), batch.quality.clamp(0, 1)
-        rles = masks_to_rles(logits_to_masks(hooks.changed(batch.logits), size_hw))
+        rles, areas = masks_to_rles(logits_to_masks(hooks.changed(batch.logits), size_hw))
         scores = torch.stack([presence, quality * presence.sigmoid()]).cpu().tolist()
-        for i, rle, in_sight, score in zip(batch.object_ids, rles, *scores, strict=True):
-            area = rle.area if in_sight > 0 else 0
-            state = _update_state(objects[i], area)
+        for i, rle, area, in_sight, score in zip(batch.object_ids, rles, areas, *scores, strict=True):
+            state = _update_state(objects[i], area if in_sight > 0 else 0)
             if state is State.LOST:
                 rows[i] = ObjectMask(i, Rle.empty(size_hw), 0.0, state)
             else:

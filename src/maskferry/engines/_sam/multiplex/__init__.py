@@ -30,6 +30,7 @@ Loading:
     loaded_model       what is loaded on a device; sessions share it
     compiling          compiled stages
     attention_kernels  the fastest kernel for memory attention, found by timing
+    short_heads_kernel one of our own, in Triton
 """
 
 from maskferry.engines._sam.multiplex.engine import MultiplexEngine

@@ -12,7 +12,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from maskferry.engines._sam.multiplex.architecture import Architecture
-from maskferry.engines._sam.multiplex.layers import attend, split_heads
+from maskferry.engines._sam.multiplex.attention_kernels import attend_to_tokens
+from maskferry.engines._sam.multiplex.layers import split_heads
 from maskferry.engines._sam.multiplex.positions import Rotary, rotate
 
 __all__ = ["MemoryAttention"]
@@ -106,7 +107,7 @@ class Layer(nn.Module):
         query = rotate(split_heads(self.self_attn_q_proj(y), self._heads), rotary)
         key = rotate(split_heads(self.self_attn_k_proj(y), self._heads), rotary)
         out: Tensor = x + self.self_attn_out_proj(
-            attend(query, key, split_heads(self.self_attn_v_proj(y), self._heads))
+            attend_to_tokens(query, key, split_heads(self.self_attn_v_proj(y), self._heads))
         )
         return out
 
@@ -128,6 +129,6 @@ class Layer(nn.Module):
         """Attention to memories, and the MLP; (B, HW, C)."""
         query = self.image_cross_attn_q_proj(top) + self.cross_attn_q_proj(self.norm2(x))
         query = rotate(split_heads(query, self._heads), rotary)
-        x = x + self.cross_attn_out_proj(attend(query, keys, values))
+        x = x + self.cross_attn_out_proj(attend_to_tokens(query, keys, values))
         out: Tensor = x + self.linear2(F.gelu(self.linear1(self.norm3(x))))
         return out
