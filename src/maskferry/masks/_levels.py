@@ -22,6 +22,10 @@ _LEAST_BETWEEN_IN_COLOR = 0.2
 _STEPS = 16
 """Values that a gradual picture has at least."""
 
+_RINGS = 4
+"""Of a picture whose values never differ by more than 1 from pixel to pixel, the highest value, at least, if it is
+gradual. Areas of ids that high would have to lie inside one another, each in the one before."""
+
 _Values = NDArray[np.unsignedinteger[Any]]
 
 
@@ -57,10 +61,14 @@ def smoothed_pixels(values: _Values) -> Mask | None:
 def is_gradual(gray: _Values) -> bool:
     """Whether a grey picture (H, W) rises from 0 to its highest value in small steps, as a widely blurred one does."""
     top = int(gray.max(initial=0))
-    if top < _STEPS or np.unique(gray).size < _STEPS or gray.min() > 0:
+    if top < _RINGS or gray.min() > 0:
         return False
     wide = gray.astype(np.int32)
     steps = np.concatenate([np.abs(np.diff(wide, axis=axis)).ravel() for axis in (0, 1)])
+    if steps.max(initial=0) <= 1:
+        return True
+    if top < _STEPS or np.unique(gray).size < _STEPS:
+        return False
     steps = steps[steps > 0]
     return bool(np.count_nonzero(steps > top / 12) <= 0.02 * steps.size)
 

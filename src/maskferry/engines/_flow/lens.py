@@ -41,7 +41,7 @@ class Detail(NamedTuple):
     room: float = 3.0
     smallest: float = 128.0
     finest: int = 12
-    step: float = 2 ** (1 / 4)
+    step: float = 2 ** (1 / 8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class FlowOptions:
     appearance_weight: float = 5.0
     motion_weight: float = 1.5
     network_weight: float = 6.0
-    network_pixels: int = 300_000
+    network_pixels: int = 240_000
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
