@@ -21,11 +21,12 @@ import pytest
 pytest.importorskip("starlette", reason="needs the extra web")
 
 from clips import make_clip, read_number
-from maskferry import MaskTracker, Rle, Tracks
+from maskferry import MaskTracker, Rle, Tracks, open_source
 from maskferry.data import State
 from maskferry.errors import InputError, RunningElsewhereError
 from maskferry.tracks import STATE_CODES, editing
 from maskferry.tracks._journal import Journal
+from maskferry.tracks.review import load_summaries, summarize, verdicts
 from maskferry.web import serve, show
 from web_tools import COUNT, Client, block, coco, make_run, rows_of
 
@@ -233,6 +234,13 @@ def test_pictures_with_a_rate(tmp_path):
 # --- the queue ------------------------------------------------------------------------------------------------------
 
 
+def kept_revision(out) -> int | None:
+    """Of the review that lies in the tracks file; it is written some moments after the page shows it."""
+    with Tracks.open(out / "tracks.sqlite", read_only=True) as tracks:
+        kept = load_summaries(tracks)
+    return None if kept is None else kept[0]
+
+
 def test_the_queue_is_made_kept_and_made_anew(tmp_path):
     out = make_run(tmp_path, seeds=(0, 40))
     with Tracks.open(out / "tracks.sqlite") as tracks:
@@ -255,11 +263,9 @@ def test_the_queue_is_made_kept_and_made_anew(tmp_path):
         assert page.send("PUT", f"queue/{key}/verdict", {"answer": "fine"}).status == 200
         assert [row["key"] for row in page.get("queue").json["rows"]][-1] == key  # what is open comes first
         assert page.send("PUT", f"queue/{key}/verdict", {"answer": "no"}).status == 422
+        page.wait_for(lambda run: kept_revision(out) == run["revision"])
         with Tracks.open(out / "tracks.sqlite") as tracks:
-            from maskferry.tracks.review import load_summaries, summarize, verdicts
-
             assert {verdict.answer for verdict in verdicts(tracks).values()} == {"fine"}
-            assert load_summaries(tracks)[0] == tracks.revision
         # a correction of one of them: the row closes itself, the other one stays
         page.look()
         page.send("PUT", "objects/1/seeds/50", {"mask": coco(10)})
@@ -267,11 +273,9 @@ def test_the_queue_is_made_kept_and_made_anew(tmp_path):
         page.wait_for(lambda run: run["queue"]["state"] == "ready" and run["queue"]["revision"] == run["revision"])
         (row,) = page.get("queue").json["rows"]
         assert (row["start"], row["verdict"], row["holds"]) == (20, "fine", True)
-        with Tracks.open(out / "tracks.sqlite") as tracks:
-            from maskferry.sources import open_source
-
-            with open_source(tmp_path / "clip.mp4") as source:
-                assert load_summaries(tracks)[1] == summarize(tracks, source)
+        page.wait_for(lambda run: kept_revision(out) == run["revision"])
+        with Tracks.open(out / "tracks.sqlite") as tracks, open_source(tmp_path / "clip.mp4") as source:
+            assert load_summaries(tracks)[1] == summarize(tracks, source)
         assert page.raw("POST", "/api/v1/queue", b'{"whole": true}').status == 202
         page.wait_for(lambda run: run["queue"]["state"] == "ready")
         assert len(page.get("queue").json["rows"]) == 1
