@@ -36,6 +36,7 @@ MAP = ROOT / "docs" / "map.md"
 ENGINES = ROOT / "docs" / "engines.md"
 CLI = ROOT / "docs" / "cli.md"
 WITHOUT_PAGE = {
+    "maskferry.child_processes",  # of web and batch
     "maskferry.cli",  # docs/cli.md
     *(f"maskferry.{name}" for name in ("drawing", "images", "one_call", "rle", "tracker")),  # shown by `maskferry`
 }

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "maskferry"
 
 LAYERS = (
     {"_version", "_lazy", "closing", "errors", "_held_open"},
-    {"_locks", "_arguments", "_palettes", "_plugins", "_own_files", "images"},
+    {"_locks", "child_processes", "_arguments", "_palettes", "_plugins", "_own_files", "images"},
     {"limits"},
     {"_apart", "_replacing", "_staging"},
     {"files"},
@@ -26,6 +26,7 @@ LAYERS = (
     {"run"},
     {"tracker"},
     {"one_call", "whole_run", "evaluation", "engine_check", "way_back"},
+    {"batch"},
     {"testing", "samgeo", "web"},
     {"cli"},
     {"__main__", "_moved"},

@@ -14,7 +14,9 @@ ROOT = Path(maskferry.__file__).parent
 DESIGN = ROOT.parent.parent / "docs" / "design.md"
 
 
-@pytest.mark.parametrize("package", ["formats", "web", "engines._flow", "engines._sam", "engines._sam.multiplex"])
+@pytest.mark.parametrize(
+    "package", ["batch", "formats", "web", "engines._flow", "engines._sam", "engines._sam.multiplex"]
+)
 def test_a_package_lists_its_modules(package):
     folder = ROOT.joinpath(*package.split("."))
     there = {path.stem.removeprefix("_") for path in folder.glob("*.py")} - {"_init__"}

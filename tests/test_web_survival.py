@@ -109,7 +109,8 @@ def test_news_as_they_come(slow_worker, out):
                     states.append(data["state"])
             assert set(seen) == {"1"}
             assert {frame for a, b in seen["1"] for frame in range(a, b)} >= set(range(1, COUNT)) - {0}
-            assert states[0] == "starting"
+            # each message says how things are when it is sent: a worker that starts at once is never seen starting
+            assert states[0] in ("starting", "running")
             assert "running" in states
         with page.events(revision) as events:
             assert next(events)[1]["changes"]["1"]

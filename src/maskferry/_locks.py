@@ -125,7 +125,8 @@ class Lock:
             errno.EFBIG: "files may not grow there (`ulimit -f`): raise it and run again",
         }
         reason = reasons.get(err.errno or 0, err.strerror)
-        return OutputError(f"cannot write {self.path}: its lock {lock_path(self.path).name} cannot be made: {reason}")
+        text = f"cannot write {self.path}: its lock {lock_path(self.path).name} cannot be made: {reason}"
+        return OutputError(text, errno=err.errno)
 
     def _held_elsewhere(self) -> RunningElsewhereError:
         holder = None

@@ -85,7 +85,15 @@ class OutputExistsError(MaskferryError, FileExistsError):
 
 
 class OutputError(MaskferryError, OSError):
-    """Results cannot be written. What was written before is kept."""
+    """Results cannot be written. What was written before is kept.
+
+    Attributes:
+        errno: the operating system's number of what is wrong, such as ``errno.ENOSPC``; None where it gave none.
+    """
+
+    def __init__(self, message: str, *, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
 
 
 class RunningElsewhereError(MaskferryError, BlockingIOError):

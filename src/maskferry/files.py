@@ -76,7 +76,7 @@ def translate_os_errors(path: Path) -> Iterator[None]:
             errno.EACCES: "no permission to write there",
             errno.EROFS: "the disk is read-only",
         }.get(err.errno or 0, str(err))
-        raise OutputError(f"cannot write {final_path(path)}: {advice}") from err
+        raise OutputError(f"cannot write {final_path(path)}: {advice}", errno=err.errno) from err
 
 
 @contextmanager

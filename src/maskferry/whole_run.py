@@ -16,6 +16,7 @@ from typing import Any
 
 from maskferry.association._options import AssociationOptions
 from maskferry.data import MaskPrompt, Source, State, StretchOption
+from maskferry.engines.base import Engine
 from maskferry.engines.registry import check_takes_text, load_engine, pick_engine
 from maskferry.errors import InputError, OutputExistsError
 from maskferry.formats import Seeds
@@ -23,7 +24,7 @@ from maskferry.masks import resize_mask
 from maskferry.outputs._folder import Outputs
 from maskferry.outputs._watch import Silent, Watch
 from maskferry.prompts._given import GivenFiles, target_of
-from maskferry.run._detectors import checked_phrases
+from maskferry.run._detectors import Detector, checked_phrases
 from maskferry.run._prepare import prepare
 from maskferry.run._resume import run_difference
 from maskferry.sources import describe_series, open_series, open_source, source_digest
@@ -56,6 +57,8 @@ class Request:
         association: when they are looked for, and what counts.
         limits: first frame and frame to end before, by number or date, where they are not those of ``frames``.
         series: arguments of `sources.open_series`, where the video is a series that they are for.
+        detector: finds objects on the way, see `MaskTracker.propagate`.
+        detector_name: what it is called: a run that another one has begun is not resumed.
     """
 
     video: str | Path
@@ -72,6 +75,8 @@ class Request:
     association: AssociationOptions = field(default_factory=AssociationOptions)
     limits: tuple[int | str | None, int | str | None] = (None, None)
     series: Mapping[str, Any] = field(default_factory=dict)
+    detector: Detector | None = None
+    detector_name: str = ""
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -83,12 +88,13 @@ class Request:
         return self.seeds.read(target_of(source)) if isinstance(self.seeds, GivenFiles) else self.seeds
 
 
-def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
+def carry_out(request: Request, watch: Watch | None = None, engine: Engine | None = None) -> dict[str, Any]:
     """Track and write. What can be refused is refused before anything is touched.
 
     Args:
         request: what is wanted.
         watch: who is told how far it is, and may stop it.
+        engine: the engine that the request names, where it is loaded already; it is not closed.
 
     Returns:
         What was done, for JSON.
@@ -103,7 +109,8 @@ def carry_out(request: Request, watch: Watch | None = None) -> dict[str, Any]:
         source = stack.enter_context(_open(request, watch))
         request = replace(request, frames=_frames(request, source), limits=(None, None))
         seeds = request.given(source)
-        engine = stack.enter_context(closing(load_engine(_engine_for(request), **request.options)))
+        if engine is None:
+            engine = stack.enter_context(closing(load_engine(_engine_for(request), **request.options)))
         wanted = _wanted(request, seeds, source, engine.name)
         resume = _can_resume(request, wanted, watch)
         tracker = MaskTracker(source, engine=engine, tracks=outputs.tracks, resume=resume, overwrite=request.overwrite)
@@ -175,7 +182,9 @@ def _wanted(request: Request, seeds: Seeds, source: Source, engine: str) -> Jour
     journal = Journal(Tracks.begin(info, digest=source_digest(source)))
     if request.text:
         journal.looked_for = json.dumps([engine, *request.text, asdict(request.association)])
-    if prompts or not request.text:
+    elif request.detector is not None:
+        journal.looked_for = json.dumps(["detector", request.detector_name, asdict(request.association)])
+    if prompts or not (request.text or request.detector):
         journal.add_prompts(prompts)
         prepare(journal, source, engine, request.direction, request.frames)
     else:
@@ -246,6 +255,7 @@ def _track(tracker: MaskTracker, request: Request, watch: Watch) -> int:
             stride=limits.stride,
             cancelled=stopped,
             text=request.text or None,
+            detector=request.detector,
             association=request.association,
         ):
             update(progressed.done, progressed.total)

@@ -6,6 +6,7 @@ the pages of its last transactions: they are brought in first; where nothing may
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 import tempfile
@@ -108,7 +109,8 @@ def translate(err: sqlite3.Error, place: str) -> MaskferryError:
     """What an error of SQLite means."""
     name = getattr(err, "sqlite_errorname", "")
     if name == "SQLITE_FULL" or "IOERR_WRITE" in name:
-        return OutputError(f"no room left on the disk for {place}: free some and run again; finished frames are kept")
+        text = f"no room left on the disk for {place}: free some and run again; finished frames are kept"
+        return OutputError(text, errno=errno.ENOSPC)
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "Could not decode" in str(err):
         return DamagedTracksError(f"{place} is damaged: {err}: `maskferry check` says what can be saved")
     return OutputError(f"cannot use {place}: {err}")

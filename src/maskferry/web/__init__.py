@@ -29,7 +29,6 @@ A server on this machine (`serve`), a page that a browser shows, and a process t
     worker          the process that edits and tracks
     worker_edits    the edits that it makes
     worker_client   the server's end of it
-    lines           processes that are spoken to in lines of JSON
     task            the process of one task: a review, a file that is read or written
     tasks           what it does
     errands         the server's end of it

@@ -7,8 +7,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from maskferry.child_processes import Message, describe
 from maskferry.errors import MaskferryError
-from maskferry.web._lines import Message, describe
 from maskferry.web._worker_client import RefusedError, WorkerDiedError
 
 __all__ = ["ApiError", "answer", "explain", "problem_of"]

@@ -8,11 +8,11 @@ from typing import Any
 
 from starlette.requests import Request
 
+from maskferry.child_processes import Message
 from maskferry.data import VideoInfo
 from maskferry.errors import InputError
 from maskferry.rle import Rle
 from maskferry.web._answers import ApiError
-from maskferry.web._lines import Message
 
 __all__ = ["LARGEST_ID", "Body", "base_revision", "id_list", "number_of", "path_number", "query_number"]
 

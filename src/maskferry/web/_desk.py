@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from maskferry.child_processes import Message
 from maskferry.data import Source
 from maskferry.engines.registry import engine_status, known_engines, pick_engine
 from maskferry.errors import MaskferryError
@@ -20,7 +21,6 @@ from maskferry.web._events import News, changes_json
 from maskferry.web._frames import Frames
 from maskferry.web._judging import Judge
 from maskferry.web._lane_cache import LaneCache
-from maskferry.web._lines import Message
 from maskferry.web._transfers import Transfers
 from maskferry.web._video import open_video
 from maskferry.web._worker_client import RefusedError, WorkerClient

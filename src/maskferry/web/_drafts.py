@@ -14,9 +14,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from maskferry.child_processes import Message
 from maskferry.files import translate_os_errors
 from maskferry.web._answers import ApiError
-from maskferry.web._lines import Message
 
 __all__ = ["DraftStore"]
 

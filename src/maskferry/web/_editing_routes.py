@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
+from maskferry.child_processes import Message
 from maskferry.errors import InputError
 from maskferry.web._answers import answer
 from maskferry.web._asked import LARGEST_ID, Body, base_revision, path_number
-from maskferry.web._lines import Message
 from maskferry.web._showing import desk_of
 
 __all__ = [

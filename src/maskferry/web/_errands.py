@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from maskferry.web._lines import Child, Message
+from maskferry.child_processes import Child, Message
 from maskferry.web._worker_client import RefusedError, WorkerDiedError
 
 __all__ = ["run_errand"]

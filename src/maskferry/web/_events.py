@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from maskferry.web._lines import Message
+from maskferry.child_processes import Message
 
 __all__ = ["FOREVER", "News", "changes_json", "stream"]
 

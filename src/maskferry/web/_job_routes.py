@@ -7,11 +7,11 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from maskferry.child_processes import Message
 from maskferry.tracks import Tracks, editing
 from maskferry.web._answers import ApiError, answer
 from maskferry.web._asked import Body
 from maskferry.web._desk import RUNNING
-from maskferry.web._lines import Message
 from maskferry.web._showing import desk_of, preview_json
 
 __all__ = ["preview", "start_job", "stop_job"]

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from maskferry.child_processes import Message
 from maskferry.errors import DamagedTracksError, MaskferryError
 from maskferry.tracks import Tracks
 from maskferry.tracks.review import Moment, ObjectSummary, load_summaries, verdicts
 from maskferry.web._answers import ApiError, problem_of
 from maskferry.web._errands import run_errand
-from maskferry.web._lines import Message
 from maskferry.web._queue import NEAR, Row, is_open, queue_rows, row_json
 
 __all__ = ["Judge"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from maskferry.child_processes import Message
 from maskferry.tracks.review import Moment, ObjectSummary, Verdict, worst_moments
-from maskferry.web._lines import Message
 
 __all__ = ["NEAR", "Row", "is_open", "queue_rows", "row_json"]
 

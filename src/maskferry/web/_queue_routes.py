@@ -8,9 +8,9 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from maskferry.child_processes import Message
 from maskferry.web._answers import answer
 from maskferry.web._asked import Body
-from maskferry.web._lines import Message
 from maskferry.web._showing import desk_of
 
 __all__ = ["make_queue", "queue", "set_verdict"]

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from maskferry import __version__
+from maskferry.child_processes import Message
 from maskferry.data import FrameTracks
 from maskferry.errors import InputError, UnknownObjectError
 from maskferry.formats.registry import known_formats
@@ -22,7 +23,6 @@ from maskferry.web._events import FOREVER, changes_json, stream
 from maskferry.web._frames import AHEAD
 from maskferry.web._gate import mask_limit
 from maskferry.web._jpegs import WIDEST, Jpeg
-from maskferry.web._lines import Message
 from maskferry.web._runs import score_runs, state_runs, worst_runs
 from maskferry.web._transfers import MOST_IMPORT_BYTES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from maskferry.web._lines import describe, own_pipes, read_lines
+from maskferry.child_processes import describe, own_pipes, read_lines
 from maskferry.web._tasks import TASKS
 
 __all__ = ["main"]

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from maskferry.child_processes import Message
 from maskferry.data import MaskPrompt, Source
 from maskferry.errors import MaskferryWarning
 from maskferry.formats import read_seeds
@@ -22,7 +23,6 @@ from maskferry.rendering import render, render_sheet
 from maskferry.rle import Rle
 from maskferry.tracks import Tracks
 from maskferry.tracks.review import load_summaries
-from maskferry.web._lines import Message
 from maskferry.web._review import judge
 from maskferry.web._video import open_video
 

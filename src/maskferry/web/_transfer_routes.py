@@ -7,13 +7,13 @@ import re
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from maskferry.child_processes import Message
 from maskferry.errors import InputError
 from maskferry.formats.registry import known_formats
 from maskferry.outputs import RENDERINGS
 from maskferry.tracks import Tracks, editing
 from maskferry.web._answers import ApiError, answer
 from maskferry.web._asked import Body, base_revision
-from maskferry.web._lines import Message
 from maskferry.web._showing import desk_of
 from maskferry.web._transfers import MOST_IMPORT_BYTES
 

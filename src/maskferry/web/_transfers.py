@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from maskferry.child_processes import Message
 from maskferry.errors import InputError, MaskferryError
 from maskferry.web._answers import ApiError, problem_of
 from maskferry.web._errands import run_errand
 from maskferry.web._events import News
-from maskferry.web._lines import Message
 
 __all__ = ["MOST_IMPORT_BYTES", "Export", "Transfers"]
 

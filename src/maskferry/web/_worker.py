@@ -13,12 +13,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from maskferry.child_processes import Message, describe, own_pipes, read_lines
 from maskferry.data import BoxPrompt, FrameInfo, MaskPrompt, PointPrompt, TextPrompt
 from maskferry.errors import MaskferryError
 from maskferry.run import Progress
 from maskferry.tracker import MaskTracker
 from maskferry.tracks import ENDLESS, Tracks, editing
-from maskferry.web._lines import Message, describe, own_pipes, read_lines
 from maskferry.web._video import open_video
 from maskferry.web._worker_edits import make_edit
 

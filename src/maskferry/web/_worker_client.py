@@ -6,8 +6,8 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
+from maskferry.child_processes import Child, Message
 from maskferry.errors import MaskferryError
-from maskferry.web._lines import Child, Message
 
 __all__ = ["RefusedError", "WorkerClient", "WorkerDiedError"]
 
@@ -25,7 +25,7 @@ class RefusedError(MaskferryError):
     """The worker refused what was asked for.
 
     Attributes:
-        problem: its error, as `_lines.describe` has it.
+        problem: its error, as `child_processes.describe` has it.
     """
 
     def __init__(self, problem: Message) -> None:
