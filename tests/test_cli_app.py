@@ -45,7 +45,7 @@ from maskferry.masks._labels import Overlap
 from maskferry.tracks._planner import Direction
 
 COMMANDS = get_command(program.app).commands  # type: ignore[attr-defined]
-NAMES = ["track", "inspect", "render", "export", "review", "open", "check", "eval", "engines", "demo"]
+NAMES = ["track", "batch", "inspect", "render", "export", "review", "open", "check", "eval", "engines", "demo"]
 CODES = {
     InputError: 2,
     OutputExistsError: 2,

@@ -211,6 +211,7 @@ class Lost:
 
 
 Event = Ready | Progress | Staged | Failed | Stopped | Lost
+"""What a runner reports."""
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, Progress, Staged, Failed, Stopped, Lost)}
 

@@ -23,9 +23,26 @@ from urllib.parse import unquote, urlsplit
 from maskferry.errors import InputError, MissingExtraError, OutputError
 from maskferry.files import translate_os_errors
 
-__all__ = ["RECEIPT", "Store", "failure_key", "fetch", "file_system", "is_remote", "open_store", "shown", "stamp_of"]
+__all__ = [
+    "RECEIPT",
+    "STAGED",
+    "Store",
+    "failure_key",
+    "fetch",
+    "file_system",
+    "is_remote",
+    "local_path",
+    "open_store",
+    "read_json",
+    "saved_key",
+    "shown",
+    "stamp_of",
+]
 
 RECEIPT = "receipt.json"
+
+STAGED = "staged.json"
+"""Written last by a worker: what it has staged."""
 
 STAGING = ".batch/staging"
 
@@ -127,6 +144,20 @@ def fetch(place: str, folder: Path) -> str:
 def failure_key(video: str) -> str:
     """Where the failure of a video is written down."""
     return f".batch/failures/{video}.json"
+
+
+def saved_key(video: str, fingerprint: str) -> str:
+    """Where the saved state of a video lies: under what its result depends on, so that no other run goes on from it."""
+    return f".batch/saved/{video}.{fingerprint[:16]}.sqlite"
+
+
+def read_json(text: bytes | None) -> dict[str, Any]:
+    """A JSON object that was written by `Store.write`; empty where there is none, or it is none."""
+    with suppress(ValueError):
+        found = json.loads(text or b"null")
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 class Store(Protocol):
@@ -327,6 +358,7 @@ class FolderStore:
         staged, target = self._staged(attempt), self.folder / place
         with translate_os_errors(target):
             (staged / RECEIPT).write_bytes(receipt)
+            (staged / STAGED).unlink(missing_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(target):
                 if not replace:

@@ -15,6 +15,7 @@ import typer
 from typer.main import get_command
 
 from maskferry import __version__
+from maskferry.cli import _batch as batch
 from maskferry.cli import _check as check
 from maskferry.cli import _completion as completion
 from maskferry.cli import _console as console
@@ -68,6 +69,7 @@ Exit codes: 0 done, 1 failed while working (what was finished is kept),
     pretty_exceptions_enable=False,
 )
 app.command("track", epilog=track.EXAMPLES)(track.track)
+app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("render", epilog=render.EXAMPLES)(render.render)
 app.command("export", epilog=export.EXAMPLES)(export.export)
