@@ -2,21 +2,21 @@
 
 A driver gives videos to workers, which publish what they have made; the driver makes it the result. One module a part:
 
-calls           the whole job in one call
-options         how the videos are tracked, and what is done when something fails
-manifest        what videos there are, each with its masks
-plan            every row checked, and compared with what lies in OUT
-ledger          every row and its state
-driver          gives out videos, decides what is tried again, commits what is staged
-run_lock        one driver at a time
-stores          where results go: a folder, or an object store
-runner          what has workers, and gives each of them one video at a time
-local           workers on this machine
-local_worker    the process of one of them
-worker          carries out one video after another
-causes          why an attempt failed
-report          what has become of each video, as a table and as a page
-looking         how far a run is, and whether its files are whole
+    calls           the whole job in one call
+    options         how the videos are tracked, and what is done when something fails
+    manifest        what videos there are, each with its masks
+    plan            every row checked, and compared with what lies in OUT
+    ledger          every row and its state
+    driver          gives out videos, decides what is tried again, commits what is staged
+    run_lock        one driver at a time
+    stores          where results go: a folder, or an object store
+    runner          what has workers, and gives each of them one video at a time
+    local           workers on this machine
+    local_worker    the process of one of them
+    worker          carries out one video after another
+    causes          why an attempt failed
+    report          what has become of each video, as a table and as a page
+    looking         how far a run is, and whether its files are whole
 """
 
 from __future__ import annotations

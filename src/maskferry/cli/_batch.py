@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "batch"]
 
 EXAMPLES = options.verbatim("""Examples:
-  A folder of videos, each with a mask beside it: a.mp4 and a.png, b.mp4 and b/:
+  A folder of videos, each with its masks beside it, a.mp4 and a.png:
     maskferry batch films/ -o out
 
   The masks lie elsewhere:
