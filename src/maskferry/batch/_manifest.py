@@ -220,10 +220,16 @@ def _found_videos(text: str, path: Path, masks_like: str | None, has_detector: b
                     yield Fault(number, video.stem, "masks", masks)
                     continue
                 masks = []
-            values = {"id": video.stem, "video": str(video), "masks": [{"path": str(p)} for p in masks]}
+            values = {"id": video.stem, "video": str(video), "masks": [_found_masks(p) for p in masks]}
             yield _row(number, values, os.getcwd(), has_detector)  # noqa: PTH109
 
     return Manifest(text, (), rows)
+
+
+def _found_masks(path: Path) -> dict[str, Any]:
+    """Masks that were found for a video: a single picture is of its first frame; other files say it themselves."""
+    is_picture = path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES
+    return {"path": str(path)} | ({"frame": 0} if is_picture else {})
 
 
 def _masks_beside(video: Path, masks_like: str | None) -> list[Path] | str:

@@ -31,7 +31,7 @@ COLUMNS = (
         "fps",
         "seconds",
     ),
-    *("attempts", "worker", "node", "cause", "message", "digest", "folder"),
+    *("attempts", "worker", "node", "cause", "message", "warnings", "digest", "folder"),
 )
 """Of ``report.csv``."""
 
@@ -97,6 +97,7 @@ def _values(plan: Plan, row: Row) -> dict[str, Any]:
             "video": shown(row.video),
             "objects": len(receipt.get("objects", ())),
             "worst": "; ".join(receipt.get("worst", ())),
+            "warnings": "; ".join(receipt.get("warnings", ())),
             "message": receipt.get("stopped_at") or "",
             "folder": plan.store.prefix(place, str(receipt.get("attempt"))),
             "has_picture": "worst.png" in receipt.get("files", {}),
@@ -140,6 +141,8 @@ def _html_row(values: dict[str, Any]) -> str:
         parts.append(html.escape(facts))
         if values["message"]:
             parts.append(html.escape(f"The video ends early: {values['message']}"))
+        if values["warnings"]:
+            parts.append(html.escape(f"Warning: {values['warnings']}"))
         if values["worst"]:
             parts.append(html.escape(values["worst"]))
         if values["has_picture"]:

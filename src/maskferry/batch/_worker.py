@@ -32,7 +32,14 @@ from maskferry.batch._runner import Event, Failed, Progress, Settings, Staged, S
 from maskferry.batch._stores import RECEIPT, STAGED, Store, fetch, is_remote, open_store, saved_key, shown, stamp_of
 from maskferry.engines.base import Engine
 from maskferry.engines.registry import engine_status, load_engine
-from maskferry.errors import DamagedTracksError, InputError, MaskferryError, OutputError, OutputExistsError
+from maskferry.errors import (
+    DamagedTracksError,
+    InputError,
+    MaskferryError,
+    MaskferryWarning,
+    OutputError,
+    OutputExistsError,
+)
 from maskferry.outputs._folder import Outputs
 from maskferry.outputs._watch import Silent, Update
 from maskferry.prompts._given import GivenFiles
@@ -114,9 +121,9 @@ class Worker:
         self._attempt = task.attempt
         watch = _Watch(self, task, tell)
         folder = self._scratch / task.attempt
-        with _logging(self._scratch / f"{task.attempt}.log") as lines:
+        with _logging(self._scratch / f"{task.attempt}.log") as (lines, warned):
             try:
-                staged = self._carry_out(task, folder, watch)
+                staged = self._carry_out(task, folder, watch, warned)
                 event: Staged | Failed | Stopped = Staged(self.name, task.attempt, staged)
             except KeyboardInterrupt:
                 self._save(task, folder / "out" / "tracks.sqlite")
@@ -144,7 +151,7 @@ class Worker:
 
     # --- one attempt --------------------------------------------------------------------------------------------
 
-    def _carry_out(self, task: Task, folder: Path, watch: _Watch) -> dict[str, Any]:
+    def _carry_out(self, task: Task, folder: Path, watch: _Watch, warned: list[str]) -> dict[str, Any]:
         out = folder / "out"
         out.mkdir(parents=True)
         began = time.monotonic()
@@ -153,13 +160,16 @@ class Worker:
         try:
             report = carry_out(request, watch, self._loaded())
         except (OutputExistsError, DamagedTracksError):
-            if not resumed:
+            if resumed is None:
                 raise
+            resumed = None
             shutil.rmtree(out)  # what was saved is of another run, or broken: it is made anew
             out.mkdir()
             report = carry_out(request, watch, self._loaded())
         staged = self._staged(task, request, out, report)
         staged["seconds"] = round(time.monotonic() - began, 3)
+        staged["resumed_at"] = resumed
+        staged["warnings"] = warned
         (out / STAGED).write_text(json.dumps(staged), encoding="utf-8")
         self._store.stage(out, task.place, task.attempt)
         return staged
@@ -255,8 +265,8 @@ class Worker:
 
     # --- saved states -------------------------------------------------------------------------------------------
 
-    def _resume_from(self, task: Task, out: Path) -> bool:
-        """Bring what an earlier attempt has come to; whether there is any.
+    def _resume_from(self, task: Task, out: Path) -> int | None:
+        """Bring what an earlier attempt has come to; how many frames that are, None where there is none.
 
         Where a video is done and other kinds of output are wanted, that is its result itself.
         """
@@ -267,8 +277,16 @@ class Worker:
                 self._store.get(self._store.prefix(task.place, str(done["attempt"])), out)
                 for name in (RECEIPT, STAGED, WORST):
                     (out / name).unlink(missing_ok=True)
-                return True
-        return self._store.get(saved_key(task.id, task.fingerprint), out / "tracks.sqlite")
+                return int(done["frames"])
+        if not self._store.get(saved_key(task.id, task.fingerprint), out / "tracks.sqlite"):
+            return None
+        try:
+            with Tracks.open(out / "tracks.sqlite", read_only=True) as tracks:
+                return len(tracks)
+        except MaskferryError as err:
+            _log.warning("what was saved cannot be gone on with: %s", err)
+            (out / "tracks.sqlite").unlink()
+            return None
 
     def save(self, task: Task, tracks: Path) -> None:
         """Publish what an attempt has come to, so that another one can go on from there."""
@@ -355,22 +373,27 @@ def load_detector(name: str) -> Callable[[Any], Any]:
 
 
 @contextmanager
-def _logging(path: Path) -> Iterator[deque[str]]:
-    """Write the package's log, and warnings, into a file; its last lines."""
+def _logging(path: Path) -> Iterator[tuple[deque[str], list[str]]]:
+    """Write the package's log, and warnings, into a file; (its last lines, the warnings)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines: deque[str] = deque(maxlen=LOG_LINES)
+    warned: list[str] = []
     handler = _LineHandler(path, lines)
     logger = logging.getLogger("maskferry")
     level = logger.level
+
+    def warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        _log.warning("%s: %s", category.__name__, message)
+        if issubclass(category, MaskferryWarning):
+            warned.append(str(message))
+
     logger.addHandler(handler)
     logger.setLevel(min(level or logging.INFO, logging.INFO))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            warnings.showwarning = lambda message, category, *_, **__: _log.warning(
-                "%s: %s", category.__name__, message
-            )
-            yield lines
+            warnings.showwarning = warn
+            yield lines, warned
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
