@@ -13,6 +13,7 @@ A driver gives videos to workers, which publish what they have made; the driver 
     runner          what has workers, and gives each of them one video at a time
     local           workers on this machine
     local_worker    the process of one of them
+    ray             workers on a Ray cluster
     worker          carries out one video after another
     causes          why an attempt failed
     report          what has become of each video, as a table and as a page
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from maskferry.batch._options import BatchOptions as BatchOptions
     from maskferry.batch._plan import Plan as Plan
     from maskferry.batch._plan import plan as plan
+    from maskferry.batch._ray import RayRunner as RayRunner
     from maskferry.batch._report import write_report as write_report
     from maskferry.batch._runner import Cause as Cause
     from maskferry.batch._runner import Event as Event
@@ -76,6 +78,7 @@ __all__, __getattr__ = _lazy.attach(
             "Plan",
             "plan",
         ),
+        "maskferry.batch._ray": ("RayRunner",),
         "maskferry.batch._report": ("write_report",),
         "maskferry.batch._runner": (
             "Cause",

@@ -336,6 +336,9 @@ class _Driver:
             self._free.pop(event.worker, None)
             attempt = self._running.pop(event.worker, None)
             if attempt is not None:
+                self._watch.say(
+                    f"{attempt.row.id}, attempt {self._charges[attempt.row.line].attempts}: {event.message}"
+                )
                 self._lost(attempt, "node" if event.why == "node" else "killed", event.message)
             return
         attempt = self._running.get(event.worker)
@@ -424,6 +427,7 @@ class _Driver:
 
     def _lost(self, attempt: _Attempt, cause: Cause, message: str) -> None:
         self._plan.store.unstage(attempt.task.place, attempt.task.attempt)
+        self._watch.say(f"{attempt.row.id}, attempt {self._charges[attempt.row.line].attempts}: {message}")
         if self._stopped:
             self._put_back(attempt.row)
             return

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from maskferry.batch import BatchOptions, BatchWatch, Outcome, Runner, Running
 
 __all__ = ["EXAMPLES", "batch"]
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = options.verbatim("""Examples:
   A folder of videos, each with its masks beside it, a.mp4 and a.png:
@@ -124,6 +128,31 @@ def batch(  # noqa: PLR0913
             help="Videos at a time.  [default: one for every two CPUs; with --ray as many as the cluster has room for]",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            show_default=False,
+            help="Work on a Ray cluster: HOST:PORT of its head, or auto inside of it. OUT must be a folder that all "
+            "its machines share, or a URL.",
+        ),
+    ] = None,
+    cpus: Annotated[float, typer.Option("--cpus", metavar="N", min=0, help="With --ray: CPUs of each worker.")] = 1,
+    gpus: Annotated[
+        float,
+        typer.Option("--gpus", metavar="N", min=0, help="With --ray: GPUs of each worker; 0.5: two share one."),
+    ] = 0,
+    memory: Annotated[
+        float | None,
+        typer.Option("--memory", metavar="GB", show_default=False, help="With --ray: memory that a worker claims."),
+    ] = None,
+    runtime_env: Annotated[
+        Path | None,
+        typer.Option(
+            "--runtime-env", metavar="FILE", show_default=False, help="With --ray: its runtime environment, as JSON."
+        ),
+    ] = None,
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="Tries more after faults of the network.")
     ] = 3,
@@ -186,8 +215,9 @@ def batch(  # noqa: PLR0913
         return
     if manifest is None:
         raise InputError("what is to be tracked? give a manifest, a folder of videos, or a pattern")
-    from maskferry.batch import BatchOptions, LocalRunner
+    from maskferry.batch import BatchOptions
 
+    runner = _runner(workers, ray, cpus, gpus, memory, runtime_env)
     wanted = BatchOptions(
         engine=engine,
         engine_options=options.engine_options(device, checkpoint, None),
@@ -207,7 +237,25 @@ def batch(  # noqa: PLR0913
         overwrite=overwrite,
         take_over=take_over,
     )
-    _run(manifest, out, wanted, masks_like, LocalRunner(workers), dry_run=dry_run, as_json=as_json)
+    _run(manifest, out, wanted, masks_like, runner, dry_run=dry_run, as_json=as_json)
+
+
+def _runner(
+    workers: int | None, ray: str | None, cpus: float, gpus: float, memory: float | None, runtime_env: Path | None
+) -> Runner:
+    """What has the workers.
+
+    Raises:
+        InputError: options of Ray without it.
+        MissingExtraError: Ray is not installed.
+    """
+    from maskferry.batch import LocalRunner, RayRunner
+
+    if ray is None:
+        if (cpus, gpus, memory, runtime_env) != (1, 0, None, None):
+            raise InputError("--cpus, --gpus, --memory and --runtime-env are for a cluster: give --ray")
+        return LocalRunner(workers)
+    return RayRunner(ray, workers, cpus=cpus, gpus=gpus, memory=memory, runtime_env=runtime_env)
 
 
 def _run(
@@ -234,7 +282,7 @@ def _run(
             _show_plan(found, as_json=as_json)
             return
         _say_plan(found)
-        with _watching() as watch, progress.stoppable() as stopped:
+        with _watching() as watch, progress.stoppable() as stopped, redirect_stdout(_Prints()):
             outcome = drive(made, runner, watch=watch, cancelled=stopped)
         write_report(made)
     finally:
@@ -372,6 +420,17 @@ class _Table(_Lines):
     def say(self, text: str) -> None:
         """As `BatchWatch.say`."""
         self._live.console.print(console.one_line(text), markup=False, highlight=False)
+
+
+class _Prints(io.TextIOBase):
+    """What libraries print while the workers work (Ray does): into the log, shown with -v."""
+
+    def write(self, text: str) -> int:
+        """As of a file."""
+        for line in text.splitlines():
+            if line.strip():
+                log.info("%s", line)
+        return len(text)
 
 
 @contextmanager
