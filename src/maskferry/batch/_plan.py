@@ -295,7 +295,7 @@ def _unreadable(row: Row) -> str | None:
         if is_remote(place) or Path(place).suffix.lower() not in PICTURE_SUFFIXES:
             continue
         path = local_path(place)
-        if path.is_file():
+        if path.is_file() and path.stat().st_size:
             try:
                 with open_picture(path, path.name):
                     pass

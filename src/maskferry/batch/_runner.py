@@ -263,5 +263,5 @@ class Runner(Protocol):
         ...
 
     def close(self) -> None:
-        """End all workers at once."""
+        """End all workers at once. It may be called before `start`, and twice."""
         ...

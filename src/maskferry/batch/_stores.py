@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from maskferry.errors import InputError, MissingExtraError, OutputError
+from maskferry.errors import InputError, MissingExtraError, OutputError, SourceError
 from maskferry.files import translate_os_errors
 
 __all__ = [
@@ -128,6 +128,9 @@ def fetch(place: str, folder: Path) -> str:
 
     Returns:
         What can be opened.
+
+    Raises:
+        SourceError: there is none.
     """
     if not is_remote(place):
         return str(local_path(place))
@@ -136,8 +139,10 @@ def fetch(place: str, folder: Path) -> str:
     system, path = file_system(place)
     target = folder / Path(path.rstrip("/")).name
     folder.mkdir(parents=True, exist_ok=True)
-    with translate_os_errors(target):
+    try:
         system.get(path, str(target), recursive=bool(system.isdir(path)))
+    except FileNotFoundError as err:
+        raise SourceError(f"{shown(place)}: there is no such object") from err
     return str(target)
 
 

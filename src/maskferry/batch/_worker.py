@@ -37,7 +37,6 @@ from maskferry.errors import (
     InputError,
     MaskferryError,
     MaskferryWarning,
-    OutputError,
     OutputExistsError,
 )
 from maskferry.outputs._folder import Outputs
@@ -202,14 +201,14 @@ class Worker:
         """Refuse to bring in what is larger than the scratch may be.
 
         Raises:
-            OutputError: it is.
+            InputError: it is.
         """
         limit = self.settings.scratch_limit
         if limit is None or not is_remote(task.video) or task.video.lower().startswith("http"):
             return
-            size: int | None = stamp_of(task.video)[0]
+        size: int | None = stamp_of(task.video)[0]
         if size is not None and size > limit:
-            raise OutputError(
+            raise InputError(
                 f"{shown(task.video)} has {size} bytes, and a worker may use {limit} of its disk: raise --scratch-limit"
             )
 
