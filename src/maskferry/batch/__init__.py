@@ -5,6 +5,7 @@ A driver gives videos to workers, which publish what they have made; the driver 
     calls           the whole job in one call
     options         how the videos are tracked, and what is done when something fails
     manifest        what videos there are, each with its masks
+    named_detectors detectors that a command names
     plan            every row checked, and compared with what lies in OUT
     ledger          every row and its state
     driver          gives out videos, decides what is tried again, commits what is staged

@@ -44,7 +44,7 @@ class Ledger:
         self._db = sqlite3.connect("", isolation_level=None)  # a file of the system's temporary folder
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute("PRAGMA cache_size = -32000")
+        self._db.execute("PRAGMA cache_size = -16000")
         self._db.execute(_SCHEMA)
         self._is_sorted = False
 

@@ -6,19 +6,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maskferry.batch._manifest import Row
+from maskferry.batch._named_detectors import load_detector
 from maskferry.batch._runner import Settings
-from maskferry.batch._worker import load_detector
 from maskferry.engines.registry import check_takes_text, known_engines, pick_engine
 from maskferry.errors import InputError, UnknownEngineError
 from maskferry.formats.registry import require_installed
-from maskferry.masks import Overlap
 from maskferry.outputs._kinds import RENDERINGS, known_kinds
-from maskferry.rendering import Palette
-from maskferry.run._detectors import checked_phrases
-from maskferry.tracks._planner import Direction
+
+if TYPE_CHECKING:  # a plan of a million rows needs no scipy
+    from maskferry.masks import Overlap
+    from maskferry.rendering import Palette
+    from maskferry.tracks import Direction
 
 __all__ = ["BatchOptions"]
 
@@ -76,13 +77,7 @@ class BatchOptions:
         """
         if self.engine != "auto" and self.engine not in known_engines():
             raise UnknownEngineError(f"no engine {self.engine!r}: expected {', '.join(known_engines())}, or auto")
-        if self.text and self.detector:
-            raise InputError("--text and --detector: give one of them")
-        if self.every is not None and not (self.text or self.detector):
-            raise InputError("--every says how often is looked for --text, or with --detector: give one of them")
-        checked_phrases(self.text or None, self.direction)
-        if self.text and self.engine != "auto":
-            check_takes_text(self.engine)
+        self._check_words()
         if self.detector is not None:
             load_detector(self.detector)
         for kind in self.kinds:
@@ -92,6 +87,24 @@ class BatchOptions:
                 require_installed(kind)
         if self.retries < 0 or not self.stall > 0 or not self.save_every > 0:
             raise InputError("--retries: expected 0 or more; --stall and --save-every: expected seconds above 0")
+
+    def _check_words(self) -> None:
+        """Refuse words that cannot be looked for.
+
+        Raises:
+            InputError: it is so.
+            PromptNotSupportedError: the engine takes none.
+        """
+        if self.text and self.detector:
+            raise InputError("--text and --detector: give one of them")
+        if self.every is not None and not (self.text or self.detector):
+            raise InputError("--every says how often is looked for --text, or with --detector: give one of them")
+        if self.text:
+            from maskferry.run._detectors import checked_phrases
+
+            checked_phrases(self.text, self.direction)
+            if self.engine != "auto":
+                check_takes_text(self.engine)
 
     def settings(self, out: str, nonce: str) -> Settings:
         """What workers are told.

@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from maskferry._ffmpeg import open_alone
 from maskferry.batch._ledger import Ledger, RowState
 from maskferry.batch._manifest import Fault, Manifest, Row, open_manifest
 from maskferry.batch._options import BatchOptions, fingerprint
@@ -271,6 +270,8 @@ def _look_inside(made: Plan, threads: ThreadPoolExecutor) -> None:
 
 def _frames_of(row: Row) -> float:
     """How many frames a row says, or the header of its video; 0 where neither does."""
+    from maskferry._ffmpeg import open_alone
+
     if row.frames is not None or is_remote(row.video):
         return row.frames or 0
     path = local_path(row.video)

@@ -79,6 +79,8 @@ def shown(place: str) -> str:
     >>> shown("https://me:secret@host/a.mp4?X-Signature=1")
     'https://host/a.mp4'
     """
+    if "::" in place:
+        return "::".join(map(shown, place.split("::")))
     if "://" not in place:
         return place
     parts = urlsplit(place)

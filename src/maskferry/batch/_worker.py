@@ -13,7 +13,6 @@ import os
 import platform
 import shutil
 import sqlite3
-import sys
 import tempfile
 import threading
 import time
@@ -21,13 +20,13 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from maskferry._version import __version__
 from maskferry.association._options import AssociationOptions
 from maskferry.batch._causes import cause_of
+from maskferry.batch._named_detectors import load_detector
 from maskferry.batch._runner import Event, Failed, Progress, Settings, Staged, Stopped, Task
 from maskferry.batch._stores import RECEIPT, STAGED, Store, fetch, is_remote, open_store, saved_key, shown, stamp_of
 from maskferry.engines.base import Engine
@@ -51,7 +50,7 @@ from maskferry.tracks._tracks import Tracks
 from maskferry.tracks.review import summarize, worst_moments
 from maskferry.whole_run import Request, carry_out
 
-__all__ = ["WORST", "Worker", "load_detector"]
+__all__ = ["WORST", "Worker"]
 
 WORST = "worst.png"
 """Pictures of the worst moments, for the report."""
@@ -351,24 +350,6 @@ class _Watch(Silent):
         if now - self._told >= TELL_EVERY:
             self._told = now
             self._tell(Progress(self._worker.name, self._task.attempt, done, total))
-
-
-def load_detector(name: str) -> Callable[[Any], Any]:
-    """The function that ``module:name`` names.
-
-    Raises:
-        InputError: there is none.
-    """
-    module, _, attribute = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as err:
-        raise InputError(f"--detector {name}: expected MODULE:NAME of a function: {err}") from err
-    if not callable(found):
-        raise InputError(f"--detector {name}: expected a function that takes a frame, got {type(found).__name__}")
-    return cast(Callable[[Any], Any], found)
 
 
 @contextmanager
