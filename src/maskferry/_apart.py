@@ -70,6 +70,8 @@ def is_same_place(path: Path, other: Path) -> bool:
         return path.samefile(other)
     except (OSError, ValueError):
         pass
+    if any(map(os.path.exists, (path, other))):  # one is there, the other is not
+        return False
     mine, its = Path(os.path.realpath(path)), Path(os.path.realpath(other))
     if os.path.lexists(mine) or os.path.lexists(its):  # one is there, the other is not
         return False
