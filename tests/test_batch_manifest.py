@@ -138,7 +138,7 @@ def test_masks_that_lie_elsewhere(folder):
         ({"start": True}, "start", "expected a whole number"),
         ({"stride": 0}, "stride", "expected a whole number from 1"),
         ({"rate": "fast"}, "rate", "such as 25 or 30000/1001, got 'fast'"),
-        ({"maks": "a.png"}, "maks", "no such field: expected id, video, masks"),
+        ({"mask": "a.png"}, "mask", "no such field: expected id, video, masks"),
         ({"video": "out/film.mp4"}, "video", "lies where the results go"),
     ],
 )

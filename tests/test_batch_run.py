@@ -223,17 +223,18 @@ def workers_of(folder: Path) -> list[int]:
 
 
 @needs_kill
-def test_stopped_by_ctrl_c(tmp_path):
+def test_stopped_by_ctrl_c_and_by_a_cluster(tmp_path):
     films = clips(tmp_path, 2, frames=40)
     options = ("--workers", 2, "--detector", "harm:slow", "--every", 1)
-    process = start_batch(films, *options)
     saved = tmp_path / "out/.batch/saved"
-    wait_until(lambda: len(list(tmp_path.glob("maskferry-batch-*/*/out/tracks.sqlite"))) == 2, process)
-    process.send_signal(signal.SIGINT)
-    code, _, err = finish(process)
-    assert code == 130, err
-    assert "the same command goes on" in err
-    assert len(list(saved.iterdir())) == 2
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = start_batch(films, *options)
+        wait_until(lambda: len(list(tmp_path.glob("maskferry-batch-*/*/out/tracks.sqlite"))) == 2, process)
+        process.send_signal(number)
+        code, _, err = finish(process)
+        assert code == 130, err
+        assert "the same command goes on" in err
+        assert len(list(saved.iterdir())) == 2
     assert finish(start_batch(films, *options))[0] == 0
     done = receipts(tmp_path / "out")
     assert all(0 < receipt["resumed_at"] < 40 for receipt in done.values())

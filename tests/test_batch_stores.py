@@ -254,6 +254,16 @@ def test_a_run_by_way_of_an_object_store(remote):
     assert {name for name, problems in verify(out) if problems} == {"c01"}
 
 
+def test_a_manifest_in_an_object_store(remote):
+    _, out, system = remote
+    beside = f"{out[:-4]}/films/videos.jsonl"
+    system.pipe_file(beside, b'{"video": "c01.mp4", "masks": "c01.png"}')
+    assert run(beside, out).counts["done"] == 1
+    assert system.exists(f"{out}/c01/receipt.json")
+    with pytest.raises(InputError, match="there is no such object"):
+        plan(f"{out}/none.jsonl", out, HOLD)
+
+
 def test_puts_that_fail_and_puts_that_come_twice(remote, monkeypatch):
     manifest, out, system = remote
     real, calls = type(system).put_file, []

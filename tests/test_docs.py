@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 import shlex
 import shutil
@@ -35,6 +36,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 MAP = ROOT / "docs" / "map.md"
 ENGINES = ROOT / "docs" / "engines.md"
 CLI = ROOT / "docs" / "cli.md"
+BATCH = ROOT / "docs" / "batch.md"
 WITHOUT_PAGE = {
     "maskferry.child_processes",  # of web and batch
     "maskferry.cli",  # docs/cli.md
@@ -121,6 +123,33 @@ def test_map_page_runs(elsewhere: Path, quick_engine: None) -> None:
         assert main(arguments) == 0, shlex.join(arguments)
     for name in ("results/maps/S2_20200121_mask.tif", "out/objects.gpkg", "out/areas.csv", "water.geojson"):
         assert (elsewhere / name).exists(), name
+
+
+def test_batch_page_runs(elsewhere: Path) -> None:
+    run_python(BATCH, blocks(BATCH, "python"))
+    given = commands(BATCH)
+    assert len(given) == 3
+    for arguments in given:
+        assert main(arguments) == 0, shlex.join(arguments)
+    assert (elsewhere / "out/report.html").exists()
+    assert not (elsewhere / "planned").exists()
+
+
+def test_examples_of_clusters_are_well_formed() -> None:
+    folder = ROOT / "examples" / "batch"
+    assert subprocess.run(["bash", "-n", folder / "slurm.sh"], check=False).returncode == 0
+    definition = json.loads((folder / "aws_batch.json").read_text(encoding="utf-8"))
+    yaml = pytest.importorskip("yaml")
+    job = yaml.safe_load((folder / "kuberay.yaml").read_text(encoding="utf-8"))
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    script = (folder / "slurm.sh").read_text(encoding="utf-8")
+    lines = [job["spec"]["entrypoint"], shlex.join(definition["containerProperties"]["command"])]
+    lines += re.findall(r"^(maskferry batch .*?) &$", script, re.MULTILINE)
+    assert len(lines) == 3
+    command = next(command.callback for command in app.registered_commands if command.name == "batch")
+    options = {option for p in reference.cli_parameters(command) for option in p.names}
+    for line in lines:
+        assert {word for word in shlex.split(line) if word.startswith("-")} <= options, line
 
 
 def test_readme_runs(clip: Path, quick_engine: None) -> None:

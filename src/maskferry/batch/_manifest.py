@@ -10,14 +10,17 @@ import glob
 import json
 import os
 import re
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from maskferry.batch._stores import is_remote, shown
-from maskferry.errors import InputError, MissingExtraError
+from maskferry.batch._stores import fetch, is_remote, shown
+from maskferry.errors import InputError, MissingExtraError, SourceError
 from maskferry.images import PICTURE_SUFFIXES, natural_key
 
 __all__ = ["FIELDS", "Fault", "Manifest", "Row", "open_manifest"]
@@ -105,11 +108,10 @@ class Manifest:
 
     Attributes:
         place: for people.
-        files: files that it consists of: nothing may be written over them.
     """
 
-    def __init__(self, place: str, files: tuple[Path, ...], rows: Callable[[], Iterator[Row | Fault]]) -> None:
-        self.place, self.files, self._rows = place, files, rows
+    def __init__(self, place: str, rows: Callable[[], Iterator[Row | Fault]]) -> None:
+        self.place, self._rows = place, rows
 
     def __iter__(self) -> Iterator[Row | Fault]:
         return self._rows()
@@ -119,8 +121,8 @@ def open_manifest(manifest: str | Path, *, masks_like: str | None = None, has_de
     """Open a manifest.
 
     Args:
-        manifest: a ``.jsonl``, ``.csv`` or ``.parquet`` file, a folder of videos, or a pattern such as
-            ``films/*.mp4``.
+        manifest: a ``.jsonl``, ``.csv`` or ``.parquet`` file, also in an object store, a folder of videos, or a
+            pattern such as ``films/*.mp4``.
         masks_like: of a folder or a pattern, where the masks of a video are, such as ``"{stem}.png"`` or
             ``"masks/{stem}"``, from its folder.
         has_detector: masks may be missing: something finds the objects.
@@ -130,11 +132,35 @@ def open_manifest(manifest: str | Path, *, masks_like: str | None = None, has_de
         MissingExtraError: a Parquet file, and the extra ``parquet`` is missing.
     """
     text = str(manifest)
+    if is_remote(text):
+        return _remote_manifest(text, masks_like, has_detector)
     path = Path(text)
     if path.is_dir() or (not path.exists() and glob.has_magic(text)):
         return _found_videos(text, path, masks_like, has_detector)
     if not path.exists():
         raise InputError(f"{text}: no such manifest: expected a .jsonl, .csv or .parquet file, a folder, or a pattern")
+    folder = os.path.abspath(path.parent)  # noqa: PTH100
+    return _listed_videos(text, path, folder, masks_like, has_detector)
+
+
+def _remote_manifest(text: str, masks_like: str | None, has_detector: bool) -> Manifest:
+    """A manifest in an object store; what it names by relative paths lies beside it."""
+    if text.lower().startswith("http"):
+        raise InputError(f"{shown(text)}: a manifest is read from a path, s3:// or gs://: download it")
+    kept = tempfile.mkdtemp(prefix="maskferry-manifest-")
+    try:
+        path = Path(fetch(text, Path(kept)))
+        found = _listed_videos(shown(text), path, text.rpartition("/")[0], masks_like, has_detector)
+    except BaseException as err:
+        shutil.rmtree(kept, ignore_errors=True)
+        if isinstance(err, SourceError):
+            raise InputError(str(err)) from err
+        raise
+    weakref.finalize(found, shutil.rmtree, kept, ignore_errors=True)
+    return found
+
+
+def _listed_videos(text: str, path: Path, folder: str, masks_like: str | None, has_detector: bool) -> Manifest:
     if masks_like is not None:
         raise InputError("--masks-like is for a folder or a pattern of videos: a manifest names its masks itself")
     readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".csv": _csv_rows, ".parquet": _parquet_rows}
@@ -143,13 +169,12 @@ def open_manifest(manifest: str | Path, *, masks_like: str | None = None, has_de
         raise InputError(f"{text}: expected a manifest in .jsonl, .csv or .parquet, a folder or a pattern of videos")
     if reader is _parquet_rows:
         _parquet()
-    folder = os.path.abspath(path.parent)  # noqa: PTH100
 
     def rows() -> Iterator[Row | Fault]:
         for line, values in reader(path):
             yield _row(line, values, folder, has_detector)
 
-    return Manifest(text, (path,), rows)
+    return Manifest(text, rows)
 
 
 # --- files of rows ----------------------------------------------------------------------------------------------------
@@ -223,7 +248,7 @@ def _found_videos(text: str, path: Path, masks_like: str | None, has_detector: b
             values = {"id": video.stem, "video": str(video), "masks": [_found_masks(p) for p in masks]}
             yield _row(number, values, os.getcwd(), has_detector)  # noqa: PTH109
 
-    return Manifest(text, (), rows)
+    return Manifest(text, rows)
 
 
 def _found_masks(path: Path) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -282,7 +284,7 @@ def _run(
             _show_plan(found, as_json=as_json)
             return
         _say_plan(found)
-        with _watching() as watch, progress.stoppable() as stopped, redirect_stdout(_Prints()):
+        with _watching() as watch, progress.stoppable() as stopped, _as_ctrl_c(), redirect_stdout(_Prints()):
             outcome = drive(made, runner, watch=watch, cancelled=stopped)
         write_report(made)
     finally:
@@ -420,6 +422,19 @@ class _Table(_Lines):
     def say(self, text: str) -> None:
         """As `BatchWatch.say`."""
         self._live.console.print(console.one_line(text), markup=False, highlight=False)
+
+
+@contextmanager
+def _as_ctrl_c() -> Iterator[None]:
+    """SIGTERM, by which clusters stop jobs, is taken for Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Prints(io.TextIOBase):
