@@ -10,6 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from batch_tools import KILLER_HW, clips, digest, receipts, start_batch, wait_until
@@ -76,6 +78,30 @@ def test_a_second_run_does_nothing(made):
     assert (outcome.attempts, outcome.counts["done"], outcome.exit_code) == (0, 3, 0)
     assert time.monotonic() - started < 5
     assert {path: path.stat().st_mtime_ns for path in out.glob("c0*/*")} == before
+
+
+def test_the_report_shows_what_to_look_at(tmp_path):
+    """A square that is covered from the middle on."""
+    films = clips(tmp_path, 2)
+    for name, stops in (("c00", 30), ("c01", 12)):
+        label_map(films / f"{name}.png", (10, 20, 40, 60), size_hw=(80, 96))
+        with av.open(str(films / f"{name}.mp4"), "w") as film:
+            stream = film.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 96, 80, "yuv420p"
+            for i in range(30):
+                image = np.full((80, 96, 3), 60, np.uint8)
+                if i < stops:
+                    image[20:60, 10 + i : 40 + i] = 210
+                film.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+            film.mux(stream.encode(None))
+    options = BatchOptions(engine="flow", kinds=(), review=True)
+    assert run_batch(films, tmp_path / "out", options, runner=LocalRunner(1)).exit_code == 0
+    receipt = receipts(tmp_path / "out")["c01"]
+    assert "worst.png" in receipt["files"]
+    assert any("lost" in moment for moment in receipt["worst"])
+    page = (tmp_path / "out/report.html").read_text()
+    assert page.index("<td>c01") < page.index("<td>c00")
+    assert 'src="c01/worst.png"' in page
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ class BatchOptions:
         detector: "module:name" of a function that finds objects on the way, see `MaskTracker.propagate`.
         text: phrases that are looked for, see `MaskTracker.propagate`.
         every: on every how many-th frame is looked for them; None for the default.
+        review: look through each video for moments that may be wrong, changes of appearance and swaps among them, as
+            `tracks.review.summarize` does with the video; otherwise places, areas, losses and scores tell them.
         retries: how often a video is tried again after faults of the network.
         stall: seconds without progress after which a worker is taken for stuck.
         save_every: seconds between two saved states, from which another attempt goes on.
@@ -57,6 +59,7 @@ class BatchOptions:
     detector: str | None = None
     text: tuple[str, ...] = ()
     every: int | None = None
+    review: bool = False
     retries: int = 3
     stall: float = 600.0
     save_every: float = 60.0
@@ -124,6 +127,7 @@ class BatchOptions:
             self.detector,
             self.text,
             self.every,
+            self.review,
             self.save_every,
             self.scratch,
             self.scratch_limit,

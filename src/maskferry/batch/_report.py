@@ -122,7 +122,7 @@ def _page(plan: Plan, counts: dict[str, int], worst: list[dict[str, Any]]) -> st
     note = "report.csv has every video." + (
         f" Here are the {len(worst)} to look at first." if len(worst) < total else ""
     )
-    title = f"{total} video{'s' * (total != 1)}: {plan.store.place}"
+    title = f"{_many(total, 'video')}: {plan.store.place}"
     rows = "\n".join(map(_html_row, worst))
     return _PAGE.format(title=html.escape(title), summary=html.escape(summary), note=html.escape(note), rows=rows)
 
@@ -131,11 +131,11 @@ def _html_row(values: dict[str, Any]) -> str:
     name, state = html.escape(values["id"]), values["state"]
     parts = []
     if state == "failed":
-        parts.append(html.escape(f"{values['cause']}: {values['message']} ({values['attempts']} attempts)"))
+        parts.append(html.escape(f"{values['cause']}: {values['message']} ({_many(values['attempts'], 'attempt')})"))
         if values.get("log"):
             parts.append(f"<pre>{html.escape(chr(10).join(values['log'][-10:]))}</pre>")
     elif state != "pending":
-        facts = f"{values['objects']} objects on {values['frames']} frames"
+        facts = f"{_many(values['objects'], 'object')} on {_many(values['frames'], 'frame')}"
         if values.get("mean_score") is not None:
             facts += f", mean score {values['mean_score']:.2f}"
         parts.append(html.escape(facts))
@@ -149,6 +149,10 @@ def _html_row(values: dict[str, Any]) -> str:
             address = quote(f"{values['folder']}/worst.png")
             parts.append(f'<img loading="lazy" src="{address}" alt="the worst moments of {name}">')
     return f'<tr><td>{name}</td><td class="{state}">{state}</td><td>{"<br>".join(parts)}</td></tr>'
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _harmless(value: object) -> object:

@@ -49,6 +49,7 @@ class Settings:
         detector: "module:name" of a function, or None.
         text: phrases that are looked for.
         every: on every how many-th frame detector or phrases are; None for the default.
+        review: look through each video for moments that may be wrong.
         save_every: seconds between two saved states.
         scratch: folder on the worker's own disk; None for the system's temporary one.
         scratch_limit: bytes that one worker may use there; None for no limit.
@@ -65,6 +66,7 @@ class Settings:
     detector: str | None = None
     text: tuple[str, ...] = ()
     every: int | None = None
+    review: bool = False
     save_every: float = 60.0
     scratch: str | None = None
     scratch_limit: int | None = None

@@ -42,12 +42,13 @@ from maskferry.outputs._folder import Outputs
 from maskferry.outputs._watch import Silent, Update
 from maskferry.prompts._given import GivenFiles
 from maskferry.rendering import render_moments
+from maskferry.sources import open_source
 from maskferry.sources._identity import video_digest
 from maskferry.tracks._jobs import ENDLESS, FrameRange
 from maskferry.tracks._planner import Direction
 from maskferry.tracks._saving import save_as
 from maskferry.tracks._tracks import Tracks
-from maskferry.tracks.review import summarize, worst_moments
+from maskferry.tracks.review import ObjectSummary, summarize, worst_moments
 from maskferry.whole_run import Request, carry_out
 
 __all__ = ["WORST", "Worker"]
@@ -227,7 +228,7 @@ class Worker:
         with Tracks.open(out / "tracks.sqlite", read_only=True) as tracks:
             digest = tracks.digest()
             frames, stopped_at = len(tracks), tracks.stopped_at
-            summaries = summarize(tracks)
+            summaries = self._summaries(tracks, request)
             worst = worst_moments(summaries, PICTURES)
             if worst:
                 (out / WORST).unlink(missing_ok=True)
@@ -260,6 +261,12 @@ class Worker:
             "node": self.node,
             "files": _hashes(out),
         }
+
+    def _summaries(self, tracks: Tracks, request: Request) -> list[ObjectSummary]:
+        if not self.settings.review:
+            return summarize(tracks)
+        with open_source(request.video, rate=request.rate) as source:
+            return summarize(tracks, source)
 
     # --- saved states -------------------------------------------------------------------------------------------
 

@@ -120,6 +120,10 @@ def batch(  # noqa: PLR0913
     ] = ["davis,csv,film"],  # noqa: B006
     overlap: options.OverlapOption = options.Overlap.smallest,
     palette: options.PaletteOption = options.Palette.default,
+    review: Annotated[
+        bool,
+        typer.Option("--review", help="Look through each video, too, for moments to show in the report; takes longer."),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -230,6 +234,7 @@ def batch(  # noqa: PLR0913
         detector=detector,
         text=tuple(text),
         every=every,
+        review=review,
         retries=retries,
         stall=stall,
         save_every=save_every,
