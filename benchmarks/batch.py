@@ -158,18 +158,15 @@ def videos(count: int, rounds: int, with_ray: bool) -> Iterator[Row]:
 
 @contextlib.contextmanager
 def ray_cluster() -> Iterator[str]:
-    """A head without a CPU, and two nodes of one."""
+    """A cluster of one node with two CPUs."""
     from ray.cluster_utils import Cluster
 
     with tempfile.TemporaryDirectory(prefix="mf") as folder:
         os.environ |= {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
         (Path(folder) / "ray").mkdir()
-        small: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 80_000_000}
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+        node = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 80_000_000}
+        cluster = Cluster(initialize_head=True, head_node_args=node)
         try:
-            for _ in range(2):
-                cluster.add_node(num_cpus=1, **small)
-            cluster.wait_for_nodes()
             yield str(cluster.address)
         finally:
             cluster.shutdown()  # type: ignore[no-untyped-call]
