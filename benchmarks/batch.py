@@ -194,11 +194,12 @@ def rows(count: int) -> Row:
                 file.write(json.dumps(row | PLANTED.get(count - k, {})) + "\n")
         command = ["batch", str(folder / "videos.jsonl"), "-o", str(folder / "out"), "--engine", "hold", "--dry-run"]
         code = (
-            "import resource, sys\n"
+            "import re, resource, sys\n"
             "from maskferry.cli import main\n"
             "code = main(sys.argv[1:])\n"
             "used = resource.getrusage(resource.RUSAGE_SELF)\n"
-            "print(code, used.ru_maxrss, used.ru_utime + used.ru_stime)\n"
+            "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]\n"
+            "print(code, peak, used.ru_utime + used.ru_stime)\n"
         )
         began = time.perf_counter()
         done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)

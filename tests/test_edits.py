@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from any_prompt_engine import AnyPromptEngine
 from helpers import contents, square_mask
 from maskferry import MaskTracker, State, Tracks
 from maskferry.errors import InputError, UnknownObjectError
@@ -479,3 +480,16 @@ def test_every_span_ends_at_an_absence():
     backward = {s.reach(frames, backward=True) for s in prompted.spans(1, frames, backward=True)}
     assert forward == {(5, 10), (30, COUNT)}
     assert backward == {(0, 6), (15, 31)}
+
+
+def test_a_prompt_that_was_taken_back_can_be_given_again_after_the_run_was_resumed(tmp_path):
+    path, engine = tmp_path / "tracks.sqlite", AnyPromptEngine()
+    with MaskTracker(VIDEO, engine=engine, tracks=path) as tracker:
+        for frame in (0, 20):
+            tracker.add_point_prompts([[5, 5]], [1], 1, frame)
+        tracker.propagate()
+        tracker.remove_prompt(1, 20)
+    for replace, seeds in ((False, [0]), (True, [0, 20])):  # a script gives again what it gave; a person gives anew
+        with MaskTracker(VIDEO, engine=engine, tracks=path, resume=True) as tracker:
+            tracker.add_point_prompts([[5, 5]], [1], 1, 20, replace=replace)
+            assert editing.prompts(tracker.tracks)[1].seeds == seeds

@@ -383,6 +383,18 @@ def test_damaged_frame_is_an_error_after_all_frames_before_it(clips: Path) -> No
         assert numbers(source, [33, 40]) == [33, 40]
 
 
+@pytest.mark.parametrize("wanted", [[59], [35], [20, 50], [10, 33, 45, 59], [59, 40]])
+def test_a_frame_behind_damage_is_not_the_picture_before_it(clips: Path, wanted: list[int]) -> None:
+    """One group of pictures: what comes after the damage builds on it, also where it is asked for by itself."""
+    path = damage(make_clip(clips / "one_group.mp4", 60, gop=60), clips / "broken_group.mp4", 34)
+    with VideoSource(path) as source:
+        seen: list[tuple[int, int]] = []
+        with pytest.raises(SourceError) as caught:
+            seen.extend((frame.index, read_number(frame.image)) for frame in source.frames(wanted))
+        assert seen == [(i, i) for i in wanted if i < 34]
+        assert caught.value.frame == next(i for i in wanted if i > 34)
+
+
 def test_first_frame_damaged(clips: Path) -> None:
     path = damage(make_clip(clips / "good0.mp4", 30, gop=10), clips / "bad0.mp4", 0)
     with VideoSource(path) as source:

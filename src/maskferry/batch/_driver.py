@@ -351,6 +351,8 @@ class _Driver:
             return
         del self._running[event.worker]
         self._free[event.worker] = attempt.node
+        if self._why is None and isinstance(event, Staged):
+            self._give_out()  # the worker has something to do while its results are committed
         if isinstance(event, Staged):
             self._commit(attempt, event.staged)
         elif isinstance(event, Stopped):

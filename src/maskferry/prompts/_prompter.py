@@ -225,7 +225,7 @@ class Prompter:
         wrong = [label for label in labels.values() if not isinstance(label, str)]
         if wrong:
             raise InputError(f"label: expected a text or None, got {wrong[0]!r}")
-        new = [prompt for prompt in prompts if not self._is_restored(prompt)]
+        new = [prompt for prompt in prompts if not self._is_restored(prompt, replace=replace)]
         for prompt in new:
             there = self._journal.prompts
             is_given = there.has_prompt(prompt.frame, prompt.object_id)
@@ -238,10 +238,11 @@ class Prompter:
             self._journal.add_prompts(new, self._frame_info(new[0].frame), labels, scores)
         self._restored -= {(prompt.frame, prompt.object_id) for prompt in prompts}
 
-    def _is_restored(self, prompt: ObjectPrompt) -> bool:
-        """Whether this very prompt is one of the run that is resumed."""
-        key = (prompt.frame, prompt.object_id)
-        return key in self._restored and self._journal.prompts.is_requested(prompt)
+    def _is_restored(self, prompt: ObjectPrompt, *, replace: bool) -> bool:
+        """Whether this very prompt is one of the run that is resumed. One that an edit has taken back since stays away,
+        unless it is given anew with ``replace``."""
+        key, there = (prompt.frame, prompt.object_id), self._journal.prompts
+        return key in self._restored and there.is_requested(prompt) and (not replace or there.has_prompt(*key))
 
     def _frame_info(self, frame_idx: int) -> FrameInfo | None:
         """The frame's row of the frame table, where it is known without reading on in a stream."""

@@ -83,7 +83,7 @@ class OrderedReader:
         """Decode ``wanted[done:]`` from one entry, up to a frame that does not come out or a gap worth a seek."""
         entry = max(self._index.entry_of(wanted[done]) - int(is_retry), 0)
         decoded = self._decoder.decode_from(entry, strict=not is_retry)
-        for shown in _in_order(decoded, wanted, done):
+        for shown in self._in_order(decoded, wanted, done):
             if shown is not None and is_retry and shown[1].is_corrupt:
                 log.warning("%s: frame %d is damaged and was patched up by the decoder", self._path, shown[0])
             yield shown
@@ -91,6 +91,32 @@ class OrderedReader:
                 done += 1
                 if done < len(wanted) and self._should_seek(shown[0], wanted[done]):
                     return
+
+    def _in_order(self, decoded: Iterator[Decoded], wanted: Sequence[int], done: int) -> Iterator[Decoded]:
+        """Pick ``wanted[done:]`` (ascending) out of what is decoded, in that order; ends at the first that is absent.
+
+        Absent is, too, what comes out after a frame that does not, in one group of pictures: it may build on that one,
+        and a decoder that lacks it shows an earlier picture. Where a stream does not say how far it reorders, a frame
+        may come out a little late.
+        """
+        late: dict[int, VideoFrame] = {}
+        built_on = _BuiltOn(self._first_frame_of_group(wanted[done]))
+        for shown in decoded:
+            if shown is None:
+                yield None
+                continue
+            built_on.add(shown[0])
+            late[shown[0]] = shown[1]
+            while done < len(wanted) and wanted[done] in late and built_on.has_all_before(wanted[done]):
+                yield wanted[done], late.pop(wanted[done])
+                done += 1
+                if done < len(wanted):
+                    built_on.start_at(self._first_frame_of_group(wanted[done]))
+            if done == len(wanted):
+                return
+            late = {number: frame for number, frame in late.items() if number >= wanted[done]}
+            if len(late) > _LATE:
+                return
 
     def _should_seek(self, here: int, there: int) -> bool:
         return there - here > _SEEK_COST and self._first_frame_of_group(there) - here > _SEEK_COST
@@ -159,22 +185,31 @@ class OrderedReader:
         raise self._undecodable(piece[len(later)], f", as frame {bad}, which it may build on, is damaged") from error
 
 
-def _in_order(decoded: Iterator[Decoded], wanted: Sequence[int], done: int) -> Iterator[Decoded]:
-    """Pick ``wanted[done:]`` (ascending) out of what is decoded, in that order; ends at the first that is absent.
+class _BuiltOn:
+    """Which frames of a group of pictures have come out."""
 
-    Where a stream does not say how far it reorders, a frame may come out a little late.
-    """
-    late: dict[int, VideoFrame] = {}
-    for shown in decoded:
-        if shown is None:
-            yield None
-            continue
-        late[shown[0]] = shown[1]
-        while done < len(wanted) and wanted[done] in late:
-            yield wanted[done], late.pop(wanted[done])
-            done += 1
-        if done == len(wanted):
-            return
-        late = {number: frame for number, frame in late.items() if number > wanted[done]}
-        if len(late) > _LATE:
-            return
+    def __init__(self, start: int) -> None:
+        self._next = start  # all from the group's first to before this one have come out
+        self._ahead: set[int] = set()
+
+    def add(self, number: int) -> None:
+        """A frame has come out."""
+        if number >= self._next:
+            self._ahead.add(number)
+            self._go_on()
+
+    def has_all_before(self, number: int) -> bool:
+        """Whether all that a frame may build on have come out."""
+        return self._next >= number
+
+    def start_at(self, first: int) -> None:
+        """Another group begins here: what was before it does not count any more."""
+        if first > self._next:
+            self._next = first
+            self._ahead = {number for number in self._ahead if number >= first}
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self._next in self._ahead:
+            self._ahead.remove(self._next)
+            self._next += 1
