@@ -38,7 +38,8 @@ def cluster(tmp_path_factory):
     before = {name: os.environ.get(name) for name in ("HOME", "RAY_TMPDIR", "PYTHONPATH", "TMPDIR")}
     short = Path("/tmp") / f"mf{os.getpid()}"  # sockets have short names
     (short / "ray").mkdir(parents=True)
-    os.environ |= {"HOME": str(home), "PYTHONPATH": str(home), "TMPDIR": str(home)}
+    path = os.pathsep.join(filter(None, [str(home), before["PYTHONPATH"]]))
+    os.environ |= {"HOME": str(home), "PYTHONPATH": path, "TMPDIR": str(home)}
     os.environ |= {"RAY_TMPDIR": str(short), "RAY_USAGE_STATS_ENABLED": "0"}
     system = {"health_check_period_ms": 500, "health_check_failure_threshold": 2, "health_check_timeout_ms": 500}
     head = {
