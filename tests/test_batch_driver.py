@@ -147,6 +147,11 @@ def once(what: str, video: str = "v1", times: int = 1):
     return fate
 
 
+def test_a_lost_worker_is_told_once(folder):
+    *_, told = run(folder, once("node"))
+    assert len([note for note in told.notes if note.startswith("v1, attempt 1: ")]) == 1
+
+
 @pytest.mark.parametrize(
     ("what", "times", "state", "attempts"),
     [

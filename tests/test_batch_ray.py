@@ -103,6 +103,11 @@ def at_work(films: Path) -> dict[int, str]:
     return found
 
 
+def scratch(cluster) -> set[Path]:
+    """Folders that workers have on their disks."""
+    return set(cluster.films.parent.glob("maskferry-batch-*"))
+
+
 def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -196,12 +201,14 @@ def test_an_empty_video_and_one_that_kills_its_worker(cluster, tmp_path):
     make_clip(films / "c07.mp4", 12, size_hw=KILLER_HW)
     label_map(films / "c07.png", (10, 20, 40, 60), size_hw=KILLER_HW)
     options = ("--json", "--ray", cluster.address, "--detector", "harm:deadly", "--every", 1)
+    before = scratch(cluster)
     code, text, err = finish(start_batch(films, *options))
     assert code == 1, err
     assert one_json(text)["counts"] == {"pending": 0, "done": 10, "damaged": 0, "failed": 2}
     failures = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "out/.batch/failures").glob("*.json")}
     assert {name: failure["cause"] for name, failure in failures.items()} == {"c03": "input", "c07": "killed"}
     assert failures["c07"]["attempts"] == 2
+    assert scratch(cluster) <= before, "left on the disks of machines that live"
 
 
 def test_stopped_by_ctrl_c(cluster, tmp_path):

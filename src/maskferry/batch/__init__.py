@@ -15,6 +15,7 @@ A driver gives videos to workers, which publish what they have made; the driver 
     local           workers on this machine
     local_worker    the process of one of them
     ray             workers on a Ray cluster
+    ray_worker      the actor of one of them
     worker          carries out one video after another
     causes          why an attempt failed
     report          what has become of each video, as a table and as a page

@@ -336,9 +336,6 @@ class _Driver:
             self._free.pop(event.worker, None)
             attempt = self._running.pop(event.worker, None)
             if attempt is not None:
-                self._watch.say(
-                    f"{attempt.row.id}, attempt {self._charges[attempt.row.line].attempts}: {event.message}"
-                )
                 self._lost(attempt, "node" if event.why == "node" else "killed", event.message)
             return
         attempt = self._running.get(event.worker)

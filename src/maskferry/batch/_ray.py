@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
+import os
 import socket
 import time
 import warnings
@@ -18,8 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from maskferry.batch._runner import Event, Failed, Lost, Progress, Ready, Settings, Task, event_of, message_of
-from maskferry.errors import EngineError, InputError, MissingExtraError
+from maskferry.batch._ray_worker import RayWorker, remove_scratch
+from maskferry.batch._runner import Event, Failed, Lost, Progress, Ready, Settings, Task, event_of
+from maskferry.batch._stores import open_store, read_staged
+from maskferry.errors import EngineError, InputError, MaskferryError, MissingExtraError
 
 __all__ = ["RayRunner"]
 
@@ -30,56 +32,24 @@ COUNT_EVERY = 5.0
 """Seconds between two looks at how large the cluster is."""
 
 PATIENCE = 10.0
-"""Seconds that the cluster's head has to answer."""
+"""Seconds that the cluster's head has to answer, and workers to remove what they have on their disks."""
+
+PATIENCE_WITH_NODES = 1.0
+"""Seconds that a machine has to answer, when one of its workers does not."""
 
 MOST_DEATHS = 3
-"""Actors that may die before they are ready, one after the other."""
+"""Actors that may die before they are ready, one after the other, where no other one lives."""
 
+PAUSE = 10.0
+"""Seconds until another one is started, after so many."""
 
-class _Work:
-    """What runs in the actor. One method of the group ``work`` at a time; those of ``control`` beside it."""
+SAY_EVERY = 60.0
+"""Seconds without any worker after which that is said, again and again."""
 
-    def __init__(self, settings: dict[str, Any], name: str) -> None:
-        self._settings, self._name = settings, name
-        self._progress: tuple[str, int, int | None] | None = None
-        self._worker: Any = None
+TOKEN_HINT = "; where the cluster asks for a token, set RAY_AUTH_MODE=token, or give --ray auto on one of its machines"
+"""Of itself Ray shows its token only to a cluster that it has found itself."""
 
-    def facts(self) -> tuple[str, dict[str, Any]]:
-        """(Machine, facts), see `Ready`. What keeps the worker from beginning is among the facts."""
-        import ray
-
-        node = f"{platform.node()}-{ray.get_runtime_context().get_node_id()[:8]}"
-        try:
-            from maskferry.batch._worker import Worker
-
-            self._worker = Worker(Settings.of(self._settings), self._name, node)
-            return node, self._worker.facts()
-        except Exception as err:
-            return node, {"error": f"{type(err).__name__}: {err}"}
-
-    def do(self, task: dict[str, Any]) -> dict[str, Any]:
-        """Carry out a task; what became of it, as a message."""
-
-        def tell(event: Event) -> None:
-            if isinstance(event, Progress):
-                self._progress = event.attempt, event.done, event.total
-
-        self._progress = None
-        return message_of(self._worker.do(Task.of(task), tell))
-
-    def progress(self) -> tuple[str, int, int | None] | None:
-        """(Attempt, steps that are done, steps in all) of what goes on."""
-        return self._progress
-
-    def stop(self, attempt: str) -> None:
-        """Stop an attempt after its frame."""
-        if self._worker is not None:
-            self._worker.stop(attempt)
-
-    def close(self) -> None:
-        """Remove the scratch."""
-        if self._worker is not None:
-            self._worker.close()
+_log = logging.getLogger(__name__)
 
 
 class RayRunner:
@@ -124,12 +94,14 @@ class RayRunner:
             self._needs["memory"] = int(memory * 1e9)
         self._actors: dict[str, Any] = {}
         self._beginning: dict[Any, str] = {}
-        self._working: dict[Any, tuple[str, str]] = {}
+        self._working: dict[Any, tuple[str, Task]] = {}
         self._asked: dict[Any, str] = {}
         self._ask_at: dict[str, float] = {}
-        self._node_ids: dict[str, str] = {}
+        self._ready: dict[str, tuple[str, int | None]] = {}  # Ray's id of the machine, process
+        self._gone: set[str] = set()
+        self._cleaning: list[Any] = []
         self._news: list[Event] = []
-        self._count_at = 0.0
+        self._count_at = self._say_at = 0.0
         self._started = self._deaths = 0
         self._is_mine = False
 
@@ -153,14 +125,18 @@ class RayRunner:
                         runtime_env=self._env or None,
                     )
             except (ConnectionError, RuntimeError, ValueError) as err:
-                raise InputError(f"--ray {self._address}: {err}") from err
+                hint = "" if self._address == "auto" or "RAY_AUTH_MODE" in os.environ else TOKEN_HINT
+                raise InputError(f"--ray {self._address}: {err}{hint}") from err
             self._is_mine = True
         control = ray.method(concurrency_group="control")
-        methods = {name: control(getattr(_Work, name)) for name in ("progress", "stop")}
-        methods["do"] = ray.method(concurrency_group="work")(_Work.do)
-        cls = type("MaskferryWorker", (_Work,), methods)
-        groups = {"work": 1, "control": 4}
-        self._class = ray.remote(concurrency_groups=groups, max_restarts=0, max_task_retries=0, **self._needs)(cls)
+        methods = {name: control(getattr(RayWorker, name)) for name in ("progress", "stop")}
+        methods["do"] = ray.method(concurrency_group="work")(RayWorker.do)
+        cls = type("MaskferryWorker", (RayWorker,), methods)
+        options: dict[str, Any] = {"concurrency_groups": {"work": 1, "control": 4}, **self._needs}
+        if self._env and not self._is_mine:  # the connection was made without it
+            options["runtime_env"] = self._env
+        self._class = ray.remote(max_restarts=0, max_task_retries=0, **options)(cls)
+        self._say_at = time.monotonic() + SAY_EVERY
         self._keep_count()
 
     # --- how many ---------------------------------------------------------------------------------------------------
@@ -173,7 +149,7 @@ class RayRunner:
             self._start_one()
         waiting = [ref for ref in self._beginning if self._fixed is None]
         for ref in waiting[: max(0, len(self._actors) - wanted)]:  # for machines that have gone
-            self._drop(self._beginning.pop(ref))
+            self._drop(self._beginning[ref])
 
     def _room(self) -> int:
         """How many workers fit on the machines that live."""
@@ -199,7 +175,7 @@ class RayRunner:
         """As `Runner.submit`."""
         actor = self._actors.get(worker)
         if actor is not None:
-            self._working[actor.do.remote(asdict(task))] = worker, task.attempt
+            self._working[actor.do.remote(asdict(task))] = worker, task
             self._ask_at[worker] = time.monotonic() + ASK_EVERY
 
     def stop(self, worker: str, attempt: str) -> None:
@@ -222,6 +198,7 @@ class RayRunner:
         now = time.monotonic()
         if now >= self._count_at:
             self._keep_count()
+        self._say_that_none_is_there(now)
         for worker, due in list(self._ask_at.items()):
             if now >= due and worker in self._actors:
                 self._asked[self._actors[worker].progress.remote()] = worker
@@ -242,12 +219,12 @@ class RayRunner:
         if ref in self._beginning:
             self._take_beginning(ref, self._beginning.pop(ref))
         elif ref in self._working:
-            worker, attempt = self._working.pop(ref)
+            worker, task = self._working.pop(ref)
             self._ask_at.pop(worker, None)
             try:
-                self._news.append(event_of(self._ray.get(ref)))
+                self._news.append(self._event(self._ray.get(ref), task))
             except self._ray.exceptions.RayTaskError as err:
-                self._news.append(Failed(worker, attempt, "error", type(err).__name__, str(err)[:2000]))
+                self._news.append(Failed(worker, task.attempt, "error", type(err).__name__, str(err)[:2000]))
             except self._ray.exceptions.RayError as err:
                 self._lose(worker, self._why(worker, err), f"the worker was lost: {_first_line(err)}")
         elif ref in self._asked:
@@ -259,49 +236,89 @@ class RayRunner:
             if any(worker == busy for busy, _ in self._working.values()):
                 self._ask_at[worker] = time.monotonic() + ASK_EVERY
 
+    def _event(self, message: dict[str, Any], task: Task) -> Event:
+        """What a worker has answered; what it has left out is read in OUT."""
+        if message.get("staged", 0) is not None:
+            return event_of(message)
+        try:
+            return event_of(message | {"staged": read_staged(open_store(self._settings.out), task.place, task.attempt)})
+        except MaskferryError as err:
+            return Failed(message["worker"], task.attempt, "error", type(err).__name__, str(err))
+
     def _take_beginning(self, ref: Any, worker: str) -> None:  # noqa: ANN401
         try:
-            node, facts = self._ray.get(ref)
+            node, node_id, facts = self._ray.get(ref)
         except self._ray.exceptions.RayError as err:
             self._deaths += 1
-            if self._deaths >= MOST_DEATHS:
+            if self._deaths >= MOST_DEATHS and not self._ready:
                 raise EngineError(f"workers die as they start: {_first_line(err)}") from err
             self._lose(worker, "node", f"the worker could not begin: {_first_line(err)}")
             return
         self._deaths = 0
-        self._node_ids[worker] = node.rpartition("-")[2]
+        self._ready[worker] = node_id, facts.get("pid")
         self._news.append(Ready(worker, node, facts))
 
     def _why(self, worker: str, err: Exception) -> Literal["killed", "node"]:
         """Whether a worker has died on a machine that lives on.
 
-        That Ray cannot reach it any more, and does not know why, is what is seen first of a machine that is lost.
+        Ray finds out late that a machine is gone; until then it only says that it cannot reach the worker. Whether the
+        machine's own process (raylet) answers is asked here.
         """
-        if isinstance(err, self._ray.exceptions.ActorUnavailableError) or "node" in _first_line(err).lower():
+        node_id, _ = self._ready.get(worker, (None, None))
+        found = next((n for n in self._ray.nodes() if n["NodeID"] == node_id and n["Alive"]), None)
+        if found is None or node_id in self._gone:
             return "node"
-        alive = {node["NodeID"][:8] for node in self._ray.nodes() if node["Alive"]}
-        return "killed" if self._node_ids.get(worker) in alive else "node"
+        if isinstance(err, self._ray.exceptions.ActorUnavailableError):
+            refusal = _refusal(found["NodeManagerAddress"], int(found["NodeManagerPort"]), PATIENCE_WITH_NODES)
+            if refusal is not None:
+                self._gone.add(str(node_id))
+                return "node"
+        return "killed"
 
     def _lose(self, worker: str, why: Literal["killed", "node"], message: str) -> None:
-        for ref in [ref for ref, (busy, _) in self._working.items() if busy == worker]:
-            del self._working[ref]
+        node_id, pid = self._ready.get(worker, (None, None))
         self._drop(worker)
+        if why == "killed" and pid is not None:
+            self._clean(worker, str(node_id), pid)
         self._news.append(Lost(worker, why, message))
-        self._keep_count()
+        if self._deaths < MOST_DEATHS:
+            self._keep_count()
+        else:  # machines that kill whatever starts are not asked all the time
+            self._count_at = time.monotonic() + PAUSE
 
     def _drop(self, worker: str) -> None:
+        for ref in [ref for ref, (busy, _) in self._working.items() if busy == worker]:
+            del self._working[ref]
+        for ref in [ref for ref, name in self._beginning.items() if name == worker]:
+            del self._beginning[ref]
         self._ask_at.pop(worker, None)
+        self._ready.pop(worker, None)
         actor = self._actors.pop(worker, None)
         if actor is not None:
             with suppress(Exception):
                 self._ray.kill(actor, no_restart=True)
 
+    def _clean(self, worker: str, node_id: str, pid: int) -> None:
+        """Have removed what a worker that was killed has left on its machine's disk."""
+        there = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id, soft=False)
+        remove = self._ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(remove_scratch)
+        self._cleaning.append(remove.remote(asdict(self._settings), worker, pid))
+
+    def _say_that_none_is_there(self, now: float) -> None:
+        """Tell whoever waits that no machine has room for a worker, or that those that have do not begin."""
+        if self._ready or not self._actors:
+            self._say_at = now + SAY_EVERY
+        elif now >= self._say_at:
+            self._say_at = now + SAY_EVERY
+            needs = ", ".join(f"{value:g} {key.removeprefix('num_')}" for key, value in self._needs.items() if value)
+            _log.warning("no worker has begun yet: each needs %s, the cluster has room for %d", needs, self._room())
+
     def close(self) -> None:
         """As `Runner.close`."""
-        idle = [actor for name, actor in self._actors.items() if name not in {w for w, _ in self._working.values()}]
+        busy = {worker for worker, _ in self._working.values()}
         with suppress(Exception):
-            begun = [actor.close.remote() for actor in idle if actor not in self._beginning.values()]
-            self._ray.wait(begun, num_returns=len(begun), timeout=2)
+            last = [self._actors[name].close.remote() for name in self._ready if name not in busy]
+            self._ray.wait([*last, *self._cleaning], num_returns=len(last) + len(self._cleaning), timeout=PATIENCE)
         for worker in list(self._actors):
             self._drop(worker)
         if self._is_mine:
@@ -316,10 +333,18 @@ def _require_answer(address: str) -> None:
     """
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal():
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-        except (OSError, OverflowError) as err:
-            raise InputError(f"--ray {address}: no head of a Ray cluster answers there: {err}") from err
+        refusal = _refusal(host.strip("[]"), int(port), PATIENCE)
+        if refusal is not None:
+            raise InputError(f"--ray {address}: no head of a Ray cluster answers there: {refusal}") from refusal
+
+
+def _refusal(host: str, port: int, patience: float) -> Exception | None:
+    """Why nothing answers at an address; None where something does."""
+    try:
+        socket.create_connection((host, port), timeout=patience).close()
+    except (OSError, OverflowError) as err:
+        return err
+    return None
 
 
 def _read_runtime_env(path: Path) -> dict[str, Any]:

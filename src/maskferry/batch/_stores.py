@@ -34,6 +34,7 @@ __all__ = [
     "local_path",
     "open_store",
     "read_json",
+    "read_staged",
     "saved_key",
     "shown",
     "stamp_of",
@@ -241,6 +242,19 @@ def open_store(out: str | Path) -> Store:
             raise InputError(f"{shown(str(out))}: nothing can be written there: give a folder, s3:// or gs://")
         return ObjectStore(str(out))
     return FolderStore(local_path(str(out)))
+
+
+def read_staged(store: Store, place: str, attempt: str) -> dict[str, Any]:
+    """What a worker says in OUT of what it has staged.
+
+    Raises:
+        OutputError: it is not there.
+    """
+    for key in (f"{STAGING}/{attempt}/{STAGED}", f"{place}/{attempt}/{STAGED}"):  # in a folder, and among objects
+        found = read_json(store.read(key))
+        if found:
+            return found
+    raise OutputError(f"{store.place}: what attempt {attempt} has staged cannot be read")
 
 
 class FolderStore:
