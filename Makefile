@@ -5,6 +5,7 @@
 #   make test       all tests, in WORKERS=2 processes; with EXTRAS=test without torch and the tools for developers
 #   make check      formatting, lint, types, spelling
 #   make page       the review page's types, and whether its one vendored file is what it should be; needs npm
+#   make budgets    how quick the review page is in Chromium; fails at twice what it may take
 #   make docs       the documentation site, in site
 #   make coverage   the fast tests, with a limit on what they may leave out
 #   make lowest     the fast tests on the lowest versions that pyproject.toml allows, in .venv-lowest; with
@@ -23,7 +24,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo review test check page docs coverage lowest clean
+.PHONY: demo review test check page budgets docs coverage lowest clean
 
 demo: $(VENV)/.demo
 	$(BIN)/maskferry demo --overwrite -o demo-out
@@ -43,6 +44,9 @@ check: $(VENV)/.dev
 
 page:
 	cd tools/page && npm ci --silent --ignore-scripts && npm run --silent types && npm run --silent vendor:check
+
+budgets: demo $(VENV)/.dev
+	$(BIN)/python benchmarks/review_page_in_browser.py --demo demo-out --tries 2
 
 docs: $(VENV)/.dev
 	$(BIN)/zensical build --strict --clean

@@ -135,6 +135,11 @@ def test_batch_page_runs(elsewhere: Path) -> None:
     assert not (elsewhere / "planned").exists()
 
 
+def test_the_costs_of_a_batch_are_current() -> None:
+    there, made = importlib.import_module("tables").pages("batch_costs")
+    assert there == made, "docs/batch.md is stale: run `python docs/tables.py`"
+
+
 def test_examples_of_clusters_are_well_formed() -> None:
     folder = ROOT / "examples" / "batch"
     assert subprocess.run(["bash", "-n", folder / "slurm.sh"], check=False).returncode == 0

@@ -26,7 +26,7 @@ from maskferry.data import State
 from maskferry.errors import InputError, RunningElsewhereError
 from maskferry.tracks import STATE_CODES, editing
 from maskferry.tracks._journal import Journal
-from maskferry.tracks.review import load_summaries, summarize, verdicts
+from maskferry.tracks.review import load_agreements, load_summaries, summarize, verdicts
 from maskferry.web import serve, show
 from web_tools import COUNT, Client, block, coco, make_run, rows_of
 
@@ -279,6 +279,47 @@ def test_the_queue_is_made_kept_and_made_anew(tmp_path):
         assert page.raw("POST", "/api/v1/queue", b'{"whole": true}').status == 202
         page.wait_for(lambda run: run["queue"]["state"] == "ready")
         assert len(page.get("queue").json["rows"]) == 1
+
+
+def test_every_object_is_tracked_back(tmp_path):
+    out = make_run(tmp_path)
+    with Tracks.open(out / "tracks.sqlite") as tracks:
+        journal = Journal(tracks)
+        with journal.transaction():  # from the middle on it follows something else
+            for frame in range(30, COUNT):
+                row = replace(tracks[frame][1], rle=Rle.encode(block(100, 70)), state=State.TRACKED)
+                journal.frames.put(frame, [row])
+    with serve(out, engine="hold") as server:
+        page = Client(server)
+        page.wait_for(lambda run: run["queue"]["state"] == "ready")
+        before = {row["kind"] for row in page.get("queue").json["rows"]}
+        assert page.raw("POST", "/api/v1/queue", b'{"check": true}').status == 202
+        assert page.raw("POST", "/api/v1/queue", b'{"check": true}').status == 409
+        page.wait_for(lambda run: run["queue"]["state"] == "ready")
+        moments = [moment for row in page.get("queue").json["rows"] for moment in row["moments"]]
+        assert "back" not in before
+        assert any(moment["kind"] == "back" and moment["frame"] in range(25, 35) for moment in moments)
+        assert page.raw("DELETE", "/api/v1/queue/check").status == 202  # nothing is at work
+        assert page.get("queue").json["progress"] is None
+    with Tracks.open(out / "tracks.sqlite") as tracks:
+        assert load_agreements(tracks)[1].iou.min() == 0
+    with serve(out, read_only=True) as server:
+        page = Client(server)
+        assert page.raw("POST", "/api/v1/queue", b'{"check": true}').status == 403
+        assert page.raw("DELETE", "/api/v1/queue/check").status == 403
+
+
+def test_tracking_back_is_stopped(tmp_path):
+    out = make_run(tmp_path)
+    with serve(out, engine="flow") as server:
+        page = Client(server)
+        page.wait_for(lambda run: run["queue"]["state"] == "ready")
+        assert page.raw("POST", "/api/v1/queue", b'{"check": true}').status == 202
+        assert page.get("queue").json["progress"] is not None
+        assert page.raw("DELETE", "/api/v1/queue/check").status == 202
+        page.wait_for(lambda run: run["queue"]["state"] == "ready")
+    with Tracks.open(out / "tracks.sqlite") as tracks:
+        assert load_agreements(tracks) == {}
 
 
 # --- files in and out -----------------------------------------------------------------------------------------------

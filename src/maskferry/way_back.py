@@ -69,6 +69,7 @@ def check_way_back(
     """
     if not source.seekable:
         raise InputError(f"{source.info.name or 'the video'}: a stream cannot be read backward, so not checked either")
+    revision = tracks.revision  # masks that are edited meanwhile are not those that are compared
     lanes = read_lanes(tracks, list(tracks.object_ids), 0, None)
     legs = [leg for object_id, lane in lanes.items() for leg in _legs(object_id, lane)]
     walks = [[leg for leg in legs if leg.is_backward is backward] for backward in (True, False)]
@@ -82,7 +83,7 @@ def check_way_back(
     for leg in legs:
         found.setdefault(leg.object_id, {}).update(leg.found)
     agreements = [Agreement.of(i, found[i]) for i in sorted(found)]
-    save_agreements(tracks, agreements)
+    save_agreements(tracks, agreements, revision)
     return agreements
 
 

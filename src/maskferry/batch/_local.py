@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from maskferry.batch._runner import Event, Lost, Ready, Settings, Task, event_of
+from maskferry.batch._runner import Event, Lost, Progress, Ready, Settings, Task, event_of
 from maskferry.child_processes import Child, Message
 from maskferry.errors import EngineError, InputError
 
@@ -46,6 +46,7 @@ class LocalRunner:
         self._news: queue.SimpleQueue[tuple[str, Message | None, str]] = queue.SimpleQueue()
         self._started = self._deaths = 0
         self._ready: set[str] = set()
+        self._busy: set[str] = set()
 
     def start(self, settings: Settings) -> None:
         """As `Runner.start`."""
@@ -67,6 +68,7 @@ class LocalRunner:
 
     def submit(self, worker: str, task: Task) -> None:
         """As `Runner.submit`."""
+        self._busy.add(worker)
         self._tell(worker, {"task": asdict(task)})
 
     def stop(self, worker: str, attempt: str) -> None:
@@ -104,11 +106,14 @@ class LocalRunner:
             if isinstance(event, Ready):
                 self._ready.add(name)
                 self._deaths = 0
+            elif not isinstance(event, Progress):
+                self._busy.discard(name)
             events.append(event)
         return events
 
     def _replace(self, name: str, how: str) -> Lost:
         child = self._children.pop(name)
+        self._busy.discard(name)
         shutil.rmtree(scratch_of(self._settings, name, child.process.pid), ignore_errors=True)
         if name not in self._ready:
             self._deaths += 1
@@ -120,8 +125,11 @@ class LocalRunner:
     def close(self) -> None:
         """As `Runner.close`."""
         children, self._children = self._children, {}
-        for child in children.values():
-            child.say({"end": True})
+        for name, child in children.items():
+            if name in self._busy:  # nobody waits for what it does
+                child.process.kill()
+            else:
+                child.say({"end": True})
         for name, child in children.items():
             child.close(PATIENCE)
             shutil.rmtree(scratch_of(self._settings, name, child.process.pid), ignore_errors=True)

@@ -46,15 +46,20 @@ class Agreement:
         return Agreement(self.object_id, self.frames[kept], self.iou[kept])
 
 
-def save_agreements(tracks: Tracks, agreements: Iterable[Agreement]) -> None:
+def save_agreements(tracks: Tracks, agreements: Iterable[Agreement], revision: int | None = None) -> None:
     """Keep what a check found, with the revision that it is of; what was kept before is replaced.
+
+    Args:
+        tracks: that were checked.
+        agreements: what was found.
+        revision: of the tracks when the check began; None where nobody has edited them since.
 
     Raises:
         RunningElsewhereError: a run of another process writes to the file.
     """
     rows = [[one.object_id, one.frames.tolist(), [round(v, DIGITS) for v in one.iou.tolist()]] for one in agreements]
     with tracks.database.transaction():
-        Notes(tracks.database).set_json(AGREEMENTS, [tracks.revision, rows])
+        Notes(tracks.database).set_json(AGREEMENTS, [tracks.revision if revision is None else revision, rows])
 
 
 def load_agreements(tracks: Tracks) -> dict[int, Agreement]:

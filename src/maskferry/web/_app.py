@@ -38,6 +38,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "events", showing.events),
     ("GET", "queue", queue.queue),
     ("POST", "queue", queue.make_queue),
+    ("DELETE", "queue/check", queue.stop_check),
     ("PUT", "queue/{key}/verdict", queue.set_verdict),
     ("POST", "objects", editing.add_object),
     ("POST", "objects/merge", editing.merge),

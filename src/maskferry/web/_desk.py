@@ -196,6 +196,25 @@ class Desk:
             with suppress(MaskferryError):  # it is made again the next time
                 await self.worker.ask("save_review", found)
 
+    def check(self) -> None:
+        """Track every object back with the engine, and look where the ways part.
+
+        Raises:
+            ApiError: nothing may be changed, there are no frames, or something else is at work.
+        """
+        self.require_writable()
+        if self.video_problem is not None:
+            raise ApiError(409, "SourceError", self.video_problem, "open the page with the video")
+        if self.job["state"] in RUNNING or self.judge.is_working:
+            raise ApiError(409, "BusyError", "something is being tracked, or looked at: wait for its end, or stop it")
+        self._spawn(self._check({"engine": self.engine["name"], "options": dict(self.settings.engine_options)}))
+
+    async def _check(self, engine: Message) -> None:
+        found = await self.judge.check(engine)
+        if found is not None:
+            with suppress(MaskferryError):
+                await self.worker.ask("save_review", found)
+
     def _tell_queue(self) -> None:
         async def tell() -> None:
             self.news.tell("queue", await asyncio.to_thread(self.judge.show))

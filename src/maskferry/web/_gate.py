@@ -23,6 +23,9 @@ __all__ = ["Gate", "Rules", "mask_limit"]
 
 API = "/api/"
 
+EXPORTS = f"{API}v1/exports"
+"""What is written to be downloaded changes nothing of the run."""
+
 READING = ("GET", "HEAD")
 
 SLACK = 64 << 10
@@ -135,6 +138,8 @@ class Gate:
         if not is_api:
             raise ApiError(405, "MethodError", f"{scope['method']}: not here")
         self._check_origin(headers)
+        if self._rules.read_only and not scope["path"].startswith(EXPORTS):
+            raise ApiError(403, "ReadOnlyError", "this page was opened with --read-only", "open it without")
         is_empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not (is_empty and not kind):
@@ -155,8 +160,6 @@ class Gate:
             raise ApiError(403, "OriginError", "this does not come from the page itself")
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise ApiError(403, "OriginError", "this does not come from the page itself")
-        if self._rules.read_only:
-            raise ApiError(403, "ReadOnlyError", "this page was opened with --read-only", "open it without")
 
     # --- bodies -------------------------------------------------------------------------------------------------
 

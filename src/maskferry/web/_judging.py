@@ -32,6 +32,7 @@ class Judge:
         self._summaries: list[ObjectSummary] = []
         self.revision: int | None = None
         self.problem: Message | None = None
+        self.progress: float | None = None
         self._work: asyncio.Task[Message | None] | None = None
         self._before: set[tuple[int, int]] = set()
         with suppress(DamagedTracksError):  # then it is made anew
@@ -66,7 +67,7 @@ class Judge:
             "revision": self.revision,
             "rows": len(rows),
             "open": sum(map(is_open, rows)),
-            "progress": None,
+            "progress": self.progress,
         }
 
     def row(self, key: str) -> Row:
@@ -90,6 +91,45 @@ class Judge:
             self._work = asyncio.create_task(self._judge(whole=whole))
             self._told()
         return await asyncio.shield(self._work)
+
+    async def check(self, engine: Message) -> Message | None:
+        """Have every object tracked back, and look at everything anew, see `way_back.check_way_back`.
+
+        Args:
+            engine: the ``engine`` and its ``options``.
+
+        Returns:
+            As `judge`; None, too, where it was stopped, or tracks are being looked at already.
+        """
+        if self.is_working:
+            return None
+        self._work = asyncio.create_task(self._check(engine))
+        self._told()
+        with suppress(asyncio.CancelledError):
+            return await asyncio.shield(self._work)
+        return None
+
+    async def _check(self, engine: Message) -> Message | None:
+        self.problem, self.progress = None, 0.0
+        try:
+            place = {"tracks": self._settings["tracks"], "video": self._settings["video"]}
+            await run_errand("check", {**place, **engine}, self._hear)
+        except MaskferryError as err:
+            self.problem = problem_of(err)[1]
+            return None
+        finally:
+            self.progress = None
+            asyncio.get_running_loop().call_soon(self._told)
+        return await self._judge(whole=True)
+
+    def _hear(self, message: Message) -> None:
+        self.progress = message["done"] / max(message["total"] or 1, 1)
+        self._told()
+
+    def stop(self) -> None:
+        """Stop a check. What it has found so far is not kept."""
+        if self._work is not None and self.progress is not None:
+            self._work.cancel()
 
     async def _judge(self, *, whole: bool) -> Message | None:
         self.problem = None

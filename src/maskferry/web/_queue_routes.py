@@ -13,7 +13,7 @@ from maskferry.web._answers import answer
 from maskferry.web._asked import Body
 from maskferry.web._showing import desk_of
 
-__all__ = ["make_queue", "queue", "set_verdict"]
+__all__ = ["make_queue", "queue", "set_verdict", "stop_check"]
 
 ANSWERS = ("fine", "fix", "later")
 
@@ -22,15 +22,26 @@ def queue(request: Request) -> Response:
     """What may be wrong, the worst first."""
     desk = desk_of(request)
     found = {"state": desk.judge.state(), "revision": desk.tracks.revision, "frame_revision": desk.judge.revision}
-    return answer(found | {"progress": None, "problem": desk.judge.problem, "rows": desk.judge.rows()})
+    return answer(found | {"progress": desk.judge.progress, "problem": desk.judge.problem, "rows": desk.judge.rows()})
 
 
 async def make_queue(request: Request) -> Response:
     """Look for what may be wrong."""
     desk = desk_of(request)
-    body = await Body.read(request, desk.tracks.video, ("whole",))
-    desk.judge_now(whole=body.truth("whole"))
+    body = await Body.read(request, desk.tracks.video, ("whole", "check"))
+    if body.truth("check"):
+        desk.check()
+    else:
+        desk.judge_now(whole=body.truth("whole"))
     return answer({"state": "working"}, 202)
+
+
+async def stop_check(request: Request) -> Response:
+    """Stop tracking back."""
+    desk = desk_of(request)
+    desk.require_writable()
+    desk.judge.stop()
+    return answer({"state": desk.judge.state()}, 202)
 
 
 async def set_verdict(request: Request) -> Response:

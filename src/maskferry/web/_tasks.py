@@ -13,6 +13,7 @@ from typing import Any
 
 from maskferry.child_processes import Message
 from maskferry.data import MaskPrompt, Source
+from maskferry.engines.registry import load_engine
 from maskferry.errors import MaskferryWarning
 from maskferry.formats import read_seeds
 from maskferry.formats.registry import format_spec
@@ -23,6 +24,7 @@ from maskferry.rendering import render, render_sheet
 from maskferry.rle import Rle
 from maskferry.tracks import Tracks
 from maskferry.tracks.review import load_summaries
+from maskferry.way_back import check_way_back
 from maskferry.web._review import judge
 from maskferry.web._video import open_video
 
@@ -45,6 +47,17 @@ def _review(tell: Tell, *, tracks: str, video: str | None, has_video: bool, whol
             with open_video(found, video) as source:
                 summaries = judge(found, source, kept)
         return {"revision": revision, "summaries": [summary.to_dict() for summary in summaries]}
+
+
+def _check(tell: Tell, *, tracks: str, video: str | None, engine: str, options: Message) -> Message:
+    """Track every object back, and keep where the masks of both ways agree."""
+    with (
+        Tracks.open(tracks) as found,
+        open_video(found, video) as source,
+        closing(load_engine(engine, **options)) as own,
+    ):
+        agreements = check_way_back(found, source, own, callback=_teller(tell))
+    return {"objects": len(agreements)}
 
 
 def _read_masks(tell: Tell, *, tracks: str, video: str | None, path: str, frame: int | None) -> Message:
@@ -123,4 +136,9 @@ def _teller(tell: Tell) -> Callable[..., None]:
     return update
 
 
-TASKS: dict[str, Callable[..., Message]] = {"review": _review, "read_masks": _read_masks, "export": _export}
+TASKS: dict[str, Callable[..., Message]] = {
+    "review": _review,
+    "check": _check,
+    "read_masks": _read_masks,
+    "export": _export,
+}

@@ -143,8 +143,26 @@ export async function judge(key, answer) {
 }
 
 export async function makeQueue() {
+  await askQueue("POST", "queue", {});
+}
+
+/** Track every object back, and show where both ways part. */
+export async function checkBack() {
+  await askQueue("POST", "queue", { check: true });
+}
+
+export async function stopCheck() {
+  await askQueue("DELETE", "queue/check");
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {any} [body]
+ */
+async function askQueue(method, path, body) {
   try {
-    await send("POST", "queue", {});
+    await send(method, path, body);
     await readQueue();
   } catch (err) {
     sayProblem(err);

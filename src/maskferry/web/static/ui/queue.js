@@ -1,8 +1,8 @@
 // The queue: moments at which to look, the worst first.
-import { judge, makeQueue } from "../acts.js";
+import { checkBack, judge, makeQueue, stopCheck } from "../acts.js";
 import { send } from "../api.js";
 import { COMMANDS, openRow } from "../commands.js";
-import { isReadOnly, nameOf, objectOf, queue, queueRow, revision, selected, video } from "../state.js";
+import { isReadOnly, isWorking, nameOf, objectOf, queue, queueRow, revision, selected, video } from "../state.js";
 import { cssColor } from "../settings.js";
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { about, clock, counted } from "./parts.js";
@@ -94,11 +94,22 @@ export function Queue() {
   const first = Math.max(0, Math.floor(top / ROW) - SPARE);
   const count = Math.ceil((place.current?.clientHeight ?? 800) / ROW) + 2 * SPARE;
   const canMake = queue.value && ["none", "failed", "outdated"].includes(queue.value.state);
+  const isChecking = queue.value?.state === "working" && queue.value.progress !== null;
+  const canCheck = queue.value?.state === "ready" && !isReadOnly.value && !isWorking.value;
   return html`<section class="queue" aria-labelledby="queue-title">
     <header>
       <h2 id="queue-title">Queue</h2>
       <span role="status">${stateText()}</span>
       ${canMake && html`<button type="button" onClick=${makeQueue}>Look now</button>`}
+      ${canCheck &&
+      html`<button
+        type="button"
+        title="Track every object back to its given mask, and show where both ways part. Takes as long as tracking did."
+        onClick=${checkBack}
+      >
+        Track back
+      </button>`}
+      ${isChecking && html`<button type="button" onClick=${stopCheck}>Stop</button>`}
     </header>
     <div
       class="scroll"
