@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -227,6 +228,44 @@ def test_the_same_input_gives_the_same_bytes_and_another_seed_may_not() -> None:
     assert first.snapshot() != other.snapshot()
 
 
+def lake(index: int, dry_from: int) -> tuple[Frame, Mask]:
+    """A dark lake, which no data hides from this column on: black, as water nearly is."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    water, valid = np.hypot(x - 50 - index, y - 48) < 18, (x < dry_from) | (y < 20)
+    image = BACKGROUND // 2 + 100
+    image[water] = BACKGROUND[water] // 5 + np.array([10, 20, 40], np.uint8)
+    image[~valid] = 0
+    return Frame(FrameInfo(index, None, str(index)), image, valid), water
+
+
+def test_no_data_belongs_to_nobody_and_what_comes_out_from_under_it_returns() -> None:
+    session = open_session()
+    first, water = lake(0, WIDTH)
+    session.step(first, [MaskPrompt(0, 1, water)])
+    states = []
+    for i, dry_from in enumerate((WIDTH, 52, 20, 20, WIDTH, WIDTH), 1):
+        frame, water = lake(i, dry_from)
+        assert frame.valid is not None
+        row = session.step(frame)[1]
+        found, seen = row.rle.decode(), water & frame.valid
+        states.append(row.state)
+        assert not (found & ~frame.valid).any()
+        if seen.any():
+            assert intersection_over_union(found, seen) > 0.9
+    assert states[2:] == [State.LOST, State.LOST, State.RETURNED, State.TRACKED]
+
+
+def test_a_frame_that_is_wholly_valid_is_one_of_which_nothing_is_said() -> None:
+    told, untold = open_session(), open_session()
+    for i in range(4):
+        prompts = [red_at(0), blue_at(0)] if i == 0 else []
+        frame = scene(i)[0]
+        assert told.step(replace(frame, valid=np.ones((HEIGHT, WIDTH), np.bool_)), prompts) == untold.step(
+            frame, prompts
+        )
+    assert told.snapshot() == untold.snapshot()
+
+
 def test_frames_may_come_backwards_and_with_gaps() -> None:
     session = open_session()
     step(session, 12, red_at(12), blue_at(12))
@@ -279,6 +318,9 @@ def test_bad_input_is_refused_before_anything_changes() -> None:
     for image in (frame.image[1:], frame.image.astype(np.float32), frame.image[:, :, 0]):
         with pytest.raises(InputError, match="frame 1: expected RGB uint8"):
             session.step(frame_of(1, image))
+    for valid in (np.ones((WIDTH, HEIGHT), np.bool_), np.ones((HEIGHT, WIDTH), np.uint8)):
+        with pytest.raises(InputError, match="frame 1: expected its valid pixels as bool"):
+            session.step(replace(frame, valid=valid))
     assert session.snapshot() == before
 
 

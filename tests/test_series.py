@@ -19,6 +19,7 @@ from maskferry import open_series, open_source
 from maskferry.errors import InputError, MaskferryWarning, SourceError
 from maskferry.masks import centroid_xy
 from maskferry.sources._dates import dates_of
+from maskferry.tracks import editing
 
 SIZE = (120, 160)
 
@@ -428,3 +429,17 @@ def test_a_run_is_limited_by_dates(tmp_path: Path) -> None:
         tracker.add_mask_prompt(disc(SIZE, (80, 60), 30), 1, "2020-03-21")
         assert list(tracker.propagate(start="2020-02-21", stop="2020-05-21")) == [1, 2, 3]
         assert tracker.masks("2020-04-21").object_ids == (1,)
+
+
+def test_an_absence_is_said_in_dates(tmp_path: Path) -> None:
+    lake_series(tmp_path / "s", 4)
+    with maskferry.MaskTracker(tmp_path / "s", tracks=tmp_path / "t.sqlite", engine="hold") as tracker:
+        tracker.add_mask_prompt(disc((120, 160), (80, 60), 30), 1)
+        tracks = tracker.propagate()
+        for start, stop in (("2020-02-22", "2020-04-21"), ("2020-02-21", "2021-04-21")):
+            with pytest.raises(InputError, match="has no frame of"):
+                editing.absent(tracks, 1, start, stop)
+        with pytest.raises(InputError, match="behind frame 2, got 1"):
+            editing.absent(tracks, 1, "2020-03-21", "2020-02-21")
+        editing.absent(tracks, 1, "2020-02-21", "2020-04-21")
+        assert [tracks[i][1].rle.area > 0 for i in range(4)] == [True, False, False, True]

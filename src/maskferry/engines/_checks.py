@@ -11,7 +11,7 @@ __all__ = ["check_frame", "checked_mask"]
 
 
 def check_frame(frame: Frame, size_hw: tuple[int, int]) -> None:
-    """Refuse a picture that is no RGB of the video's size.
+    """Refuse a picture that is no RGB of the video's size, and a mask of valid pixels that is not of that size.
 
     Raises:
         InputError: the message names the frame.
@@ -21,6 +21,9 @@ def check_frame(frame: Frame, size_hw: tuple[int, int]) -> None:
         raise InputError(
             f"frame {frame.index}: expected RGB uint8 {(*size_hw, 3)}, as the video was opened, got {came}"
         )
+    if frame.valid is not None and (frame.valid.shape != size_hw or frame.valid.dtype != np.bool_):
+        came = f"{frame.valid.dtype} {frame.valid.shape}"
+        raise InputError(f"frame {frame.index}: expected its valid pixels as bool {size_hw}, got {came}")
 
 
 def checked_mask(prompt: MaskPrompt, frame: int, size_hw: tuple[int, int]) -> Mask:

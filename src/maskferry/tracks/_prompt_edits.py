@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from types import MappingProxyType
 
 from maskferry._arguments import whole
-from maskferry.data import FrameInfo, MaskPrompt
+from maskferry.data import FrameInfo, FrameLike, MaskPrompt
 from maskferry.errors import InputError
 from maskferry.rle import Rle
 from maskferry.tracks._edit_checks import object_number, pin_where_tracked, require_mask
@@ -153,7 +154,7 @@ def _take_away(journal: Journal, object_id: int, frame: int) -> None:
     journal.prompts.take_away(frame, object_id)
 
 
-def absent(tracks: Tracks, object_id: int, start: int, stop: int) -> None:
+def absent(tracks: Tracks, object_id: int, start: FrameLike, stop: FrameLike) -> None:
     """Say that an object is not there: it is lost on these frames, and nothing is tracked into or across them.
 
     Masks that it has behind these frames stay, and the first of them is pinned. Where a run has not come behind them
@@ -162,15 +163,15 @@ def absent(tracks: Tracks, object_id: int, start: int, stop: int) -> None:
     Args:
         tracks: what to change.
         object_id: the object.
-        start: first frame.
-        stop: the frame to end before.
+        start: first frame; in a series also its date.
+        stop: the frame to end before; in a series also its date.
 
     Raises:
         UnknownObjectError: no such object.
-        InputError: the frames are outside the video, or a mask was given on one of them.
+        InputError: the frames are outside the video, no frame has the date, or a mask was given on one of them.
     """
     object_id, start = object_number(object_id), tracks.video.check_frame(start)
-    tracks.video.check_frame(whole(stop, "stop") - 1)
+    stop = _end(tracks, stop)
     if stop <= start:
         raise InputError(f"absent: expected a frame to end before that is behind frame {start}, got {stop}")
     journal = Journal(tracks)
@@ -189,3 +190,12 @@ def absent(tracks: Tracks, object_id: int, start: int, stop: int) -> None:
             pin_where_tracked(journal, behind, [object_id])
         journal.prompts.set_absences(object_id, unite(own, [(start, stop)]))
         journal.frames.put_absent(object_id, [info.info.index for info in tracks.frames(start, stop)])
+
+
+def _end(tracks: Tracks, stop: FrameLike) -> int:
+    """The index of a frame to end before, which may lie just behind the last frame where it is a number."""
+    if isinstance(stop, str | date):
+        return tracks.video.check_frame(stop)
+    number = whole(stop, "stop")
+    tracks.video.check_frame(number - 1)
+    return number

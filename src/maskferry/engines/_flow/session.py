@@ -43,19 +43,23 @@ class Kept:
     cells: Mask
 
 
-def share(found: Mapping[int, Finding], given: Mapping[int, Mask], nested: set[tuple[int, int]]) -> dict[int, Kept]:
+def share(
+    found: Mapping[int, Finding], given: Mapping[int, Mask], nested: set[tuple[int, int]], valid: Mask | None = None
+) -> dict[int, Kept]:
     """Settle who gets which pixels; where several were found, the one with the most evidence. A given mask keeps all.
 
     Args:
         found: by object id.
         given: masks of the caller, bool (H, W), by object id.
         nested: pairs of ids, ascending, that may share pixels.
+        valid: bool (H, W), which pixels show anything: nobody found gets others. None where all do.
     """
     alone = {i: _upsample(f) for i, f in found.items()}
     claims = {i: Claim.on(mask, np.inf) for i, mask in given.items()}
     boxes = {i: box for i, (_, box) in alone.items()} | {i: claim.box for i, claim in claims.items()}
     contested = {i for pair in rivals(boxes) if pair not in nested for i in pair}
-    for i, (pixels, box) in alone.items():
+    for i, (drawn, box) in alone.items():
+        pixels = _shown(drawn, box, valid)
         claims[i] = Claim(_strength(found[i], pixels) if i in contested else pixels.astype(np.float32), box)
     settled = settle(claims, nested)
     return {i: _keep(f, *alone[i], settled[i]) for i, f in found.items()}
@@ -79,6 +83,12 @@ def _upsample(found: Finding) -> tuple[Mask, Box]:
     if sighting is None or sighting.trust < 1 or min(found.grid.pitch_xy) < sighting.finest:
         return mask, box
     return _outline(mask, sighting.on_pixels(box), found.grid), box
+
+
+def _shown(mask: Mask, box: Box, valid: Mask | None) -> Mask:
+    """Without the pixels that show nothing."""
+    x1, y1, x2, y2 = box
+    return mask if valid is None else mask & valid[y1:y2, x1:x2]
 
 
 def _outline(mask: Mask, logits: FloatArray, grid: Grid) -> Mask:
@@ -191,7 +201,7 @@ class FlowSession:
         found = find(tracked, frame, scene, self._observer, self._options, self._recognition)
         self._note_nesting(given)
         with self._observer.timer("masks in pixels"):
-            kept = share(found, given, self._nested)
+            kept = share(found, given, self._nested, frame.valid)
         rows = {i: ObjectMask(i, Rle.encode(mask), 1.0, State.GIVEN) for i, mask in given.items()}
         for i, target in tracked.items():
             with self._observer.timer("run lengths, state"):
