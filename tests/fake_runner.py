@@ -124,11 +124,11 @@ class FakeRunner:
                 self._zombies.append((worker, task))
             self._lose(worker, "killed" if fate == "killed" else "node")
         else:
-            self._events.append(Failed(worker, task.attempt, fate, "SomeError", f"{fate}!"))  # type: ignore[arg-type]
+            self._events.append(Failed(worker, task.attempt, fate, "SomeError", f"{fate}!"))
 
     def _lose(self, worker: str, why: str) -> None:
         del self.workers[worker]
-        self._events.append(Lost(worker, why, "gone"))  # type: ignore[arg-type]
+        self._events.append(Lost(worker, why, "gone"))
         self._add()
 
     def stop(self, worker: str, attempt: str) -> None:

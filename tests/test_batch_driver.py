@@ -52,8 +52,8 @@ PNG = a_picture()
 
 def run(folder: Path, fate, *, cancelled=lambda: False, facts=None, workers=3, **options):
     """(outcome, runner, what was told) of a run."""
-    options = BatchOptions(engine="hold", kinds=(), **options)
-    made = plan(folder / "videos.jsonl", folder / "out", options)
+    wanted = BatchOptions(engine="hold", kinds=(), **options)
+    made = plan(folder / "videos.jsonl", folder / "out", wanted)
     runner = FakeRunner(folder / "out", fate, facts=facts, workers=workers)
     told = Told()
     try:
