@@ -135,7 +135,7 @@ def place_of(video: str, is_sharded: bool) -> str:
     """Where the results of a video lie below OUT.
 
     >>> place_of("clip", False), place_of("clip", True)
-    ('clip', 'da/clip')
+    ('clip', '67/clip')
     """
     return f"{hashlib.sha256(video.encode()).hexdigest()[:2]}/{video}" if is_sharded else video
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from maskferry._arguments import foreign, real
 from maskferry.data import Mask
@@ -81,5 +80,7 @@ def assign(likeness: NDArray[np.floating[Any]], least: float) -> list[tuple[int,
     """
     likeness, least = to_numpy(likeness, "likeness"), real(least, "least")
     worth = np.where(likeness >= least, likeness - least + 1e-6, 0)
+    from scipy.optimize import linear_sum_assignment  # a third of a second, which most programs need not wait for
+
     rows, columns = linear_sum_assignment(worth, maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if worth[i, j] > 0]
