@@ -96,8 +96,8 @@ def batch_costs() -> str:
     many = next(row for row in found if row["part"] == "rows")
     played = next(row for row in found if row["part"] == "simulation")
     rows = [
-        f"{ways[0]['videos']} clips of 64x48 and 20 frames with the engine `hold`, which takes no time; two cores, the "
-        f"median of {ways[0]['rounds']} rounds in turn:",
+        f"{ways[0]['videos']:,} clips of 64x48 and 20 frames with the engine `hold`, which takes no time; files in memory, "
+        f"two cores, {'one round' if ways[0]['rounds'] == 1 else 'the median of several rounds'}:",
         "",
         "| | ms a video | beside the tracking, ms | efficiency |",
         "|---|---|---|---|",
@@ -108,7 +108,8 @@ def batch_costs() -> str:
         rows.append(f"| {row['way']} | {row['ms_a_video']:.1f} | {over} | {share} |")
     rows += [
         "",
-        "Starting the workers is among it. The efficiency is the time of one local worker over that of two, halved.",
+        "Starting the workers is among it, of Ray's not starting the cluster. The efficiency is the time of one local",
+        "worker over that of two, halved. On a disk SQLite's writes wait for one another, and two workers gain less.",
         "",
         f"The plan of {many['rows']:,} rows took {many['cpu_s']:.0f} CPU seconds and {many['peak_mb']:.0f} MB.",
         f"The driver that had {played['workers']:,} workers and lost {played['lost']:,} machines made",
