@@ -96,8 +96,8 @@ def batch_costs() -> str:
     many = next(row for row in found if row["part"] == "rows")
     played = next(row for row in found if row["part"] == "simulation")
     rows = [
-        f"{ways[0]['videos']:,} clips of 64x48 and 20 frames with the engine `hold`, which takes no time; files in memory, "
-        f"two cores, {'one round' if ways[0]['rounds'] == 1 else 'the median of several rounds'}:",
+        f"{ways[0]['videos']:,} clips of 64x48 and 20 frames with the engine `hold`, which takes no time; files in "
+        f"memory, two cores, {'one round' if ways[0]['rounds'] == 1 else 'the median of several rounds'}:",
         "",
         "| | ms a video | beside the tracking, ms | efficiency |",
         "|---|---|---|---|",
